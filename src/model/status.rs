@@ -1,0 +1,68 @@
+use std::fmt;
+
+/// What a row (receiver) of an estimate is worth. Only [`RowStatus::Ok`] rows are unreservedly usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RowStatus {
+    /// Estimated as asked.
+    Ok = 1,
+    /// The neuron did not fire in the window; it takes no part: its row and column are zero.
+    Silent = 2,
+    /// The neuron fired in every bin of the window; it takes no part: its row and column are zero.
+    Saturated = 3,
+    /// The neuron has the very spike train of one with a lower index; it takes no part.
+    Duplicate = 4,
+    /// Fewer transitions than unknowns: without a ridge nothing can be estimated.
+    Undersampled = 5,
+    /// The correlation matrix of the senders is singular: some spike trains are combinations of others.
+    Singular = 6,
+    /// The TAP equation has no root for this row; the row holds the naive mean field estimate instead.
+    TapNoRoot = 7,
+    /// The exact mean field equation has no root for this row; the row holds the naive mean field estimate.
+    ExactMeanFieldNoRoot = 8,
+    /// An iteration ended before it converged; the row holds its last value.
+    NotConverged = 9,
+}
+
+impl RowStatus {
+    /// Every status.
+    pub const ALL: [Self; 9] = [
+        Self::Ok,
+        Self::Silent,
+        Self::Saturated,
+        Self::Duplicate,
+        Self::Undersampled,
+        Self::Singular,
+        Self::TapNoRoot,
+        Self::ExactMeanFieldNoRoot,
+        Self::NotConverged,
+    ];
+
+    /// Name as it stands in files, messages and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Silent => "SILENT",
+            Self::Saturated => "SATURATED",
+            Self::Duplicate => "DUPLICATE",
+            Self::Undersampled => "UNDERSAMPLED",
+            Self::Singular => "SINGULAR",
+            Self::TapNoRoot => "TAP_NO_ROOT",
+            Self::ExactMeanFieldNoRoot => "EXACT_MEAN_FIELD_NO_ROOT",
+            Self::NotConverged => "NOT_CONVERGED",
+        }
+    }
+
+    /// Whether the row holds an estimate at all (perhaps of a fallback), rather than zeros.
+    #[must_use]
+    pub fn has_estimate(self) -> bool {
+        matches!(self, Self::Ok | Self::TapNoRoot | Self::ExactMeanFieldNoRoot | Self::NotConverged)
+    }
+}
+
+impl fmt::Display for RowStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
