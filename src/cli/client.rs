@@ -1,0 +1,283 @@
+//! Talking to a daemon: connecting, choosing a session, fetching couplings.
+
+use std::time::Duration;
+
+use glauber::model::{Estimator, TapForm};
+use glauber::proto::v1;
+use glauber::proto::v1::inference_service_client::InferenceServiceClient;
+use glauber::proto::v1::ingest_service_client::IngestServiceClient;
+use glauber::proto::v1::session_service_client::SessionServiceClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
+
+use super::error::{CliError, root_cause};
+
+/// Where the daemon listens unless told otherwise.
+pub(crate) const ADDRESS_DEFAULT: &str = "http://127.0.0.1:50051";
+
+/// Largest message taken: a list of many sessions names every neuron of each.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which daemon to talk to.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ConnectArgs {
+    /// Address of the daemon
+    #[arg(long, value_name = "URL", default_value = ADDRESS_DEFAULT, env = "GLAUBER_CONNECT",
+          value_parser = super::values::parse_address)]
+    pub(crate) connect: String,
+}
+
+/// A connection to a daemon.
+#[derive(Debug, Clone)]
+pub(crate) struct Daemon {
+    address: String,
+    channel: Channel,
+}
+
+impl Daemon {
+    /// Connect to `http://host:port`.
+    ///
+    /// # Errors
+    /// [`CliError::NoDaemon`] when nobody answers there.
+    pub(crate) async fn connect(address: &str) -> Result<Self, CliError> {
+        let unreachable = |error: &tonic::transport::Error| CliError::NoDaemon {
+            address: address.to_owned(),
+            reason: root_cause(error),
+        };
+        let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| unreachable(&error))?;
+        let channel = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            // Without these a daemon whose machine lost power is waited for without end.
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .tcp_nodelay(true)
+            .connect()
+            .await
+            .map_err(|error| unreachable(&error))?;
+        Ok(Self { address: address.to_owned(), channel })
+    }
+
+    /// Where the daemon listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The session service.
+    pub(crate) fn sessions(&self) -> SessionServiceClient<Channel> {
+        SessionServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The ingest service.
+    pub(crate) fn ingest(&self) -> IngestServiceClient<Channel> {
+        IngestServiceClient::new(self.channel.clone())
+    }
+
+    /// The inference service.
+    pub(crate) fn inference(&self) -> InferenceServiceClient<Channel> {
+        InferenceServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// An answer of the daemon that is no success, in words.
+    pub(crate) fn failure(&self, doing: &'static str) -> impl Fn(Status) -> CliError {
+        let address = self.address.clone();
+        move |status| CliError::from_status(doing, &address, &status)
+    }
+
+    /// An answer the interface does not allow.
+    pub(crate) fn protocol(&self, what: &str) -> CliError {
+        CliError::Protocol { address: self.address.clone(), what: what.to_owned() }
+    }
+
+    /// Every session of the daemon, and the daemon's version.
+    pub(crate) async fn list(&self) -> Result<(Vec<v1::Session>, String), CliError> {
+        let response = self
+            .sessions()
+            .list_sessions(v1::ListSessionsRequest {})
+            .await
+            .map_err(self.failure("listing sessions"))?
+            .into_inner();
+        Ok((response.sessions, response.daemon_version))
+    }
+
+    /// The session of that id or name, or of a prefix that fits only one; without a wish the only or newest one.
+    pub(crate) async fn select(&self, wanted: Option<&str>) -> Result<v1::Session, CliError> {
+        let (sessions, _) = self.list().await?;
+        if sessions.is_empty() {
+            return Err(CliError::NoSessions { address: self.address.clone() });
+        }
+        match wanted {
+            Some(wanted) => choose(sessions, wanted, &self.address),
+            None => Ok(most_recent(sessions)),
+        }
+    }
+
+    /// The couplings published last: header and strongest pairs.
+    pub(crate) async fn couplings(&self, query: v1::CouplingsQuery) -> Result<Publication, CliError> {
+        let doing = "fetching couplings";
+        let mut stream = self
+            .inference()
+            .get_couplings(v1::GetCouplingsRequest { query: Some(query) })
+            .await
+            .map_err(self.failure(doing))?
+            .into_inner();
+        let mut publication = Publication::default();
+        let mut has_header = false;
+        while let Some(response) = stream.message().await.map_err(self.failure(doing))? {
+            use v1::get_couplings_response::Part;
+            match response.part {
+                Some(Part::Header(header)) => {
+                    publication.header = header;
+                    has_header = true;
+                }
+                Some(Part::Pairs(pairs)) => publication.pairs.extend(pairs.pairs),
+                Some(Part::Rows(rows)) => publication.rows.push(rows),
+                None => {}
+            }
+        }
+        if has_header { Ok(publication) } else { Err(self.protocol("couplings without a header")) }
+    }
+
+    /// The couplings each time they are published.
+    pub(crate) async fn watch(
+        &self,
+        query: v1::CouplingsQuery,
+    ) -> Result<Streaming<v1::WatchCouplingsResponse>, CliError> {
+        let request = v1::WatchCouplingsRequest { query: Some(query) };
+        let response = self.inference().watch_couplings(request).await;
+        Ok(response.map_err(self.failure("watching couplings"))?.into_inner())
+    }
+}
+
+/// One publication of couplings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Publication {
+    /// What it is of.
+    pub(crate) header: v1::EstimateHeader,
+    /// The strongest pairs, when asked for.
+    pub(crate) pairs: Vec<v1::CouplingPair>,
+    /// The rows, when asked for.
+    pub(crate) rows: Vec<v1::CouplingRows>,
+}
+
+/// The name of a session, empty when it has none.
+pub(crate) fn session_name(session: &v1::Session) -> &str {
+    session.spec.as_ref().map_or("", |spec| spec.name.as_str())
+}
+
+fn choose(sessions: Vec<v1::Session>, wanted: &str, address: &str) -> Result<v1::Session, CliError> {
+    type Fits = fn(&v1::Session, &str) -> bool;
+    let ways: [Fits; 4] = [
+        |session, wanted| session.session_id == wanted,
+        |session, wanted| session_name(session) == wanted,
+        |session, wanted| session.session_id.starts_with(wanted),
+        |session, wanted| session_name(session).starts_with(wanted),
+    ];
+    for fits in ways {
+        let mut matches: Vec<&v1::Session> = sessions.iter().filter(|session| fits(session, wanted)).collect();
+        match matches.len() {
+            0 => {}
+            1 => return Ok(matches.remove(0).clone()),
+            _ => {
+                let matches = described(matches.into_iter());
+                return Err(CliError::AmbiguousSession { wanted: wanted.to_owned(), matches });
+            }
+        }
+    }
+    let known = described(sessions.iter());
+    Err(CliError::UnknownSession { wanted: wanted.to_owned(), address: address.to_owned(), known })
+}
+
+/// The session a bin arrived in last; one that waits for its first bin counts as newest.
+fn most_recent(sessions: Vec<v1::Session>) -> v1::Session {
+    let open = |session: &v1::Session| session.state() == v1::SessionState::Open;
+    sessions
+        .into_iter()
+        .min_by_key(|session| (!open(session), session.last_bin_age_ms.unwrap_or(0)))
+        .unwrap_or_default()
+}
+
+fn described<'a>(sessions: impl Iterator<Item = &'a v1::Session>) -> String {
+    let named: Vec<String> = sessions
+        .map(|session| match session_name(session) {
+            "" => session.session_id.clone(),
+            name => format!("{} ({name})", session.session_id),
+        })
+        .collect();
+    named.join(", ")
+}
+
+/// The interface's name of an estimator.
+pub(crate) fn wire_estimator(estimator: Estimator) -> v1::Estimator {
+    match estimator {
+        Estimator::Nmf => v1::Estimator::Nmf,
+        Estimator::Tap(TapForm::Preprint) => v1::Estimator::Tap,
+        Estimator::Tap(TapForm::SelfConsistent) => v1::Estimator::TapSelfConsistent,
+        Estimator::ExactMeanField => v1::Estimator::ExactMeanField,
+    }
+}
+
+/// The command line's name of an estimator of the interface.
+pub(crate) fn estimator_name(wire: i32) -> &'static str {
+    Estimator::ALL
+        .into_iter()
+        .find(|&estimator| wire_estimator(estimator) as i32 == wire)
+        .map_or("unknown", Estimator::as_str)
+}
+
+/// The short name of a row status of the interface.
+pub(crate) fn status_name(wire: i32) -> &'static str {
+    let status = v1::RowStatus::try_from(wire).unwrap_or(v1::RowStatus::Unspecified);
+    status.as_str_name().trim_start_matches("ROW_STATUS_")
+}
+
+/// The short name of a session's state.
+pub(crate) fn state_name(session: &v1::Session) -> &'static str {
+    match session.state() {
+        v1::SessionState::Open => "open",
+        v1::SessionState::Closed => "closed",
+        v1::SessionState::Unspecified => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(id: &str, name: &str, age_ms: Option<u64>) -> v1::Session {
+        v1::Session {
+            session_id: id.to_owned(),
+            spec: Some(v1::SessionSpec { name: name.to_owned(), ..Default::default() }),
+            state: v1::SessionState::Open as i32,
+            last_bin_age_ms: age_ms,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_session_is_found_by_id_name_or_prefix() {
+        let all = || vec![session("a1", "retina", None), session("a2", "retina-2", None), session("b", "", None)];
+        let id = |wanted: &str| choose(all(), wanted, "x").map(|s| s.session_id).map_err(|e| e.to_string());
+        assert_eq!(id("a2"), Ok("a2".to_owned()));
+        assert_eq!(id("retina"), Ok("a1".to_owned()), "a whole name goes before a prefix");
+        assert_eq!(id("retina-"), Ok("a2".to_owned()));
+        assert_eq!(id("b"), Ok("b".to_owned()));
+        assert_eq!(id("a"), Err("'a' fits several sessions: a1 (retina), a2 (retina-2); give the whole id".to_owned()));
+        assert!(id("c").unwrap_err().starts_with("no session 'c' at x; there are: a1 (retina)"));
+    }
+
+    #[test]
+    fn without_a_wish_an_open_session_with_the_newest_bin_is_taken() {
+        let mut closed = session("closed", "", Some(1));
+        closed.state = v1::SessionState::Closed as i32;
+        let all = vec![session("old", "", Some(90)), closed, session("new", "", Some(10))];
+        assert_eq!(most_recent(all).session_id, "new");
+    }
+
+    #[test]
+    fn every_estimator_has_its_own_name_on_the_wire() {
+        for estimator in Estimator::ALL {
+            assert_eq!(estimator_name(wire_estimator(estimator) as i32), estimator.as_str());
+        }
+    }
+}

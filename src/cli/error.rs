@@ -1,0 +1,123 @@
+//! Everything that can go wrong on the command line, in one line each, and the exit code it gives.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use glauber::ingest::BinningError;
+use glauber::model::{BlockError, LagsError};
+use glauber::session::{PushError, SpecError};
+use tonic::{Code, Status};
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The reader of our output went away; not reported.
+    #[error("the reader of the output went away")]
+    StdoutClosed,
+    /// Output could not be written.
+    #[error("writing the output: {source}")]
+    Stdout { source: io::Error },
+    /// Arguments that make no sense.
+    #[error("{problem} (see `glauber --help`)")]
+    Usage { problem: String },
+    /// An argument that clap cannot judge alone.
+    #[error("{argument}: {problem}")]
+    Argument { argument: &'static str, problem: String },
+    /// The user pressed Ctrl-C.
+    #[error("interrupted{}", .0)]
+    Interrupted(String),
+    /// A file that is there already.
+    #[error("{} exists already: choose another --out, or replace it with --force", path.display())]
+    OutputExists { path: PathBuf },
+    /// A file or directory that cannot be used.
+    #[error("{doing} {}: {source}", path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    /// Something of the system's, without a file.
+    #[error("{doing}: {source}")]
+    System { doing: &'static str, source: io::Error },
+    /// A recording that cannot be binned.
+    #[error("{}: {source}", path.display())]
+    Binning { path: PathBuf, source: BinningError },
+    /// A session that cannot be carried out.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Lags that cannot be kept.
+    #[error("--lags: {0}")]
+    Lags(#[from] LagsError),
+    /// A block the session does not take.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// Bins that do not fit their neurons.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// Nobody answers.
+    #[error("no daemon at {address} ({reason}): start one with `glauber serve`")]
+    NoDaemon { address: String, reason: String },
+    /// The daemon refused or failed.
+    #[error("{doing} at {address}: {problem}")]
+    Daemon { doing: &'static str, address: String, problem: String },
+    /// The daemon answered what the interface does not allow.
+    #[error("the daemon at {address} sent {what}; is it of another version than this program?")]
+    Protocol { address: String, what: String },
+    /// No session to ask about.
+    #[error("the daemon at {address} has no session yet: start one with `glauber replay FILE --bin-width 20ms`")]
+    NoSessions { address: String },
+    /// No session of that name.
+    #[error("no session '{wanted}' at {address}; there are: {known}")]
+    UnknownSession { wanted: String, address: String, known: String },
+    /// More than one session fits.
+    #[error("'{wanted}' fits several sessions: {matches}; give the whole id")]
+    AmbiguousSession { wanted: String, matches: String },
+}
+
+impl CliError {
+    /// The exit code: 0 when only the reader went away, 2 for wrong arguments, 130 after Ctrl-C, 1 otherwise.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::StdoutClosed => ExitCode::SUCCESS,
+            Self::Usage { .. } | Self::Argument { .. } | Self::Lags(_) => ExitCode::from(2),
+            Self::Interrupted(_) => ExitCode::from(130),
+            _ => ExitCode::from(1),
+        }
+    }
+
+    /// Whether there is anything to tell the user.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::StdoutClosed)
+    }
+
+    /// A refusal or failure of the daemon, in words.
+    pub(crate) fn from_status(doing: &'static str, address: &str, status: &Status) -> Self {
+        if let Some(reason) = transport_reason(status) {
+            return Self::NoDaemon { address: address.to_owned(), reason };
+        }
+        let message = status.message();
+        let problem = match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => format!("access refused: {message}"),
+            Code::Unimplemented => format!("the daemon does not offer this call ({message})"),
+            Code::DeadlineExceeded => format!("no answer in time: {message}"),
+            code if message.is_empty() => format!("refused with {code:?} and no reason"),
+            _ => message.to_owned(),
+        };
+        Self::Daemon { doing, address: address.to_owned(), problem }
+    }
+}
+
+/// Why the connection failed, when the status says that and not what a daemon answered.
+fn transport_reason(status: &Status) -> Option<String> {
+    if !matches!(status.code(), Code::Unavailable | Code::Unknown) {
+        return None;
+    }
+    std::error::Error::source(status).map(root_cause)
+}
+
+/// The innermost cause of an error, which names what the system said.
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}

@@ -1,0 +1,160 @@
+//! The command line: one file per subcommand, each `arguments → one call → exit code`.
+
+mod client;
+mod couplings;
+mod error;
+mod fit;
+mod output;
+mod pairs;
+mod progress;
+mod recordings;
+mod replay;
+mod status;
+mod stream;
+mod text;
+mod values;
+mod watch;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use error::CliError;
+
+const ABOUT: &str = "Live couplings between neurons: kinetic Ising inference on streaming spikes";
+
+const AFTER_HELP: &str = "\
+Start here:
+  glauber demo                                    a simulated rig, inferred live
+  glauber serve                                   the daemon, for rigs and replays
+  glauber replay session.nwb --bin-width 20ms     a recording through the daemon
+  glauber couplings --top 20                      the strongest couplings right now
+
+Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 130 interrupted.";
+
+/// The program's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "glauber", version, about = ABOUT, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Arguments every subcommand takes.
+#[derive(Debug, Clone, Copy, Args)]
+struct GlobalArgs {
+    /// Print JSON on stdout instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// Log more on stderr (-v debug, -vv trace)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// No progress and no log on stderr but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Replay(replay::ReplayArgs),
+    Fit(fit::FitArgs),
+    Status(status::StatusArgs),
+    Couplings(couplings::CouplingsArgs),
+    Watch(watch::WatchArgs),
+}
+
+/// How a command is to speak.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// JSON on stdout.
+    pub(crate) json: bool,
+    /// Nothing on stderr but errors.
+    pub(crate) quiet: bool,
+}
+
+/// Parse the arguments, do what they say, report how it went.
+pub(crate) fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let global = arguments.global;
+    start_log(global, false);
+    let manner = Manner { json: global.json, quiet: global.quiet };
+    match dispatch(arguments.command, manner) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !error.is_silent() {
+                output::error(&error);
+            }
+            error.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
+    match command {
+        Command::Replay(args) => block_on(replay::run(args, manner)),
+        Command::Fit(args) => fit::run(&args, manner),
+        Command::Status(args) => block_on(status::run(args, manner)),
+        Command::Couplings(args) => block_on(couplings::run(args, manner)),
+        Command::Watch(args) => block_on(watch::run(args, manner)),
+    }
+}
+
+/// Run a command that talks to a daemon.
+fn block_on<F: Future<Output = Result<(), CliError>>>(command: F) -> Result<(), CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::System { doing: "starting the runtime", source })?
+        .block_on(command)
+}
+
+/// Help and version go to stdout as they are; a wrong argument gets one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed pipe is no failure.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.render().to_string();
+            let what = text.split("\n\nUsage:").next().unwrap_or(&text);
+            let what = what.split("\n\nFor more information").next().unwrap_or(what);
+            let problem = what.trim_start_matches("error: ").to_owned();
+            output::error(&CliError::Usage { problem });
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Send the log to stderr: warnings, more with -v or `RUST_LOG`; a server also says what it does.
+fn start_log(global: GlobalArgs, is_server: bool) {
+    use tracing_subscriber::EnvFilter;
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) if is_server => "warn,glauber=info",
+        (false, 0) => "warn",
+        (false, 1) => "info,glauber=debug",
+        (false, _) => "debug,glauber=trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // Fails only when a log is running already, which then goes on.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(output::stderr_has_color())
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .try_init();
+}

@@ -1,0 +1,117 @@
+//! The only place that writes to the terminal: results to stdout, everything about the work to stderr.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::error::CliError;
+
+/// Width of tables when nobody says how wide the screen is.
+const COLUMNS_DEFAULT: u16 = 80;
+
+/// A table without frames: aligned columns and one rule under the header.
+const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// Write text to stdout as it is.
+///
+/// # Errors
+/// [`CliError::StdoutClosed`] when the reader of a pipe has gone, which is no failure of ours.
+pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_fmt(text).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => CliError::StdoutClosed,
+        _ => CliError::Stdout { source: error },
+    })
+}
+
+/// Write one line of results to stdout.
+macro_rules! outln {
+    ($($arg:tt)*) => { $crate::cli::output::print(format_args!("{}\n", format_args!($($arg)*))) };
+}
+pub(crate) use outln;
+
+/// Tell the user about the work, on stderr; nothing is lost when nobody listens.
+pub(crate) fn note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Print one JSON document over several lines.
+pub(crate) fn json(value: &serde_json::Value) -> Result<(), CliError> {
+    outln!("{value:#}")
+}
+
+/// Print one JSON document on one line, for streams of them.
+pub(crate) fn json_line(value: &serde_json::Value) -> Result<(), CliError> {
+    outln!("{value}")
+}
+
+/// Whether stdout is a terminal.
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether stderr may be coloured: it is a terminal and the user has not declined.
+pub(crate) fn stderr_has_color() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Print the one line an error gets.
+pub(crate) fn error(error: &CliError) {
+    // A message from elsewhere may span lines; scripts and people grep for one.
+    let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    if stderr_has_color() {
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        note(format_args!("{red}error:{red:#} {text}"));
+    } else {
+        note(format_args!("error: {text}"));
+    }
+}
+
+/// Which side a column's cells lean to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table of the given columns; no wider than the terminal, or 80 columns without one.
+pub(crate) fn table(columns: &[(&str, Align)]) -> Table {
+    let mut table = Table::new();
+    table.load_style(PLAIN).set_content_arrangement(ContentArrangement::Dynamic);
+    if !stdout_is_terminal() {
+        table.force_no_tty().set_width(COLUMNS_DEFAULT);
+    }
+    table.set_header(columns.iter().map(|&(name, align)| Cell::new(name).set_alignment(align.into())));
+    for (index, &(_, align)) in columns.iter().enumerate() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(align.into());
+        }
+    }
+    table
+}
+
+/// Print a table, without blanks at the line ends.
+pub(crate) fn print_table(table: &Table) -> Result<(), CliError> {
+    outln!("{}", table.trim_fmt())
+}
+
+/// Print facts, one per line, the values aligned.
+pub(crate) fn print_facts(facts: &[(&str, String)]) -> Result<(), CliError> {
+    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in facts {
+        outln!("{name:<width$}  {value}")?;
+    }
+    Ok(())
+}
+
+impl From<Align> for CellAlignment {
+    fn from(align: Align) -> Self {
+        match align {
+            Align::Left => Self::Left,
+            Align::Right => Self::Right,
+        }
+    }
+}

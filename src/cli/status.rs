@@ -1,0 +1,175 @@
+//! `glauber status`: which sessions a daemon has and how far they are.
+
+use clap::Args;
+use glauber::proto::v1;
+use serde_json::{Value, json};
+
+use super::Manner;
+use super::client::{self, ConnectArgs, Daemon};
+use super::error::CliError;
+use super::output::{self, Align, outln};
+use super::text;
+
+/// Show the sessions of a daemon and how far they are
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  glauber status
+  glauber status --connect http://rig-pc:50051
+  glauber status --json | jq '.sessions[].session_id'")]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Show details of this session: its id, name, or a prefix that fits only one
+    #[arg(value_name = "SESSION")]
+    session: Option<String>,
+}
+
+pub(crate) async fn run(args: StatusArgs, manner: Manner) -> Result<(), CliError> {
+    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let (mut sessions, version) = daemon.list().await?;
+    if args.session.is_some() {
+        sessions = vec![daemon.select(args.session.as_deref()).await?];
+    }
+    if manner.json {
+        let sessions: Vec<Value> = sessions.iter().map(session_json).collect();
+        return output::json(&json!({
+            "address": daemon.address(), "daemon_version": version, "sessions": sessions,
+        }));
+    }
+    outln!("daemon {version} at {}: {}", daemon.address(), text::counted(sessions.len() as u64, "session"))?;
+    if sessions.is_empty() {
+        return outln!("start one with: glauber replay FILE --bin-width 20ms");
+    }
+    outln!("")?;
+    output::print_table(&table(&sessions))?;
+    if let [session] = sessions.as_slice() {
+        outln!("")?;
+        output::print_facts(&details(session))?;
+    }
+    Ok(())
+}
+
+fn table(sessions: &[v1::Session]) -> comfy_table::Table {
+    let mut table = output::table(&[
+        ("session", Align::Left),
+        ("name", Align::Left),
+        ("state", Align::Left),
+        ("neurons", Align::Right),
+        ("bin", Align::Right),
+        ("recorded", Align::Right),
+        ("gaps", Align::Right),
+        ("last bin", Align::Right),
+    ]);
+    for session in sessions {
+        table.add_row([
+            session.session_id.clone(),
+            client::session_name(session).to_owned(),
+            client::state_name(session).to_owned(),
+            text::count(neuron_count(session)),
+            bin_width(session),
+            text::seconds(recorded_s(session)),
+            text::count(session.gap_count),
+            session.last_bin_age_ms.map_or_else(|| "never".to_owned(), age),
+        ]);
+    }
+    table
+}
+
+fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
+    let applied = applied(session);
+    let observed_s = applied.saturating_sub(session.gap_bins) as f64 * bin_width_s(session);
+    let received = session.watermarks.map_or(0, |w| w.received_through);
+    let rate = session.active_entries as f64 / (observed_s * neuron_count(session) as f64);
+    let producer = match session.producer_connected {
+        true => format!("connected, epoch {}", session.producer_epoch),
+        false => "not connected".to_owned(),
+    };
+    let mut facts = vec![
+        ("producer", producer),
+        ("bins", format!("{} received, {} applied", text::count(received), text::count(applied))),
+        ("gaps", format!("{} of {}", text::count(session.gap_count), text::counted(session.gap_bins, "bin"))),
+        ("repeated", format!("{} ignored", text::counted(session.repeated_bins, "bin"))),
+        ("rate", if rate.is_finite() { format!("{rate:.2} active bins/s per neuron") } else { "none yet".to_owned() }),
+        (
+            "refreshes",
+            format!(
+                "{} published, {} skipped",
+                text::count(session.refreshes_published),
+                text::count(session.refreshes_skipped)
+            ),
+        ),
+        ("memory", text::bytes(session.memory_bytes)),
+    ];
+    if let Some(spec) = &session.spec {
+        let estimators: Vec<&str> = spec.estimators.iter().map(|&e| client::estimator_name(e)).collect();
+        facts.push(("windows", spec.windows.join(", ")));
+        facts.push(("estimators", estimators.join(", ")));
+        facts.push(("ridge", spec.ridge.unwrap_or(0.0).to_string()));
+    }
+    if session.snapshot_failures > 0 {
+        let failures = text::counted(session.snapshot_failures, "failure");
+        facts.push(("snapshots", format!("{failures}, the last: {}", session.last_snapshot_error)));
+    }
+    facts
+}
+
+fn session_json(session: &v1::Session) -> Value {
+    let watermarks = session.watermarks.unwrap_or_default();
+    let spec = session.spec.clone().unwrap_or_default();
+    let estimators: Vec<&str> = spec.estimators.iter().map(|&e| client::estimator_name(e)).collect();
+    json!({
+        "session_id": session.session_id,
+        "name": spec.name,
+        "state": client::state_name(session),
+        "neurons": neuron_count(session),
+        "bin_width_us": spec.bin_width_us,
+        "origin_ns": spec.origin_ns,
+        "windows": spec.windows,
+        "lags_bins": spec.lags_bins,
+        "estimators": estimators,
+        "ridge": spec.ridge,
+        "refresh_interval_bins": spec.refresh_interval_bins,
+        "received_through": watermarks.received_through,
+        "applied_through": watermarks.applied_through,
+        "durable_through": watermarks.durable_through,
+        "gap_count": session.gap_count,
+        "gap_bins": session.gap_bins,
+        "active_entries": session.active_entries,
+        "repeated_bins": session.repeated_bins,
+        "refreshes_published": session.refreshes_published,
+        "refreshes_skipped": session.refreshes_skipped,
+        "producer_connected": session.producer_connected,
+        "producer_epoch": session.producer_epoch,
+        "memory_bytes": session.memory_bytes,
+        "last_bin_age_ms": session.last_bin_age_ms,
+        "snapshot_failures": session.snapshot_failures,
+        "last_snapshot_error": session.last_snapshot_error,
+    })
+}
+
+fn applied(session: &v1::Session) -> u64 {
+    session.watermarks.map_or(0, |watermarks| watermarks.applied_through)
+}
+
+fn neuron_count(session: &v1::Session) -> u64 {
+    let Some(spec) = &session.spec else { return 0 };
+    if spec.neurons.is_empty() { u64::from(spec.neuron_count) } else { spec.neurons.len() as u64 }
+}
+
+fn bin_width_s(session: &v1::Session) -> f64 {
+    session.spec.as_ref().map_or(0.0, |spec| f64::from(spec.bin_width_us) / 1e6)
+}
+
+fn recorded_s(session: &v1::Session) -> f64 {
+    applied(session) as f64 * bin_width_s(session)
+}
+
+fn bin_width(session: &v1::Session) -> String {
+    let us = session.spec.as_ref().map_or(0, |spec| spec.bin_width_us);
+    glauber::model::BinWidth::from_us(u64::from(us)).map_or_else(|_| "?".to_owned(), |width| width.to_string())
+}
+
+fn age(ms: u64) -> String {
+    format!("{} ago", text::seconds(ms as f64 / 1000.0))
+}

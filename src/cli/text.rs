@@ -1,0 +1,124 @@
+//! How counts, times and numbers are written for people.
+
+use std::time::Duration;
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A count with its noun, in the plural when it is not one.
+pub(crate) fn counted(value: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// A span of time with two units at most: `85 ms`, `3.2 s`, `12 min 5 s`, `2 h 3 min`.
+pub(crate) fn seconds(value: f64) -> String {
+    if value < 0.0 {
+        return format!("-{}", seconds(-value));
+    }
+    if value < 0.9995 {
+        return format!("{:.0} ms", value * 1000.0);
+    }
+    if value < 59.95 {
+        return format!("{value:.1} s");
+    }
+    let whole = value.round() as u64;
+    let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours > 0 { format!("{hours} h {minutes} min") } else { format!("{minutes} min {rest} s") }
+}
+
+/// A duration, as [`seconds`] writes it.
+pub(crate) fn duration(value: Duration) -> String {
+    seconds(value.as_secs_f64())
+}
+
+/// Memory or file sizes in powers of 1000.
+pub(crate) fn bytes(value: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut scaled = value as f64;
+    let mut unit = 0;
+    while scaled >= 999.5 && unit + 1 < UNITS.len() {
+        scaled /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 || scaled >= 99.5 {
+        format!("{scaled:.0} {}", UNITS[unit])
+    } else {
+        format!("{scaled:.1} {}", UNITS[unit])
+    }
+}
+
+/// A coupling with its sign: `+0.1234`, `-0.0210`.
+pub(crate) fn signed(value: f64) -> String {
+    format!("{value:+.4}")
+}
+
+/// What the sign of a coupling means.
+pub(crate) fn sign_word(coupling: f64) -> &'static str {
+    if coupling > 0.0 {
+        "+ excitatory"
+    } else if coupling < 0.0 {
+        "− inhibitory"
+    } else {
+        "0 none"
+    }
+}
+
+/// How many times real time a speed is: `850x`, `12.5x`, `0.98x`.
+pub(crate) fn ratio(value: f64) -> String {
+    if value >= 100.0 {
+        format!("{}x", count(value.round() as u64))
+    } else if value >= 10.0 {
+        format!("{value:.1}x")
+    } else {
+        format!("{value:.2}x")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1000), "1,000");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(counted(1, "gap"), "1 gap");
+        assert_eq!(counted(0, "gap"), "0 gaps");
+    }
+
+    #[test]
+    fn spans_use_the_units_that_fit() {
+        assert_eq!(seconds(0.0004), "0 ms");
+        assert_eq!(seconds(0.9999), "1.0 s");
+        assert_eq!(seconds(59.94), "59.9 s");
+        assert_eq!(seconds(59.96), "1 min 0 s");
+        assert_eq!(seconds(3725.0), "1 h 2 min");
+        assert_eq!(seconds(-2.0), "-2.0 s");
+    }
+
+    #[test]
+    fn sizes_do_not_spill_into_four_digits() {
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(999_999), "1.0 MB");
+        assert_eq!(bytes(12_345_678), "12.3 MB");
+    }
+
+    #[test]
+    fn ratios_keep_three_figures() {
+        assert_eq!(ratio(1234.4), "1,234x");
+        assert_eq!(ratio(12.34), "12.3x");
+        assert_eq!(ratio(0.98), "0.98x");
+    }
+}

@@ -1,0 +1,108 @@
+//! `glauber watch`: the strongest couplings, each time new ones are published.
+
+use clap::Args;
+use glauber::proto::v1;
+
+use super::Manner;
+use super::client::{Daemon, Publication};
+use super::couplings::{self, SelectionArgs};
+use super::error::CliError;
+use super::output::{self, outln};
+use super::pairs::{self, Pair};
+
+/// Follow the strongest couplings of a session as they are published
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+On a terminal the table is redrawn in place; otherwise each publication is printed below the one before, with --json
+as one JSON document per line. Ends when the session is closed.
+
+Examples:
+  glauber watch
+  glauber watch --session retina --estimator tap --top 10
+  glauber watch --count 5 --json")]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Stop after so many publications
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+pub(crate) async fn run(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
+    tokio::select! {
+        followed = follow(args, manner) => followed,
+        // Ctrl-C is how one leaves: no error.
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
+    let daemon = Daemon::connect(&args.selection.connect.connect).await?;
+    let session = daemon.select(args.selection.session.as_deref()).await?;
+    let mut stream = daemon.watch(args.selection.query(&session)).await?;
+    let mut screen = Screen { redraws: output::stdout_is_terminal() && !manner.json, lines: 0 };
+    let mut header = None;
+    let mut shown = 0;
+    while let Some(response) = stream.message().await.map_err(daemon.failure("watching couplings"))? {
+        use v1::watch_couplings_response::Part;
+        let pairs = match response.part {
+            Some(Part::Header(new)) => {
+                header = Some(new);
+                continue;
+            }
+            Some(Part::Pairs(pairs)) => pairs.pairs,
+            Some(Part::Rows(_)) | None => continue,
+        };
+        let header = header.take().ok_or_else(|| daemon.protocol("couplings without a header"))?;
+        let publication = Publication { header, pairs, rows: Vec::new() };
+        if manner.json {
+            output::json_line(&couplings::to_json(&publication))?;
+        } else {
+            screen.show(&block(&publication, &session))?;
+        }
+        shown += 1;
+        if args.count.is_some_and(|count| shown >= count) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// One publication as text.
+fn block(publication: &Publication, session: &v1::Session) -> String {
+    let mut lines: Vec<String> = couplings::header_facts(&publication.header, session)
+        .iter()
+        .map(|(name, value)| format!("{name:<9}  {value}"))
+        .collect();
+    if publication.header.skipped > 0 {
+        lines.push(format!("missed     {} since the last one shown", publication.header.skipped));
+    }
+    lines.push(String::new());
+    let pairs: Vec<Pair> = publication.pairs.iter().map(Pair::from).collect();
+    if pairs.is_empty() {
+        lines.push("no pair can be estimated yet".to_owned());
+    } else {
+        lines.push(pairs::pair_table(&pairs).trim_fmt());
+    }
+    lines.join("\n")
+}
+
+/// Where the blocks go: over one another on a terminal, below one another elsewhere.
+struct Screen {
+    redraws: bool,
+    lines: usize,
+}
+
+impl Screen {
+    fn show(&mut self, block: &str) -> Result<(), CliError> {
+        if !self.redraws {
+            return outln!("{block}\n");
+        }
+        if self.lines > 0 {
+            // Up over the block before and clear to the end of the screen.
+            output::print(format_args!("\x1b[{}A\x1b[J", self.lines))?;
+        }
+        self.lines = block.lines().count();
+        outln!("{block}")
+    }
+}
