@@ -10,3 +10,5 @@ pub mod simulate;
 pub mod archive;
 #[cfg(feature = "hdf5")]
 pub mod recording;
+#[cfg(feature = "hdf5")]
+pub mod storage;
