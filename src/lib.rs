@@ -12,3 +12,5 @@ pub mod archive;
 pub mod recording;
 #[cfg(feature = "daemon")]
 pub mod proto;
+#[cfg(feature = "hdf5")]
+pub mod storage;
