@@ -1,0 +1,237 @@
+//! `glauber fit`: couplings of a recording without a daemon, by the same core.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use glauber::archive;
+use glauber::daemon::DaemonConfig;
+use glauber::ingest::BinnedRecording;
+use glauber::model::{Estimate, Estimator, Lags, Window};
+use glauber::recording::Overwrite;
+use glauber::session::{Session, SessionSpec, Snapshot};
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use super::output::{self, Align, outln};
+use super::recordings::{self, EstimationArgs, RecordingArgs, Sizes};
+use super::{Manner, pairs, progress, stream, text};
+
+/// Bins between two movements of the progress bar.
+const BATCH_BINS: u64 = 2048;
+
+/// Estimate the couplings of a recording, without a daemon
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Gives exactly what a daemon with the same settings has after a replay of the recording.
+
+Examples:
+  glauber fit session.nwb --bin-width 20ms --out fit.h5
+  glauber fit session.nwb --bin-width 5ms --top 50 --estimator tap --ridge 0.01 --out fit.h5 --force
+  glauber fit session.nwb --bin-width 20ms --window 10min --lags 1,2,5 --out last10min.h5")]
+pub(crate) struct FitArgs {
+    #[command(flatten)]
+    recording: RecordingArgs,
+    /// Over 'all' of the recording or its end, such as 10min
+    #[arg(long, value_name = "WINDOW", default_value = "all")]
+    window: Window,
+    #[command(flatten)]
+    estimation: EstimationArgs,
+    /// Snapshot file to write (HDF5)
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
+    args.estimation.check()?;
+    check_output(&args.out, args.force)?;
+    let recording = recordings::load(&args.recording, manner)?;
+    let mut session = Session::new(spec(args, &recording)?)?;
+
+    let started = Instant::now();
+    count(&mut session, &recording, manner)?;
+    let counting = started.elapsed();
+
+    let started = Instant::now();
+    let spinner = progress::spinner("estimating couplings", manner);
+    let snapshot = Snapshot::compute(session.spec().clone(), session.window_counts(0));
+    spinner.finish_and_clear();
+    let estimating = started.elapsed();
+
+    archive::write_snapshot(&args.out, &snapshot, overwrite(args.force))?;
+    let times = Times { counting, estimating };
+    if manner.json {
+        return output::json(&to_json(args, &snapshot, Sizes::of(&recording), times));
+    }
+    report(args, &snapshot, Sizes::of(&recording), times)
+}
+
+/// Refuse an output that cannot be written before minutes of work are spent on it.
+pub(crate) fn check_output(path: &Path, force: bool) -> Result<(), CliError> {
+    if !force && path.exists() {
+        return Err(CliError::OutputExists { path: path.to_owned() });
+    }
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    match directory.metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => {
+            let source = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+            Err(CliError::Io { doing: "writing to", path: directory.to_owned(), source })
+        }
+        Err(source) => Err(CliError::Io { doing: "writing to", path: directory.to_owned(), source }),
+    }
+}
+
+pub(crate) fn overwrite(force: bool) -> Overwrite {
+    if force { Overwrite::Replace } else { Overwrite::Refuse }
+}
+
+fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliError> {
+    let estimators = if args.estimation.estimators.is_empty() {
+        default_estimators()
+    } else {
+        args.estimation.estimators.clone()
+    };
+    Ok(SessionSpec {
+        name: recordings::stem(&args.recording.file),
+        neurons: recording.neurons.clone(),
+        bin_width: recording.bin_width,
+        origin_ns: recording.origin_ns,
+        windows: vec![args.window],
+        lags: Lags::new(&args.estimation.lags)?,
+        estimators,
+        ridge: args.estimation.ridge.unwrap_or(0.0),
+        // There is no one to refresh for before the end.
+        refresh_interval_bins: u64::MAX,
+    })
+}
+
+/// The estimators a daemon runs when nobody says otherwise.
+fn default_estimators() -> Vec<Estimator> {
+    let names = DaemonConfig::default().defaults.estimators;
+    Estimator::ALL.into_iter().filter(|estimator| names.iter().any(|name| name == estimator.as_str())).collect()
+}
+
+fn count(session: &mut Session, recording: &BinnedRecording, manner: Manner) -> Result<(), CliError> {
+    let bar = progress::bins(recording.n_bins, manner);
+    bar.set_prefix("fit");
+    for batch in stream::batches(recording, 0, recording.n_bins, BATCH_BINS) {
+        for &edge in &batch.trial_edges {
+            session.mark_trial_edge(edge)?;
+        }
+        session.push(&batch.block, &mut |_| ())?;
+        bar.set_position(batch.block.end_bin());
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    counting: Duration,
+    estimating: Duration,
+}
+
+fn report(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Result<(), CliError> {
+    let mut facts = sizes.facts();
+    facts.extend(snapshot_facts(snapshot));
+    facts.push((
+        "time",
+        format!("{} counting, {} estimating", text::duration(times.counting), text::duration(times.estimating)),
+    ));
+    output::print_facts(&facts)?;
+    outln!("")?;
+    output::print_table(&estimate_table(snapshot))?;
+    outln!("")?;
+    let out = args.out.display();
+    output::print_facts(&[("written", out.to_string()), ("next", format!("glauber inspect {out}"))])
+}
+
+/// Window and rows of a snapshot, for people.
+pub(crate) fn snapshot_facts(snapshot: &Snapshot) -> Vec<(&'static str, String)> {
+    let window = &snapshot.window;
+    let transitions = window.counts.lag(1).map_or(0, |lag| lag.transitions);
+    let mut facts = vec![(
+        "window",
+        format!(
+            "{}: bins {} to {}, {} observed, {} transitions",
+            window.window,
+            text::count(window.first_bin),
+            text::count(window.end_bin.saturating_sub(1)),
+            text::count(window.counts.bins),
+            text::count(transitions)
+        ),
+    )];
+    facts.push(("ridge", snapshot.spec.ridge.to_string()));
+    facts
+}
+
+/// One line per estimator.
+pub(crate) fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
+    let mut table = output::table(&[
+        ("estimator", Align::Left),
+        ("rms J", Align::Right),
+        ("|z| > 4", Align::Right),
+        ("strongest pair", Align::Left),
+        ("z", Align::Right),
+        ("rows", Align::Left),
+    ]);
+    for estimate in &snapshot.estimates {
+        let strongest = pairs::strongest(estimate, &snapshot.spec.neurons, usize::MAX);
+        let certain = strongest.iter().filter(|pair| pair.z.abs() > 4.0).count() as u64;
+        let (pair, z) = strongest.first().map_or_else(
+            || ("none".to_owned(), String::new()),
+            |pair| {
+                let arrow = format!("{} → {}: {}", pair.sender_id, pair.receiver_id, text::signed(pair.coupling));
+                (arrow, format!("{:+.1}", pair.z))
+            },
+        );
+        table.add_row([
+            estimate.estimator.to_string(),
+            format!("{:.4}", pairs::rms_coupling(estimate)),
+            text::count(certain),
+            pair,
+            z,
+            pairs::status_line(&statuses(estimate)),
+        ]);
+    }
+    table
+}
+
+fn statuses(estimate: &Estimate) -> std::collections::BTreeMap<&'static str, u64> {
+    pairs::status_counts(estimate.status.iter().map(|status| status.as_str()))
+}
+
+/// One estimator of a snapshot as JSON.
+pub(crate) fn estimate_json(estimate: &Estimate, snapshot: &Snapshot, top: usize) -> Value {
+    let strongest = pairs::strongest(estimate, &snapshot.spec.neurons, top);
+    json!({
+        "estimator": estimate.estimator.as_str(),
+        "ridge": estimate.ridge,
+        "rms_coupling": pairs::rms_coupling(estimate),
+        "rows_ok": estimate.n_ok(),
+        "status_counts": statuses(estimate),
+        "strongest": strongest.iter().map(pairs::Pair::to_json).collect::<Vec<_>>(),
+    })
+}
+
+fn to_json(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Value {
+    json!({
+        "recording": sizes.to_json(),
+        "window": snapshot.window.window.to_string(),
+        "first_bin": snapshot.window.first_bin,
+        "end_bin": snapshot.window.end_bin,
+        "bins_observed": snapshot.window.counts.bins,
+        "transitions": snapshot.window.counts.lag(1).map_or(0, |lag| lag.transitions),
+        "estimates": snapshot.estimates.iter().map(|e| estimate_json(e, snapshot, 5)).collect::<Vec<_>>(),
+        "counting_s": times.counting.as_secs_f64(),
+        "estimating_s": times.estimating.as_secs_f64(),
+        "snapshot": args.out.display().to_string(),
+    })
+}

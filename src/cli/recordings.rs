@@ -1,0 +1,158 @@
+//! Recordings on the command line: which file, cut into which bins, estimated how.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use glauber::ingest::{self, BinnedRecording};
+use glauber::model::{BinWidth, Estimator, Lags};
+use glauber::recording;
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use super::{Manner, output, progress, text};
+
+/// A recording and how it is cut into bins.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RecordingArgs {
+    /// Recording: NWB or another HDF5 layout, recognised from its content
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Width of a bin, 0.1ms to 1s
+    #[arg(long, value_name = "WIDTH")]
+    pub(crate) bin_width: BinWidth,
+    /// Keep only the N most active units
+    #[arg(long, value_name = "N", value_parser = parse_top)]
+    pub(crate) top: Option<usize>,
+}
+
+/// What is estimated; what is left out is taken from the defaults.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EstimationArgs {
+    /// Estimators: nmf, tap, tap-self-consistent, exact-mean-field; several with commas or by repeating
+    /// [default: nmf,tap,exact-mean-field]
+    #[arg(long = "estimator", alias = "estimators", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) estimators: Vec<Estimator>,
+    /// Ridge λ added to the diagonal of the equal-time correlations, dimensionless [default: 0]
+    #[arg(long, value_name = "LAMBDA", value_parser = super::values::parse_ridge)]
+    pub(crate) ridge: Option<f64>,
+    /// Lags of the delayed correlations, in bins [default: 1]
+    #[arg(long, value_name = "BINS", value_delimiter = ',')]
+    pub(crate) lags: Vec<u32>,
+}
+
+impl EstimationArgs {
+    /// Refuse what no session could be made of, before any file is read.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        for (place, estimator) in self.estimators.iter().enumerate() {
+            if self.estimators[..place].contains(estimator) {
+                let problem = format!("'{estimator}' is given twice");
+                return Err(CliError::Argument { argument: "--estimator", problem });
+            }
+        }
+        Lags::new(&self.lags)?;
+        Ok(())
+    }
+}
+
+fn parse_top(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(top) if top > 0 => Ok(top),
+        _ => Err(format!("'{text}' is not a number of units: expected a whole number >= 1")),
+    }
+}
+
+/// Read a recording and cut it into bins; tells about its problems on stderr.
+pub(crate) fn load(args: &RecordingArgs, manner: Manner) -> Result<BinnedRecording, CliError> {
+    let spinner = progress::spinner("reading the recording", manner);
+    let recording = recording::open(&args.file)?;
+    let binned = ingest::bin_recording(&recording.session, args.bin_width, args.top);
+    spinner.finish_and_clear();
+    if !manner.quiet {
+        for problem in &recording.problems {
+            output::note(format_args!("note: {}: {problem}", args.file.display()));
+        }
+    }
+    binned.map_err(|source| CliError::Binning { path: args.file.clone(), source })
+}
+
+/// The name of a file without directory and extension.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Sizes of a binned recording, for summaries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    pub(crate) neurons: u64,
+    pub(crate) bin_width: BinWidth,
+    pub(crate) bins: u64,
+    pub(crate) observed: u64,
+    pub(crate) gaps: u64,
+    pub(crate) active: u64,
+    merged: u64,
+    masked: u64,
+}
+
+impl Sizes {
+    pub(crate) fn of(recording: &BinnedRecording) -> Self {
+        let blocks = &recording.blocks;
+        Self {
+            neurons: recording.neurons.len() as u64,
+            bin_width: recording.bin_width,
+            bins: recording.n_bins,
+            observed: blocks.iter().map(|block| block.n_bins() as u64).sum(),
+            gaps: blocks.windows(2).filter(|pair| pair[0].end_bin() < pair[1].first_bin()).count() as u64,
+            active: blocks.iter().map(|block| block.n_active() as u64).sum(),
+            merged: recording.merged_spikes,
+            masked: recording.masked_spikes,
+        }
+    }
+
+    /// Length in seconds, gaps included.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.bins as f64 * self.bin_width.seconds()
+    }
+
+    /// Two lines for people.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let gaps = match self.gaps {
+            0 => "no gaps".to_owned(),
+            n => format!("{} ({} bins)", text::counted(n, "gap"), text::count(self.bins - self.observed)),
+        };
+        vec![
+            (
+                "recording",
+                format!(
+                    "{}, {} of {} = {}, {gaps}",
+                    text::counted(self.neurons, "neuron"),
+                    text::counted(self.bins, "bin"),
+                    self.bin_width,
+                    text::seconds(self.seconds())
+                ),
+            ),
+            (
+                "spikes",
+                format!(
+                    "{} counted, {} more in a bin already taken, {} outside observed time",
+                    text::count(self.active),
+                    text::count(self.merged),
+                    text::count(self.masked)
+                ),
+            ),
+        ]
+    }
+
+    pub(crate) fn to_json(self) -> Value {
+        json!({
+            "neurons": self.neurons,
+            "bin_width_us": self.bin_width.us(),
+            "bins": self.bins,
+            "bins_observed": self.observed,
+            "gaps": self.gaps,
+            "spikes": self.active,
+            "spikes_merged": self.merged,
+            "spikes_masked": self.masked,
+            "seconds": self.seconds(),
+        })
+    }
+}
