@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use glauber::ingest::BinningError;
 use glauber::model::{BlockError, LagsError};
+use glauber::recording::RecordingError;
 use glauber::session::{PushError, SpecError};
 use tonic::{Code, Status};
 
@@ -36,6 +37,9 @@ pub(crate) enum CliError {
     /// Something of the system's, without a file.
     #[error("{doing}: {source}")]
     System { doing: &'static str, source: io::Error },
+    /// A recording that cannot be read or written.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// A recording that cannot be binned.
     #[error("{}: {source}", path.display())]
     Binning { path: PathBuf, source: BinningError },

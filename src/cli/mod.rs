@@ -3,7 +3,7 @@
 mod client;
 mod couplings;
 mod error;
-mod fit;
+// mod fit;
 mod output;
 mod pairs;
 mod progress;
@@ -61,7 +61,7 @@ struct GlobalArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Replay(replay::ReplayArgs),
-    Fit(fit::FitArgs),
+    // Fit(fit::FitArgs),
     Status(status::StatusArgs),
     Couplings(couplings::CouplingsArgs),
     Watch(watch::WatchArgs),
@@ -99,7 +99,7 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
     match command {
         Command::Replay(args) => block_on(replay::run(args, manner)),
-        Command::Fit(args) => fit::run(&args, manner),
+        // Command::Fit(args) => fit::run(&args, manner),
         Command::Status(args) => block_on(status::run(args, manner)),
         Command::Couplings(args) => block_on(couplings::run(args, manner)),
         Command::Watch(args) => block_on(watch::run(args, manner)),

@@ -38,13 +38,15 @@ pub(crate) struct Plan {
     pub(crate) speed: Speed,
     /// Bins per message; chosen by size and speed when `None`.
     pub(crate) batch_bins: Option<u64>,
+    /// Epoch of the first connection; the streams of one session that follow one another need growing ones.
+    pub(crate) first_epoch: u64,
 }
 
 impl Plan {
     /// All of a recording as fast as the daemon takes it.
     pub(crate) fn all(recording: Arc<BinnedRecording>) -> Self {
         let end_bin = recording.n_bins;
-        Self { recording, end_bin, speed: Speed::Max, batch_bins: None }
+        Self { recording, end_bin, speed: Speed::Max, batch_bins: None, first_epoch: 0 }
     }
 
     fn batch_bins(&self) -> u64 {
@@ -129,7 +131,7 @@ pub(crate) async fn send(
     on_ack: &mut dyn FnMut(v1::Watermarks),
 ) -> Result<v1::Watermarks, CliError> {
     let started = Instant::now();
-    let (mut failures, mut epoch) = (0, 0);
+    let (mut failures, mut epoch) = (0, plan.first_epoch);
     let mut last = v1::Watermarks::default();
     loop {
         let before = last.received_through;

@@ -1,0 +1,109 @@
+//! The daemon's configuration from command line > environment > file > defaults, and whose fault a bad value is.
+
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Error, Figment, Metadata, Profile, Provider, error::Kind};
+use glauber::daemon::DaemonConfig;
+
+use super::error::CliError;
+
+/// Prefix of the environment's keys; sections and keys are joined by two underscores.
+const ENV_PREFIX: &str = "GLAUBER_";
+
+/// A value given by an argument.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    /// The argument, such as `--listen`.
+    pub(crate) argument: String,
+    /// The key it sets, such as `server.listen`.
+    pub(crate) key: String,
+    /// Its value.
+    pub(crate) value: Value,
+}
+
+impl Provider for Given {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.argument.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        let nested = figment::util::nest(&self.key, self.value.clone());
+        Ok(nested.into_dict().map_or_else(Map::new, |dict| Profile::Default.collect(dict)))
+    }
+}
+
+/// Read the layers and check every value.
+///
+/// # Errors
+/// [`CliError::Config`] naming key, value, source and what is allowed.
+pub(crate) fn load(file: Option<&Path>, given: Vec<Given>) -> Result<DaemonConfig, CliError> {
+    let mut figment = Figment::from(Serialized::defaults(DaemonConfig::default()));
+    if let Some(path) = file {
+        // A file that cannot be read is not the same as no file.
+        std::fs::metadata(path).map_err(|source| CliError::Io {
+            doing: "reading the configuration",
+            path: path.to_owned(),
+            source,
+        })?;
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    figment = figment.merge(Env::prefixed(ENV_PREFIX).filter(|key| key.as_str().contains("__")).split("__"));
+    for value in given {
+        figment = figment.merge(value);
+    }
+    let config: DaemonConfig = figment.extract().map_err(|error| unreadable(&error))?;
+    config.check().map_err(|error| {
+        let source = figment.find_metadata(error.key).map_or_else(|| "the defaults".to_owned(), source_name);
+        CliError::Config { problem: format!("{error} (from {source})") }
+    })?;
+    Ok(config)
+}
+
+/// A value of the wrong kind, or a key that does not exist.
+fn unreadable(error: &Error) -> CliError {
+    let source = error.metadata.as_ref().map_or_else(|| "the configuration".to_owned(), source_name);
+    let key = error.path.join(".");
+    let problem = match &error.kind {
+        Kind::UnknownField(field, allowed) => {
+            let section = if key.is_empty() || key == *field { "the top level".to_owned() } else { format!("[{}]", section(&key, field)) };
+            format!("unknown key '{field}' in {section} of {source}: expected one of {}", allowed.join(", "))
+        }
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            format!("{key} = {found} is not allowed: expected {expected} (from {source})")
+        }
+        Kind::Message(message) if !key.is_empty() => format!("{key}: {message} (from {source})"),
+        other => format!("{source}: {other}"),
+    };
+    CliError::Config { problem }
+}
+
+/// The path of an unknown key may or may not end with the key itself.
+fn section<'a>(key: &'a str, field: &str) -> &'a str {
+    key.strip_suffix(field).map_or(key, |section| section.trim_end_matches('.'))
+}
+
+/// What a user calls the place a value came from.
+fn source_name(metadata: &Metadata) -> String {
+    match metadata.file_path() {
+        Some(path) => path.display().to_string(),
+        None if metadata.name.contains("environment") => format!("the environment, {ENV_PREFIX}*"),
+        None if metadata.name.starts_with("--") => metadata.name.to_string(),
+        None => "the defaults".to_owned(),
+    }
+}
+
+/// `key=value` of `--set`; the value as in the environment: a number, true, text, or a list in brackets.
+pub(crate) fn parse_set(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("'{text}' is not a setting: expected section.key=value, such as limits.streams_max=8"))?;
+    let value: Value = value.trim().parse().map_err(|never: std::convert::Infallible| match never {})?;
+    Ok((key.trim().to_owned(), value))
+}
+
+/// A path as a value.
+pub(crate) fn path_value(path: &Path) -> Value {
+    Value::from(PathBuf::from(path).display().to_string())
+}

@@ -1,0 +1,53 @@
+//! A snapshot: what was estimated, over which bins, and how well.
+
+use std::path::Path;
+
+use glauber::archive;
+use serde_json::{Value, json};
+
+use crate::cli::error::CliError;
+use crate::cli::output::{self, outln};
+use crate::cli::{Manner, fit, pairs, text};
+
+/// Read a snapshot and print what it holds.
+pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliError> {
+    let snapshot = archive::read_snapshot(path)?;
+    if manner.json {
+        let estimates: Vec<Value> =
+            snapshot.estimates.iter().map(|estimate| fit::estimate_json(estimate, &snapshot, top)).collect();
+        let spec = &snapshot.spec;
+        return output::json(&json!({
+            "kind": "snapshot",
+            "file": path.display().to_string(),
+            "name": spec.name,
+            "neurons": spec.n_neurons(),
+            "bin_width_us": spec.bin_width.us(),
+            "origin_ns": spec.origin_ns,
+            "lags_bins": spec.lags.as_slice(),
+            "ridge": spec.ridge,
+            "window": snapshot.window.window.to_string(),
+            "first_bin": snapshot.window.first_bin,
+            "end_bin": snapshot.window.end_bin,
+            "bins_observed": snapshot.window.counts.bins,
+            "transitions": snapshot.window.counts.lag(1).map_or(0, |lag| lag.transitions),
+            "estimates": estimates,
+        }));
+    }
+    let spec = &snapshot.spec;
+    let lags: Vec<String> = spec.lags.as_slice().iter().map(u32::to_string).collect();
+    let size = path.metadata().map_or(0, |metadata| metadata.len());
+    let mut facts = vec![
+        ("file", format!("{}, {}, snapshot", path.display(), text::bytes(size))),
+        ("session", format!("{}, {} in bins of {}", spec.name, text::counted(spec.n_neurons() as u64, "neuron"), spec.bin_width)),
+    ];
+    facts.extend(fit::snapshot_facts(&snapshot));
+    facts.push(("lags", format!("{} bins", lags.join(", "))));
+    output::print_facts(&facts)?;
+    outln!("")?;
+    output::print_table(&fit::estimate_table(&snapshot))?;
+    for estimate in &snapshot.estimates {
+        outln!("\n{}: strongest pairs", estimate.estimator)?;
+        pairs::print_pairs(&pairs::strongest(estimate, &spec.neurons, top))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! `glauber serve`: the daemon, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use figment::value::Value;
+use glauber::daemon::{self, DaemonConfig, RunningDaemon};
+use serde_json::json;
+
+use super::config::{self, Given};
+use super::error::CliError;
+use super::output::{self, outln};
+use super::{Manner, text};
+
+/// Run the daemon: takes spikes, answers with couplings
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Every setting is a key of the configuration file (config/glauber.toml lists them with units and ranges). An argument
+goes before the environment, that before the file, that before the default. In the environment, limits.streams_max is
+GLAUBER_LIMITS__STREAMS_MAX, and a list is written [\"1min\", \"all\"].
+
+Examples:
+  glauber serve --archive-dir snapshots
+  glauber serve --config glauber.toml --listen 127.0.0.1:0
+  glauber serve --set defaults.refresh_interval_ms=250 --set 'defaults.windows=[\"30s\", \"all\"]'
+  GLAUBER_LIMITS__SESSIONS_OPEN_MAX=8 glauber serve")]
+pub(crate) struct ServeArgs {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "GLAUBER_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Directory of the snapshots [default: no archive]
+    #[arg(long, value_name = "DIR")]
+    archive_dir: Option<PathBuf>,
+    /// Set any key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_set)]
+    set: Vec<(String, Value)>,
+}
+
+impl ServeArgs {
+    fn given(&self) -> Vec<Given> {
+        let named = |argument: &str, key: &str, value: Value| Given {
+            argument: argument.to_owned(),
+            key: key.to_owned(),
+            value,
+        };
+        let mut given: Vec<Given> = self
+            .set
+            .iter()
+            .map(|(key, value)| named(&format!("--set {key}"), key, value.clone()))
+            .collect();
+        given.extend(self.listen.map(|listen| named("--listen", "server.listen", Value::from(listen.to_string()))));
+        let directory = self.archive_dir.as_deref();
+        given.extend(directory.map(|dir| named("--archive-dir", "archive.directory", config::path_value(dir))));
+        given
+    }
+}
+
+pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError> {
+    let config = config::load(args.config.as_deref(), args.given())?;
+    let archive = config.archive.directory.clone();
+    let grace_s = config.server.shutdown_grace_s;
+    let stop = stop_signal()?;
+    let daemon = daemon::start(config).await?;
+    announce(&daemon, &archive, manner)?;
+    let signal = stop.await;
+    if !manner.quiet {
+        output::note(format_args!("{signal}: closing sessions and writing snapshots (at most {grace_s} s)"));
+    }
+    let report = daemon.shutdown().await;
+    if !manner.quiet {
+        output::note(format_args!("stopped"));
+    }
+    let _ = report;
+    Ok(())
+}
+
+fn announce(daemon: &RunningDaemon, archive: &std::path::Path, manner: Manner) -> Result<(), CliError> {
+    let address = format!("http://{}", daemon.address());
+    let has_archive = !archive.as_os_str().is_empty();
+    if manner.json {
+        let directory = has_archive.then(|| archive.display().to_string());
+        return output::json_line(&json!({ "address": address, "archive": directory }));
+    }
+    let archive = if has_archive { format!("snapshots in {}", archive.display()) } else { "no archive (--archive-dir DIR)".to_owned() };
+    outln!("glauber {} listening on {address}, {archive}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
+}
+
+/// Resolves to the name of the signal that asks for an end.
+///
+/// Listening begins before the daemon does: a signal in between would kill it unclean.
+fn stop_signal() -> Result<impl Future<Output = &'static str>, CliError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => "interrupted",
+            _ = terminate.recv() => "terminated",
+        }
+    })
+}

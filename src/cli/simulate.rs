@@ -1,0 +1,200 @@
+//! `glauber simulate`: a recording of a network whose couplings are known.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use glauber::model::{BinWidth, Interval, Neuron, RecordedSession, RecordedUnit};
+use glauber::recording::{self, NwbMetadata, Subject, Truth};
+use glauber::simulate::{KineticIsing, KineticSimulation};
+use ndarray::Array1;
+use serde_json::json;
+
+use super::error::CliError;
+use super::fit::{check_output, overwrite};
+use super::{Manner, output, progress, text, values};
+
+/// Bins between two movements of the progress bar.
+const PIECE_BINS: u64 = 4096;
+/// Most spikes kept in memory: 16 GB of times.
+const SPIKES_MAX: f64 = 2e9;
+
+/// Simulate a network with known couplings and write the recording (NWB)
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+A kinetic Ising network: neuron i fires in bin t+1 with probability 1 / (1 + exp(-2 (h_i + Σ_j J_ij s_j(t)))), s = +1
+for a spike and -1 for none. The couplings J are independent and normal with standard deviation g / √neurons; they and
+the fields h are written into the file beside the spikes.
+
+Examples:
+  glauber simulate --neurons 60 --coupling-std 0.5 --duration 10min --bin-width 10ms --out rig.nwb
+  glauber simulate --neurons 200 --coupling-std 0.3 --duration 1h --bin-width 5ms --rate-hz 8 --seed 7 --out slow.nwb")]
+pub(crate) struct SimulateArgs {
+    /// Number of neurons
+    #[arg(long, value_name = "N")]
+    neurons: usize,
+    /// g: standard deviation of the summed input to a neuron
+    #[arg(long, value_name = "G")]
+    coupling_std: f64,
+    /// Length of the recording, such as 10min
+    #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
+    duration: Duration,
+    /// Width of a bin, 0.1ms to 1s
+    #[arg(long, value_name = "WIDTH")]
+    bin_width: BinWidth,
+    /// Mean rate of a neuron, in bins with a spike per second
+    #[arg(long, value_name = "HZ", conflicts_with = "field")]
+    rate_hz: Option<f64>,
+    /// Field h of every neuron, dimensionless; 0 is a spike in every other bin
+    #[arg(long, value_name = "H", default_value_t = 0.0, allow_negative_numbers = true)]
+    field: f64,
+    /// Seed of the couplings and spikes: the same seed gives the same recording
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// File to write (NWB)
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn run(args: &SimulateArgs, manner: Manner) -> Result<(), CliError> {
+    check_output(&args.out, args.force)?;
+    let network = network(args)?;
+    let bins = args.bin_width.bins_covering(args.duration.as_secs_f64());
+    let simulated = simulate(&network, bins, args.bin_width, args.seed, manner)?;
+    simulated.write(&args.out, args.bin_width, args.force)?;
+
+    let neurons = args.neurons as f64;
+    let seconds = bins as f64 * args.bin_width.seconds();
+    let rate = simulated.spikes as f64 / (neurons * seconds);
+    if manner.json {
+        return output::json(&json!({
+            "file": args.out.display().to_string(),
+            "neurons": args.neurons,
+            "bins": bins,
+            "bin_width_us": args.bin_width.us(),
+            "seconds": seconds,
+            "spikes": simulated.spikes,
+            "rate_hz": rate,
+            "coupling_std": args.coupling_std,
+            "seed": args.seed,
+        }));
+    }
+    let out = args.out.display();
+    output::print_facts(&[
+        ("written", out.to_string()),
+        (
+            "recording",
+            format!(
+                "{}, {} of {} = {}",
+                text::counted(args.neurons as u64, "neuron"),
+                text::counted(bins, "bin"),
+                args.bin_width,
+                text::seconds(seconds)
+            ),
+        ),
+        ("spikes", format!("{}, {rate:.2} per second and neuron", text::count(simulated.spikes))),
+        ("couplings", format!("normal, standard deviation {:.4}", args.coupling_std / neurons.sqrt())),
+        ("next", format!("glauber fit {out} --bin-width {} --out fit.h5", args.bin_width)),
+    ])
+}
+
+fn network(args: &SimulateArgs) -> Result<KineticIsing, CliError> {
+    let network = KineticIsing::asymmetric_sk(args.neurons, args.coupling_std, args.field, args.seed)?;
+    let Some(rate_hz) = args.rate_hz else { return Ok(network) };
+    let probability = rate_hz * args.bin_width.seconds();
+    if !(probability > 0.0 && probability < 1.0) {
+        let most = 1.0 / args.bin_width.seconds();
+        let problem = format!(
+            "{rate_hz} Hz is not possible in bins of {}: expected more than 0 and less than {most} Hz",
+            args.bin_width
+        );
+        return Err(CliError::Argument { argument: "--rate-hz", problem });
+    }
+    Ok(network.with_spike_probability(probability)?)
+}
+
+/// Spikes and the network they came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Simulated {
+    /// The recording; its units are observed for exactly the bins simulated.
+    pub(crate) session: RecordedSession,
+    /// The couplings and fields.
+    pub(crate) truth: Truth,
+    /// `⟨1 − tanh² θ_i⟩`, shape `(n_neurons)`.
+    pub(crate) mean_gain: Array1<f64>,
+    /// Number of spikes.
+    pub(crate) spikes: u64,
+}
+
+/// Run a network for so many bins.
+pub(crate) fn simulate(
+    network: &KineticIsing,
+    bins: u64,
+    bin_width: BinWidth,
+    seed: u64,
+    manner: Manner,
+) -> Result<Simulated, CliError> {
+    // The couplings were drawn with the seed itself.
+    let mut simulation = KineticSimulation::new(network, seed.wrapping_add(1));
+    let n = network.n_neurons();
+    let mut spike_times_ns: Vec<Vec<i64>> = vec![Vec::new(); n];
+    let mut spikes = 0u64;
+    let bar = progress::bins(bins, manner);
+    bar.set_prefix("simulate");
+    let mut done = 0;
+    while done < bins {
+        let piece = PIECE_BINS.min(bins - done);
+        let block = simulation.bins(piece as usize);
+        spikes += block.n_active() as u64;
+        for (bin, active) in (done..).zip(block.bins()) {
+            // In the middle of the bin, where no rounding of seconds moves a spike out of it.
+            let time_ns = bin as i64 * bin_width.ns() + bin_width.ns() / 2;
+            for &neuron in active {
+                spike_times_ns[usize::from(neuron)].push(time_ns);
+            }
+        }
+        done += piece;
+        let expected = spikes as f64 * (bins as f64 / done as f64);
+        if expected > SPIKES_MAX {
+            let problem = format!("about {expected:.1e} spikes, more than the {SPIKES_MAX:.0e} kept in memory");
+            return Err(CliError::Argument { argument: "--duration", problem });
+        }
+        bar.set_position(done);
+    }
+    bar.finish_and_clear();
+    let whole = Interval { start_ns: 0, stop_ns: bins as i64 * bin_width.ns() };
+    let unit = |(id, spike_times_ns): (usize, Vec<i64>)| RecordedUnit {
+        neuron: Neuron { id: id as i64, label: String::new() },
+        spike_times_ns,
+        observed: Some(vec![whole]),
+    };
+    Ok(Simulated {
+        session: RecordedSession {
+            units: spike_times_ns.into_iter().enumerate().map(unit).collect(),
+            ..Default::default()
+        },
+        truth: Truth { couplings: network.couplings.clone(), fields: network.fields.clone() },
+        mean_gain: simulation.mean_gain(),
+        spikes,
+    })
+}
+
+impl Simulated {
+    /// Write the recording with its truth as NWB.
+    pub(crate) fn write(&self, path: &std::path::Path, bin_width: BinWidth, force: bool) -> Result<(), CliError> {
+        let now = SystemTime::now();
+        let metadata = NwbMetadata {
+            identifier: format!("glauber-simulation-{}", super::recordings::stem(path)),
+            session_description: "Simulated kinetic Ising network with known couplings".to_owned(),
+            session_start: now,
+            created: now,
+            resolution_seconds: bin_width.seconds(),
+            subject: Subject::simulated(),
+        };
+        recording::write_nwb(path, &self.session, &metadata, Some(&self.truth), overwrite(force))?;
+        Ok(())
+    }
+}
