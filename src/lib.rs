@@ -1,14 +1,14 @@
 //! glauber
+#[cfg(feature = "hdf5")]
+pub mod archive;
 pub mod ingest;
 pub mod kinetic;
 pub mod model;
 pub mod moments;
+#[cfg(feature = "hdf5")]
+pub mod recording;
 pub mod ring;
 pub mod session;
 pub mod simulate;
-#[cfg(feature = "hdf5")]
-pub mod archive;
-#[cfg(feature = "hdf5")]
-pub mod recording;
 #[cfg(feature = "hdf5")]
 pub mod storage;

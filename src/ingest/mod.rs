@@ -25,9 +25,20 @@ pub struct BinnedRecording {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BinningError {
     /// no units
-    #[error("the recording has no units")] NoUnits,
+    #[error("the recording has no units")]
+    NoUnits,
     /// no spikes
-    #[error("the recording has no spikes in its {units} units")] NoSpikes { #[allow(missing_docs)] units: usize },
+    #[error("the recording has no spikes in its {units} units")]
+    NoSpikes {
+        #[allow(missing_docs)]
+        units: usize,
+    },
 }
 /// Bin a recording, keeping the `top` most active units (ties by index, file order kept) or all.
-pub fn bin_recording(_r: &RecordedSession, _w: BinWidth, _top: Option<usize>) -> Result<BinnedRecording, BinningError> { todo!() }
+pub fn bin_recording(
+    _r: &RecordedSession,
+    _w: BinWidth,
+    _top: Option<usize>,
+) -> Result<BinnedRecording, BinningError> {
+    todo!()
+}

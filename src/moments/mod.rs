@@ -1,7 +1,7 @@
 //! Exact counts and the moments they give.
 mod counts;
-pub use counts::{Counts, LagCounts};
 use crate::model::Lags;
+pub use counts::{Counts, LagCounts};
 
 /// Moments of the transitions of one lag.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,15 +17,26 @@ pub struct Moments {
 }
 impl Counts {
     /// magnetization over all observed bins, `(n_neurons)`
-    pub fn magnetization(&self) -> ndarray::Array1<f64> { let _ = Lags::default(); todo!() }
+    pub fn magnetization(&self) -> ndarray::Array1<f64> {
+        let _ = Lags::default();
+        todo!()
+    }
     /// C, `(n_neurons, n_neurons)` (lag-1 sender bins)
-    pub fn equal_time_correlations(&self) -> ndarray::Array2<f64> { todo!() }
+    pub fn equal_time_correlations(&self) -> ndarray::Array2<f64> {
+        todo!()
+    }
 }
 impl LagCounts {
     /// m⁻
-    pub fn magnetization_sender(&self) -> ndarray::Array1<f64> { todo!() }
+    pub fn magnetization_sender(&self) -> ndarray::Array1<f64> {
+        todo!()
+    }
     /// m⁺
-    pub fn magnetization_receiver(&self) -> ndarray::Array1<f64> { todo!() }
+    pub fn magnetization_receiver(&self) -> ndarray::Array1<f64> {
+        todo!()
+    }
     /// D(lag), row = receiver
-    pub fn delayed_correlations(&self) -> ndarray::Array2<f64> { todo!() }
+    pub fn delayed_correlations(&self) -> ndarray::Array2<f64> {
+        todo!()
+    }
 }
