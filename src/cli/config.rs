@@ -86,7 +86,7 @@ fn section<'a>(key: &'a str, field: &str) -> &'a str {
 
 /// What a user calls the place a value came from.
 fn source_name(metadata: &Metadata) -> String {
-    match metadata.file_path() {
+    match metadata.source.as_ref().and_then(figment::Source::file_path) {
         Some(path) => path.display().to_string(),
         None if metadata.name.contains("environment") => format!("the environment, {ENV_PREFIX}*"),
         None if metadata.name.starts_with("--") => metadata.name.to_string(),
@@ -99,7 +99,7 @@ pub(crate) fn parse_set(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text
         .split_once('=')
         .ok_or_else(|| format!("'{text}' is not a setting: expected section.key=value, such as limits.streams_max=8"))?;
-    let value: Value = value.trim().parse().map_err(|never: std::convert::Infallible| match never {})?;
+    let Ok(value) = value.trim().parse::<Value>();
     Ok((key.trim().to_owned(), value))
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct SelectionArgs {
     #[arg(long, value_name = "WINDOW")]
     window: Option<Window>,
     /// Number of pairs to show, strongest first
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     top: u32,
 }
 

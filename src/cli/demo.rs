@@ -69,8 +69,9 @@ pub(crate) async fn run(args: DemoArgs, manner: Manner) -> Result<(), CliError> 
     }
     let config = config(&args.dir);
     let running = daemon::start(config).await?;
+    let address = format!("http://{}", running.address());
     let shown = tokio::select! {
-        shown = recover(&format!("http://{}", running.address()), &rig, manner) => shown,
+        shown = recover(&address, &rig, manner) => shown,
         _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted(String::new())),
     };
     running.shutdown().await;

@@ -4,10 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use glauber::daemon::StartError;
 use glauber::ingest::BinningError;
 use glauber::model::{BlockError, LagsError};
 use glauber::recording::RecordingError;
 use glauber::session::{PushError, SpecError};
+use glauber::simulate::SimulationError;
 use tonic::{Code, Status};
 
 /// Why a command did not do what it was asked.
@@ -40,6 +42,18 @@ pub(crate) enum CliError {
     /// A recording that cannot be read or written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// A network that cannot be simulated.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+    /// A configuration that cannot be carried out.
+    #[error("{problem}")]
+    Config { problem: String },
+    /// A daemon that does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A shutdown that was given up.
+    #[error("not everything was written within {grace_s} s (server.shutdown_grace_s)")]
+    ShutdownIncomplete { grace_s: u64 },
     /// A recording that cannot be binned.
     #[error("{}: {source}", path.display())]
     Binning { path: PathBuf, source: BinningError },
@@ -80,7 +94,12 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::StdoutClosed => ExitCode::SUCCESS,
-            Self::Usage { .. } | Self::Argument { .. } | Self::Lags(_) => ExitCode::from(2),
+            Self::Usage { .. }
+            | Self::Argument { .. }
+            | Self::Config { .. }
+            | Self::Lags(_)
+            | Self::Simulation(_)
+            | Self::Start(StartError::Config(_)) => ExitCode::from(2),
             Self::Interrupted(_) => ExitCode::from(130),
             _ => ExitCode::from(1),
         }

@@ -1,14 +1,20 @@
 //! The command line: one file per subcommand, each `arguments → one call → exit code`.
 
 mod client;
+mod config;
 mod couplings;
+mod demo;
 mod error;
-// mod fit;
+mod fit;
+mod inspect;
 mod output;
 mod pairs;
 mod progress;
 mod recordings;
+mod recovery;
 mod replay;
+mod serve;
+mod simulate;
 mod status;
 mod stream;
 mod text;
@@ -60,8 +66,12 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
+    Serve(serve::ServeArgs),
     Replay(replay::ReplayArgs),
-    // Fit(fit::FitArgs),
+    Fit(fit::FitArgs),
+    Inspect(inspect::InspectArgs),
+    Simulate(simulate::SimulateArgs),
     Status(status::StatusArgs),
     Couplings(couplings::CouplingsArgs),
     Watch(watch::WatchArgs),
@@ -83,7 +93,7 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let global = arguments.global;
-    start_log(global, false);
+    start_log(global, matches!(arguments.command, Command::Serve(_)));
     let manner = Manner { json: global.json, quiet: global.quiet };
     match dispatch(arguments.command, manner) {
         Ok(()) => ExitCode::SUCCESS,
@@ -98,8 +108,12 @@ pub(crate) fn run() -> ExitCode {
 
 fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
     match command {
+        Command::Demo(args) => block_on(demo::run(args, manner)),
+        Command::Serve(args) => block_on(serve::run(args, manner)),
         Command::Replay(args) => block_on(replay::run(args, manner)),
-        // Command::Fit(args) => fit::run(&args, manner),
+        Command::Fit(args) => fit::run(&args, manner),
+        Command::Inspect(args) => inspect::run(&args, manner),
+        Command::Simulate(args) => simulate::run(&args, manner),
         Command::Status(args) => block_on(status::run(args, manner)),
         Command::Couplings(args) => block_on(couplings::run(args, manner)),
         Command::Watch(args) => block_on(watch::run(args, manner)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glauber::model::{Estimate, Neuron};
+use glauber::model::{CouplingPair, Estimate, Neuron};
 use glauber::proto::v1;
 use serde_json::{Value, json};
 
@@ -50,30 +50,17 @@ impl Pair {
     }
 }
 
-/// The pairs with the largest |J| / SE, self-couplings left out; ties by receiver, then sender.
+/// The strongest pairs of an estimate, with the names of their neurons.
 pub(crate) fn strongest(estimate: &Estimate, neurons: &[Neuron], top: usize) -> Vec<Pair> {
-    let n = estimate.n_neurons();
-    let mut all: Vec<(f64, usize, usize, f64)> = Vec::new();
-    for receiver in 0..n {
-        for sender in (0..n).filter(|&sender| sender != receiver) {
-            if let Some(error) = estimate.standard_error(receiver, sender) {
-                let z = estimate.couplings[[receiver, sender]] / error;
-                if z.is_finite() {
-                    all.push((z, receiver, sender, error));
-                }
-            }
-        }
-    }
-    all.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    let pair = |&(z, receiver, sender, standard_error): &(f64, usize, usize, f64)| Pair {
-        receiver_id: neurons[receiver].id,
-        sender_id: neurons[sender].id,
-        coupling: estimate.couplings[[receiver, sender]],
-        standard_error,
-        z,
-        status: estimate.status[receiver].as_str(),
+    let named = |pair: &CouplingPair| Pair {
+        receiver_id: neurons[pair.receiver].id,
+        sender_id: neurons[pair.sender].id,
+        coupling: pair.coupling,
+        standard_error: pair.standard_error,
+        z: pair.z(),
+        status: estimate.status[pair.receiver].as_str(),
     };
-    all.iter().take(top).map(pair).collect()
+    estimate.strongest_pairs(top).iter().map(named).collect()
 }
 
 /// The pairs as a table.

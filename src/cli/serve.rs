@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use figment::value::Value;
-use glauber::daemon::{self, DaemonConfig, RunningDaemon};
+use glauber::daemon::{self, RunningDaemon};
 use serde_json::json;
 
 use super::config::{self, Given};
 use super::error::CliError;
 use super::output::{self, outln};
-use super::{Manner, text};
+use super::Manner;
 
 /// Run the daemon: takes spikes, answers with couplings
 #[derive(Debug, Clone, Args)]
@@ -70,11 +70,12 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     if !manner.quiet {
         output::note(format_args!("{signal}: closing sessions and writing snapshots (at most {grace_s} s)"));
     }
-    let report = daemon.shutdown().await;
+    if !daemon.shutdown().await.complete {
+        return Err(CliError::ShutdownIncomplete { grace_s });
+    }
     if !manner.quiet {
         output::note(format_args!("stopped"));
     }
-    let _ = report;
     Ok(())
 }
 

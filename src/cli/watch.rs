@@ -41,19 +41,24 @@ async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
     let session = daemon.select(args.selection.session.as_deref()).await?;
     let mut stream = daemon.watch(args.selection.query(&session)).await?;
     let mut screen = Screen { redraws: output::stdout_is_terminal() && !manner.json, lines: 0 };
-    let mut header = None;
+    let mut waiting = None;
     let mut shown = 0;
-    while let Some(response) = stream.message().await.map_err(daemon.failure("watching couplings"))? {
+    loop {
         use v1::watch_couplings_response::Part;
-        let pairs = match response.part {
-            Some(Part::Header(new)) => {
-                header = Some(new);
-                continue;
-            }
-            Some(Part::Pairs(pairs)) => pairs.pairs,
-            Some(Part::Rows(_)) | None => continue,
+        let response = stream.message().await.map_err(daemon.failure("watching couplings"))?;
+        let has_ended = response.is_none();
+        let (header, pairs) = match response.and_then(|response| response.part) {
+            // Couplings of which no pair can be estimated are a header alone: known once the next thing comes.
+            Some(Part::Header(new)) => (waiting.replace(new), Vec::new()),
+            Some(Part::Pairs(pairs)) => (waiting.take(), pairs.pairs),
+            Some(Part::Rows(_)) | None => (waiting.take(), Vec::new()),
         };
-        let header = header.take().ok_or_else(|| daemon.protocol("couplings without a header"))?;
+        let Some(header) = header else {
+            if has_ended {
+                return Ok(());
+            }
+            continue;
+        };
         let publication = Publication { header, pairs, rows: Vec::new() };
         if manner.json {
             output::json_line(&couplings::to_json(&publication))?;
@@ -61,11 +66,10 @@ async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
             screen.show(&block(&publication, &session))?;
         }
         shown += 1;
-        if args.count.is_some_and(|count| shown >= count) {
+        if has_ended || args.count.is_some_and(|count| shown >= count) {
             return Ok(());
         }
     }
-    Ok(())
 }
 
 /// One publication as text.
