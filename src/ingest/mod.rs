@@ -1,4 +1,8 @@
 //! Which spikes are admissible, and in which bin?
+mod admit;
+
+pub use admit::{AdmitError, check_trial_edges, from_packed, from_sparse};
+
 use crate::model::{BinWidth, Neuron, RecordedSession, SpikeBlock};
 
 /// A recording cut into bins.
