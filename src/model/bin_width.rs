@@ -116,7 +116,9 @@ mod tests {
 
     #[test]
     fn reads_the_usual_spellings() {
-        for (text, us) in [("20ms", 20_000), ("0.1ms", 100), ("1s", 1_000_000), ("500us", 500), (" 2.5 ms", 2500)] {
+        for (text, us) in
+            [("20ms", 20_000), ("0.1ms", 100), ("1s", 1_000_000), ("500us", 500), (" 2.5 ms", 2500)]
+        {
             assert_eq!(text.parse::<BinWidth>().map(BinWidth::us), Ok(us), "{text}");
         }
     }

@@ -49,6 +49,14 @@ impl SpikeBlock {
         Ok(block)
     }
 
+    /// A block from its parts, whose lists must be strictly increasing.
+    pub(crate) fn from_sorted_parts(first_bin: u64, offsets: Vec<u32>, neurons: Vec<u16>) -> Self {
+        debug_assert!(offsets.first() == Some(&0) && offsets.last() == Some(&(neurons.len() as u32)));
+        let block = Self { first_bin, offsets, neurons };
+        debug_assert!(block.bins().all(|bin| bin.windows(2).all(|w| w[0] < w[1])));
+        block
+    }
+
     /// Append one bin whose active neurons are given strictly increasing and in range.
     ///
     /// # Panics

@@ -99,10 +99,14 @@ mod tests {
 
     #[test]
     fn reads_and_prints_the_usual_spellings() {
-        for (text, shown) in [("all", "all"), ("600s", "10min"), ("10m", "10min"), ("90s", "90s"), ("2h", "2h")] {
+        for (text, shown) in
+            [("all", "all"), ("600s", "10min"), ("10m", "10min"), ("90s", "90s"), ("2h", "2h")]
+        {
             assert_eq!(text.parse::<Window>().unwrap().to_string(), shown);
         }
-        for text in ["", "10", "min", "-1s", "0s", "ten min", "99999999999999999999s", "18446744073709551615h"] {
+        for text in
+            ["", "10", "min", "-1s", "0s", "ten min", "99999999999999999999s", "18446744073709551615h"]
+        {
             assert!(text.parse::<Window>().is_err(), "{text}");
         }
     }

@@ -1,31 +1,26 @@
-//! Exact counts and the moments they give.
-mod counts;
-pub use counts::{Counts, LagCounts};
-use crate::model::Lags;
+//! What are the exact counts, and the moments they give?
+//!
+//! Every statistic is kept as integer counts over *transitions*, pairs of bins (t, t + ℓ) inside one trial without a gap
+//! between them, so that adding, retracting and replaying are exact and independent of order:
+//!
+//! ```text
+//! m⁻_i    = 2 K⁻_i / T − 1                              sender side (earlier bin)
+//! m⁺_i    = 2 K⁺_i / T − 1                              receiver side (later bin)
+//! C_ij    = 4 (T K_ij − K⁻_i K⁻_j) / T²                 connected equal-time correlation, sender bins
+//! D_ij(ℓ) = 4 (T K_ij(ℓ) − K⁺_i K⁻_j) / T²              connected delayed correlation, i later, j earlier
+//! ```
+//!
+//! Two kernels count pairs with equal results: [`Kernel::Sparse`] increments the pairs of active neurons of each bin (k²
+//! per bin), [`Kernel::Dense`] packs 64 bins into a word and counts the bits two neurons share (n²/64 per bin).
+//! [`Kernel::choose`] picks the cheaper one for each stretch of bins.
 
-/// Moments of the transitions of one lag.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Moments {
-    /// `m⁻`, shape `(n_neurons)`: magnetization of the sender side.
-    pub magnetization_sender: ndarray::Array1<f64>,
-    /// `m⁺`, shape `(n_neurons)`: magnetization of the receiver side.
-    pub magnetization_receiver: ndarray::Array1<f64>,
-    /// `C`, connected equal-time correlations.
-    pub equal_time: ndarray::Array2<f64>,
-    /// `D`, connected delayed correlations
-    pub delayed: ndarray::Array2<f64>,
-}
-impl Counts {
-    /// magnetization over all observed bins, `(n_neurons)`
-    pub fn magnetization(&self) -> ndarray::Array1<f64> { let _ = Lags::default(); todo!() }
-    /// C, `(n_neurons, n_neurons)` (lag-1 sender bins)
-    pub fn equal_time_correlations(&self) -> ndarray::Array2<f64> { todo!() }
-}
-impl LagCounts {
-    /// m⁻
-    pub fn magnetization_sender(&self) -> ndarray::Array1<f64> { todo!() }
-    /// m⁺
-    pub fn magnetization_receiver(&self) -> ndarray::Array1<f64> { todo!() }
-    /// D(lag), row = receiver
-    pub fn delayed_correlations(&self) -> ndarray::Array2<f64> { todo!() }
-}
+mod accumulator;
+mod correlations;
+mod counts;
+mod dense;
+mod kernel;
+mod sparse;
+
+pub use accumulator::Accumulator;
+pub use counts::{Counts, LagCounts};
+pub use kernel::Kernel;

@@ -1,1 +1,204 @@
-//! ring
+//! Which blocks are still inside the window?
+//!
+//! The ring holds the newest bins of a session as chunks of at most [`CHUNK_BINS`] bins that never span a gap or a trial
+//! edge. Whole chunks leave when every window has passed them. A chunk is stored as lists of active neurons or as one
+//! bit per neuron, whichever is smaller, so that memory has a bound that depends on neither rate nor behaviour:
+//! [`Ring::bytes_max`].
+
+mod chunk;
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::model::SpikeBlock;
+use chunk::Chunk;
+
+/// Most bins per chunk.
+pub const CHUNK_BINS: usize = 1024;
+
+/// The newest bins of a session, oldest first.
+#[derive(Debug)]
+pub struct Ring {
+    n_neurons: usize,
+    sealed: VecDeque<Chunk>,
+    /// The newest chunk, still growing.
+    open: SpikeBlock,
+    open_starts_run: bool,
+}
+
+/// Some bins of one run (a stretch without gap or trial edge) with the bins of the run that follow them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPart {
+    /// The bins asked for, then the context.
+    pub bins: SpikeBlock,
+    /// How many of them were asked for.
+    pub n_asked: usize,
+}
+
+impl Ring {
+    /// An empty ring.
+    #[must_use]
+    pub fn new(n_neurons: usize) -> Self {
+        Self { n_neurons, sealed: VecDeque::new(), open: SpikeBlock::empty(0), open_starts_run: true }
+    }
+
+    /// Append bins that follow everything held. `starts_run` says that no transition leads from what is held to them.
+    pub fn append(&mut self, block: &SpikeBlock, starts_run: bool) {
+        debug_assert!(starts_run || self.open.n_bins() == 0 || self.open.end_bin() == block.first_bin());
+        let mut starts_run = starts_run;
+        let mut from = 0;
+        while from < block.n_bins() {
+            if starts_run || self.open.n_bins() == CHUNK_BINS {
+                self.seal();
+                self.open = SpikeBlock::empty(block.first_bin() + from as u64);
+                self.open_starts_run = starts_run;
+                starts_run = false;
+            }
+            let to = block.n_bins().min(from + CHUNK_BINS - self.open.n_bins());
+            self.open.extend_from(block, from, to);
+            from = to;
+        }
+    }
+
+    fn seal(&mut self) {
+        if self.open.n_bins() > 0 {
+            let block = std::mem::replace(&mut self.open, SpikeBlock::empty(0));
+            self.sealed.push_back(Chunk::new(block, self.open_starts_run, self.n_neurons));
+        }
+    }
+
+    /// Forget the chunks that lie wholly before `bin`.
+    pub fn forget_before(&mut self, bin: u64) {
+        while self.sealed.front().is_some_and(|chunk| chunk.end_bin() <= bin) {
+            self.sealed.pop_front();
+        }
+    }
+
+    /// The bins of `range` that are held, run by run, each with up to `context_bins` bins of its run after it.
+    #[must_use]
+    pub fn run_parts(&self, range: Range<u64>, context_bins: usize) -> Vec<RunPart> {
+        let mut parts: Vec<RunPart> = Vec::new();
+        let reach = range.end + context_bins as u64;
+        let first = self.sealed.partition_point(|chunk| chunk.end_bin() <= range.start);
+        let sealed = self.sealed.iter().skip(first).take_while(|chunk| chunk.first_bin() < reach);
+        for chunk in sealed {
+            extend_parts(&mut parts, &chunk.unpack(), chunk.starts_run(), &range, reach);
+        }
+        if self.open.n_bins() > 0 {
+            extend_parts(&mut parts, &self.open, self.open_starts_run, &range, reach);
+        }
+        parts
+    }
+
+    /// First bin held, `None` when empty.
+    #[must_use]
+    pub fn first_bin(&self) -> Option<u64> {
+        let open = (self.open.n_bins() > 0).then(|| self.open.first_bin());
+        self.sealed.front().map(Chunk::first_bin).or(open)
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.sealed.iter().map(Chunk::bytes).sum::<usize>() + self.open.bytes()
+    }
+
+    /// Most bytes a ring of `n_bins` bins can take, whatever the neurons do.
+    #[must_use]
+    pub fn bytes_max(n_neurons: usize, n_bins: u64) -> u64 {
+        let bytes_per_bin = (n_neurons.div_ceil(64) * 8) as u64;
+        let open_chunk = (CHUNK_BINS * (n_neurons * 2 + 4)) as u64;
+        (n_bins + CHUNK_BINS as u64).saturating_mul(bytes_per_bin).saturating_add(open_chunk)
+    }
+}
+
+/// Add what `range` and its context take of one chunk to the list of run parts.
+fn extend_parts(
+    parts: &mut Vec<RunPart>,
+    chunk: &SpikeBlock,
+    starts_run: bool,
+    range: &Range<u64>,
+    reach: u64,
+) {
+    let clip = |bin: u64| (bin.clamp(chunk.first_bin(), chunk.end_bin()) - chunk.first_bin()) as usize;
+    let (start, asked_end) = (clip(range.start), clip(range.end));
+    let continues = !starts_run && parts.last().is_some_and(|part| part.bins.end_bin() == chunk.first_bin());
+    if !continues {
+        if asked_end <= start {
+            return;
+        }
+        let bins = SpikeBlock::empty(chunk.first_bin() + start as u64);
+        parts.push(RunPart { bins, n_asked: 0 });
+    }
+    if let Some(part) = parts.last_mut() {
+        part.bins.extend_from(chunk, start, clip(reach));
+        part.n_asked += asked_end.saturating_sub(start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(first_bin: u64, n_bins: usize) -> SpikeBlock {
+        let lists: Vec<Vec<u16>> = (0..n_bins).map(|k| vec![((first_bin as usize + k) % 5) as u16]).collect();
+        SpikeBlock::from_lists(first_bin, &lists, 5).unwrap()
+    }
+
+    #[test]
+    fn a_run_is_given_back_whole_across_chunks() {
+        let mut ring = Ring::new(5);
+        for first in (0..5000).step_by(100) {
+            ring.append(&block(first, 100), first == 0);
+        }
+        let parts = ring.run_parts(1000..3000, 7);
+        assert_eq!(parts, [RunPart { bins: block(1000, 2007), n_asked: 2000 }]);
+        let parts = ring.run_parts(4990..5000, 7);
+        assert_eq!(parts, [RunPart { bins: block(4990, 10), n_asked: 10 }]);
+    }
+
+    #[test]
+    fn context_stops_at_the_end_of_the_run_and_never_comes_alone() {
+        let mut ring = Ring::new(5);
+        ring.append(&block(0, 10), true);
+        ring.append(&block(10, 5), true);
+        ring.append(&block(100, 5), true);
+        assert_eq!(ring.run_parts(5..10, 8), [RunPart { bins: block(5, 5), n_asked: 5 }]);
+        let parts = ring.run_parts(0..102, 50);
+        assert_eq!(
+            parts,
+            [
+                RunPart { bins: block(0, 10), n_asked: 10 },
+                RunPart { bins: block(10, 5), n_asked: 5 },
+                RunPart { bins: block(100, 5), n_asked: 2 },
+            ]
+        );
+        assert_eq!(ring.run_parts(20..90, 50), []);
+    }
+
+    #[test]
+    fn forgetting_drops_whole_chunks_only() {
+        let mut ring = Ring::new(5);
+        ring.append(&block(0, 3 * CHUNK_BINS), true);
+        ring.forget_before(CHUNK_BINS as u64 + 1);
+        assert_eq!(ring.first_bin(), Some(CHUNK_BINS as u64));
+        ring.forget_before(u64::MAX);
+        assert_eq!(ring.first_bin(), Some(2 * CHUNK_BINS as u64), "the growing chunk stays");
+    }
+
+    #[test]
+    fn memory_stays_within_its_bound_at_any_rate() {
+        for active in [0, 1, 20, 200] {
+            let mut ring = Ring::new(200);
+            let list: Vec<u16> = (0..active).collect();
+            for first in 0..10 {
+                let lists = vec![list.clone(); 777];
+                ring.append(&SpikeBlock::from_lists(first * 777, &lists, 200).unwrap(), first == 0);
+            }
+            assert!(ring.bytes() as u64 <= Ring::bytes_max(200, 7770), "{active} active: {}", ring.bytes());
+            let parts = ring.run_parts(0..7770, 0);
+            assert_eq!((parts.len(), parts[0].n_asked), (1, 7770));
+            assert!(parts[0].bins.bins().all(|bin| bin == list));
+        }
+    }
+}

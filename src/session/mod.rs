@@ -1,53 +1,161 @@
-//! One recording as a deterministic state machine.
+//! One recording as a deterministic state machine: bins in, exact counts of every window out; no clock, thread or I/O.
+//!
+//! The state depends on the bins, gaps and trial edges alone, never on how they were cut into blocks, so that a live
+//! session, its replay and an offline fit agree exactly.
+//!
+//! Counts are kept as one running total of the whole session and, for each finite window, a running total of what has left
+//! it. A window is their difference. Its left edge moves in steps of [`Session::window_step_bins`]; the window holds the
+//! transitions that have *both* bins inside it, as if the recording began at that edge.
+
+mod push;
 mod snapshot;
 mod spec;
+
+pub use push::{Gap, PushError, PushOutcome};
 pub use snapshot::{Snapshot, WindowCounts};
 pub use spec::{SessionSpec, SpecError};
-use crate::model::SpikeBlock;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A stretch of bins that never arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap { /// first missing
-    pub first_bin: u64, /// first present again
-    pub end_bin: u64 }
+use crate::model::{SpikeBlock, Window};
+use crate::moments::Accumulator;
+use crate::ring::Ring;
 
-/// What a push did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PushOutcome { /// bins taken
-    pub applied_bins: u64, /// bins already known, ignored
-    pub repeated_bins: u64, /// a gap was opened before the block
-    pub gap: Option<Gap> }
-
-/// A block that cannot be taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PushError {
-    /// Hole larger than allowed: most likely a wrong bin number
-    #[error("bin {first_bin} is {gap_bins} bins past the next expected bin {next_bin}; a gap of at most {max_bins} bins is accepted")]
-    GapTooLarge { #[allow(missing_docs)] first_bin: u64, #[allow(missing_docs)] next_bin: u64, #[allow(missing_docs)] gap_bins: u64, #[allow(missing_docs)] max_bins: u64 },
-    /// Trial edge in the past.
-    #[error("trial edge at bin {bin} comes too late: bins up to {next_bin} are already counted")]
-    TrialEdgeInPast { #[allow(missing_docs)] bin: u64, #[allow(missing_docs)] next_bin: u64 },
+/// A session: its specification and everything counted so far.
+#[derive(Debug)]
+pub struct Session {
+    spec: Arc<SessionSpec>,
+    /// Bins still inside the longest finite window; `None` when every window is the whole session.
+    ring: Option<Ring>,
+    total: Accumulator,
+    windows: Vec<WindowState>,
+    window_step_bins: u64,
+    next_bin: u64,
+    /// The newest bins of the current run, as many as the longest lag: what later bins make transitions with.
+    tail: SpikeBlock,
+    run_begins: bool,
+    trial_edges: BTreeSet<u64>,
+    gap_count: u64,
+    gap_bins: u64,
 }
 
-/// The state machine.
-pub struct Session { spec: Arc<SessionSpec> }
+#[derive(Debug)]
+struct WindowState {
+    window: Window,
+    /// Length in bins; `None` for the whole session.
+    bins: Option<u64>,
+    start_bin: u64,
+    /// What has left the window; `None` until something does.
+    gone: Option<Accumulator>,
+}
+
 impl Session {
-    /// new
-    pub fn new(spec: SessionSpec) -> Result<Self, SpecError> { spec.check()?; Ok(Self { spec: Arc::new(spec) }) }
-    /// spec
-    pub fn spec(&self) -> &Arc<SessionSpec> { &self.spec }
-    /// The bin expected next; everything before is applied.
-    pub fn next_bin(&self) -> u64 { todo!() }
-    /// Take a block. `on_refresh` is called, with the session standing exactly at that bin, each time a multiple of
-    /// `refresh_interval_bins` has been passed (so results never depend on how bins were batched).
-    pub fn push(&mut self, _block: &SpikeBlock, _on_refresh: &mut dyn FnMut(&Session)) -> Result<PushOutcome, PushError> { todo!() }
-    /// No transition will cross the left edge of `bin` (`bin >= next_bin`).
-    pub fn mark_trial_edge(&mut self, _bin: u64) -> Result<(), PushError> { todo!() }
-    /// Counts of one window now (copies the counts). `index` into spec.windows.
-    pub fn window_counts(&self, _index: usize) -> WindowCounts { todo!() }
-    /// Number of gaps and of missing bins so far
-    pub fn gaps(&self) -> (u64, u64) { todo!() }
-    /// Bytes held.
-    pub fn bytes(&self) -> usize { todo!() }
+    /// A session without bins.
+    ///
+    /// # Errors
+    /// [`SpecError`] when the specification cannot be carried out.
+    pub fn new(spec: SessionSpec) -> Result<Self, SpecError> {
+        spec.check()?;
+        let n = spec.n_neurons();
+        let mut windows = Vec::with_capacity(spec.windows.len());
+        for &window in &spec.windows {
+            windows.push(WindowState {
+                window,
+                bins: window.bins(spec.bin_width)?,
+                start_bin: 0,
+                gone: None,
+            });
+        }
+        let shortest = windows.iter().filter_map(|w| w.bins).min();
+        Ok(Self {
+            ring: shortest.map(|_| Ring::new(n)),
+            total: Accumulator::new(n, &spec.lags),
+            windows,
+            window_step_bins: shortest.map_or(1, window_step_bins),
+            next_bin: 0,
+            tail: SpikeBlock::empty(0),
+            run_begins: true,
+            trial_edges: BTreeSet::new(),
+            gap_count: 0,
+            gap_bins: 0,
+            spec: Arc::new(spec),
+        })
+    }
+
+    /// What the session records.
+    #[must_use]
+    pub fn spec(&self) -> &Arc<SessionSpec> {
+        &self.spec
+    }
+
+    /// The bin expected next; everything before it is counted or lies in a gap.
+    #[must_use]
+    pub fn next_bin(&self) -> u64 {
+        self.next_bin
+    }
+
+    /// Bins by which the left edge of a window moves: a window is up to this much longer than asked for.
+    #[must_use]
+    pub fn window_step_bins(&self) -> u64 {
+        self.window_step_bins
+    }
+
+    /// The counts of window `index` of the specification, as of the newest bin. Copies them: O(n²).
+    ///
+    /// # Panics
+    /// When the specification has no window `index`.
+    #[must_use]
+    pub fn window_counts(&self, index: usize) -> WindowCounts {
+        let state = &self.windows[index];
+        let counts = match &state.gone {
+            Some(gone) => self.total.counts_without(gone),
+            None => self.total.counts(),
+        };
+        WindowCounts {
+            window: state.window,
+            first_bin: state.start_bin,
+            end_bin: self.next_bin,
+            counts: Arc::new(counts),
+        }
+    }
+
+    /// Number of gaps and of the bins missing in them.
+    #[must_use]
+    pub fn gaps(&self) -> (u64, u64) {
+        (self.gap_count, self.gap_bins)
+    }
+
+    /// Bytes of bins and counts held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let gone: usize = self.windows.iter().filter_map(|w| w.gone.as_ref()).map(Accumulator::bytes).sum();
+        self.ring.as_ref().map_or(0, Ring::bytes) + self.total.bytes() + gone
+    }
+
+    /// Most bytes a session of this specification can hold: `(bins, counts)`.
+    ///
+    /// # Errors
+    /// [`SpecError`] when the specification cannot be carried out.
+    pub fn bytes_max(spec: &SessionSpec) -> Result<(u64, u64), SpecError> {
+        spec.check()?;
+        let mut finite = Vec::new();
+        for window in &spec.windows {
+            finite.extend(window.bins(spec.bin_width)?);
+        }
+        let ring = match (finite.iter().max(), finite.iter().min()) {
+            (Some(&longest), Some(&shortest)) => {
+                Ring::bytes_max(spec.n_neurons(), longest + window_step_bins(shortest))
+            }
+            _ => 0,
+        };
+        let counts = Accumulator::bytes_for(spec.n_neurons(), spec.lags.as_slice().len()) as u64;
+        Ok((ring, counts * (1 + finite.len() as u64)))
+    }
+}
+
+/// A sixteenth of the shortest window, as a power of two from one word of bins to a full pass of the dense kernel.
+fn window_step_bins(shortest_window_bins: u64) -> u64 {
+    let sixteenth = (shortest_window_bins / 16).max(1);
+    (1 << sixteenth.ilog2()).clamp(64, 2048)
 }

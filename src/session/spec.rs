@@ -53,6 +53,16 @@ pub enum SpecError {
     /// A window that does not fit the bin width.
     #[error(transparent)]
     Window(#[from] WindowError),
+    /// A window shorter than the longest lag holds no transition of it.
+    #[error("window {window} is {bins} bins, shorter than the longest lag of {lag_bins} bins")]
+    WindowShorterThanLag {
+        /// The window.
+        window: Window,
+        /// Its length in bins.
+        bins: u64,
+        /// The longest lag in bins.
+        lag_bins: u32,
+    },
     /// A ridge that is negative or not a number.
     #[error("ridge {found} is not allowed: expected a finite number >= 0")]
     Ridge {
@@ -89,8 +99,14 @@ impl SessionSpec {
         {
             return Err(SpecError::WindowCount { given: self.windows.len(), found: distinct.len() });
         }
-        for window in &self.windows {
-            window.bins(self.bin_width)?;
+        let lag_bins = self.lags.longest();
+        for &window in &self.windows {
+            match window.bins(self.bin_width)? {
+                Some(bins) if bins < u64::from(lag_bins) => {
+                    return Err(SpecError::WindowShorterThanLag { window, bins, lag_bins });
+                }
+                _ => {}
+            }
         }
         if !(self.ridge.is_finite() && self.ridge >= 0.0) {
             return Err(SpecError::Ridge { found: self.ridge });

@@ -1,0 +1,155 @@
+use super::gauss_hermite::nodes_and_weights;
+use super::inversion::Inversion;
+use super::{Rows, nmf};
+use crate::model::RowStatus;
+
+/// Nodes of the Gauss–Hermite rule.
+const NODES: usize = 64;
+
+/// Exact mean field for large asymmetric networks (Mézard & Sakellariou, J. Stat. Mech. L07001 (2011)).
+///
+/// The field on neuron *i* is Gaussian, mean `u_i`, variance `Δ_i = Σ_j J_ij² (1 − (m_j⁻)²)`, and with `x ~ N(0, 1)`
+///
+/// ```text
+/// m_i⁺ = E tanh(u_i + x √Δ_i)      α_i = E [1 − tanh²(u_i + x √Δ_i)]      J_ij = B_ij / α_i
+/// ```
+///
+/// which closes in one unknown per row: `α(Δ)² Δ = γ_i = Σ_j B_ij² (1 − (m_j⁻)²)`. Then `h_i = u_i − Σ_j J_ij m_j⁻`.
+///
+/// A row without a root up to `Δ = 1000 γ + 1` keeps its naive mean field values and gets
+/// [`RowStatus::ExactMeanFieldNoRoot`].
+pub(super) fn rows(inversion: &Inversion) -> Rows {
+    let rule = nodes_and_weights(NODES);
+    let sender_gain = inversion.sender_gain();
+    let mut rows = nmf::rows(inversion);
+    for i in 0..inversion.n_active() {
+        let regression = inversion.regression.row(i);
+        let gamma: f64 = regression.iter().zip(&sender_gain).map(|(b, g)| b * b * g).sum();
+        let magnetization = inversion.magnetization_receiver[i];
+        let Some((gain, mean_field)) = GaussianField { rule: &rule, magnetization }.solve(gamma) else {
+            rows.status[i] = RowStatus::ExactMeanFieldNoRoot;
+            continue;
+        };
+        let mut row = rows.couplings.row_mut(i);
+        row.assign(&regression.mapv(|b| b / gain));
+        rows.fields[i] = mean_field - row.dot(&inversion.magnetization_sender);
+    }
+    rows
+}
+
+/// A neuron of known magnetization under a Gaussian field.
+struct GaussianField<'a> {
+    rule: &'a [(f64, f64)],
+    magnetization: f64,
+}
+
+impl GaussianField<'_> {
+    /// `(α, u)` at the root of `α(Δ)² Δ = γ`.
+    fn solve(&self, gamma: f64) -> Option<(f64, f64)> {
+        let mut u = self.magnetization.atanh();
+        if gamma == 0.0 {
+            return Some((1.0 - self.magnetization * self.magnetization, u));
+        }
+        let mut excess = |delta: f64| {
+            let gain = self.gain(delta, &mut u)?;
+            Some((gain * gain * delta - gamma, gain, u))
+        };
+        // α ≤ 1, so no root lies below γ. Walk up until the sign changes.
+        let limit = 1e3 * gamma + 1.0;
+        let (mut low, mut high) = (gamma, gamma);
+        let (mut low_excess, mut found) = (-gamma, excess(gamma)?);
+        while found.0 < 0.0 {
+            if high >= limit {
+                return None;
+            }
+            (low, low_excess) = (high, found.0);
+            high = (1.25 * high).min(limit);
+            found = excess(high)?;
+        }
+        let mut high_excess = found.0;
+        // Illinois variant of the secant method: keeps the bracket, converges superlinearly.
+        for _ in 0..200 {
+            if found.0 == 0.0 || high - low <= 4.0 * f64::EPSILON * high {
+                break;
+            }
+            let secant = (low * high_excess - high * low_excess) / (high_excess - low_excess);
+            let middle = if secant > low && secant < high { secant } else { 0.5 * (low + high) };
+            let previous = found.0;
+            found = excess(middle)?;
+            if found.0 < 0.0 {
+                (low, low_excess) = (middle, found.0);
+                if previous < 0.0 {
+                    high_excess *= 0.5;
+                }
+            } else {
+                (high, high_excess) = (middle, found.0);
+                if previous > 0.0 {
+                    low_excess *= 0.5;
+                }
+            }
+        }
+        Some((found.1, found.2))
+    }
+
+    /// `α` at `Δ`, with `u` moved to where the mean of tanh is the magnetization; `u` enters as the starting point.
+    fn gain(&self, delta: f64, u: &mut f64) -> Option<f64> {
+        let width = delta.sqrt();
+        // The mean of tanh rises with u from −1 to 1: bracketed Newton.
+        let (mut low, mut high) = (-50.0_f64, 50.0_f64);
+        *u = u.clamp(low, high);
+        for _ in 0..200 {
+            let (mut mean, mut gain) = (0.0, 0.0);
+            for &(x, weight) in self.rule {
+                let tanh = (*u + x * width).tanh();
+                mean += weight * tanh;
+                gain += weight * (1.0 - tanh * tanh);
+            }
+            let error = mean - self.magnetization;
+            if error < 0.0 {
+                low = *u;
+            } else {
+                high = *u;
+            }
+            let newton = *u - error / gain;
+            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+            let step = (next - *u).abs();
+            if error == 0.0 || step <= 4.0 * f64::EPSILON * u.abs().max(1.0) {
+                return Some(gain);
+            }
+            *u = next;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_satisfies_both_equations() {
+        let rule = nodes_and_weights(NODES);
+        for magnetization in [-0.98, -0.3, 0.0, 0.5] {
+            for gamma in [1e-12, 1e-3, 0.05] {
+                let neuron = GaussianField { rule: &rule, magnetization };
+                let Some((gain, u)) = neuron.solve(gamma) else {
+                    // α² Δ never exceeds what it tends to for wide fields; strongly biased neurons reach it early.
+                    assert!(gamma > 1e-3 && magnetization < -0.9, "m = {magnetization}, γ = {gamma}");
+                    continue;
+                };
+                let delta = gamma / (gain * gain);
+                let mean: f64 = rule.iter().map(|(x, w)| w * (u + x * delta.sqrt()).tanh()).sum();
+                let slope: f64 =
+                    rule.iter().map(|(x, w)| w * (1.0 - (u + x * delta.sqrt()).tanh().powi(2))).sum();
+                assert!((mean - magnetization).abs() < 1e-14);
+                assert!((slope - gain).abs() < 1e-12 * gain);
+            }
+        }
+    }
+
+    #[test]
+    fn too_wide_a_field_has_no_root() {
+        let rule = nodes_and_weights(NODES);
+        assert!(GaussianField { rule: &rule, magnetization: 0.0 }.solve(2.0).is_none());
+    }
+}

@@ -1,0 +1,221 @@
+use std::ops::Range;
+
+use super::Session;
+use crate::model::{BIN_MAX, SpikeBlock};
+use crate::moments::Accumulator;
+use crate::ring::Ring;
+
+/// A stretch of bins that never arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// First bin missing.
+    pub first_bin: u64,
+    /// Bin after the last one missing.
+    pub end_bin: u64,
+}
+
+/// What a push did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PushOutcome {
+    /// Bins counted.
+    pub applied_bins: u64,
+    /// Bins that had been counted before and were ignored.
+    pub repeated_bins: u64,
+    /// Active (neuron, bin) entries counted.
+    pub active_entries: u64,
+    /// The gap that opened before the block, if any.
+    pub gap: Option<Gap>,
+}
+
+/// A block or trial edge that cannot be taken; the session is unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// A bin so far ahead that its number is most likely wrong.
+    #[error(
+        "bin {first_bin} is {gap_bins} bins past bin {next_bin}, which is expected next; a gap of at most {} bins is accepted",
+        Session::GAP_BINS_MAX
+    )]
+    GapTooLarge {
+        /// First bin of the block.
+        first_bin: u64,
+        /// The bin that was expected.
+        next_bin: u64,
+        /// Bins between the two.
+        gap_bins: u64,
+    },
+    /// A bin number beyond what can be counted.
+    #[error("bins up to {end_bin} were sent; bin numbers go up to {BIN_MAX}")]
+    BinTooLarge {
+        /// Bin after the last one of the block.
+        end_bin: u64,
+    },
+    /// A trial edge between bins that are already counted as one run.
+    #[error("the trial edge at bin {bin} comes too late: every bin before {next_bin} is already counted")]
+    TrialEdgeInPast {
+        /// Bin of the edge.
+        bin: u64,
+        /// The bin expected next.
+        next_bin: u64,
+    },
+    /// A trial edge too far ahead.
+    #[error(
+        "the trial edge at bin {bin} lies more than {} bins ahead of bin {next_bin}",
+        Session::GAP_BINS_MAX
+    )]
+    TrialEdgeTooFar {
+        /// Bin of the edge.
+        bin: u64,
+        /// The bin expected next.
+        next_bin: u64,
+    },
+    /// More trial edges than are remembered.
+    #[error("a session remembers at most {} trial edges", Session::TRIAL_EDGES_MAX)]
+    TooManyTrialEdges,
+}
+
+impl Session {
+    /// Longest gap, in bins: 2³² bins are 50 days at 1 ms.
+    pub const GAP_BINS_MAX: u64 = 1 << 32;
+    /// Most trial edges of one session.
+    pub const TRIAL_EDGES_MAX: usize = 10_000_000;
+    /// Most bins counted in one go: bounds the scratch copy.
+    const PIECE_BINS_MAX: u64 = 4096;
+
+    /// Take a block of bins.
+    ///
+    /// Bins that were counted before are ignored; a hole before the block becomes a gap that no transition crosses.
+    /// `on_refresh` is called, with the session standing exactly there, each time the number of the next bin is a multiple of
+    /// the refresh interval.
+    ///
+    /// # Errors
+    /// [`PushError`]; nothing is counted then.
+    ///
+    /// # Panics
+    /// When the block names a neuron the session does not have: [`SpikeBlock`]s are checked where they are made.
+    pub fn push(
+        &mut self,
+        block: &SpikeBlock,
+        on_refresh: &mut dyn FnMut(&Session),
+    ) -> Result<PushOutcome, PushError> {
+        let mut outcome = PushOutcome::default();
+        if block.end_bin() <= self.next_bin {
+            outcome.repeated_bins = block.n_bins() as u64;
+            return Ok(outcome);
+        }
+        outcome.gap = self.gap_before(block)?;
+        if let Some(gap) = outcome.gap {
+            self.gap_count += 1;
+            self.gap_bins += gap.end_bin - gap.first_bin;
+            self.next_bin = gap.end_bin;
+            self.begin_run();
+        }
+        outcome.repeated_bins = self.next_bin - block.first_bin();
+        while self.next_bin < block.end_bin() {
+            let end_bin = self.piece_end(block.end_bin());
+            let offset = |bin: u64| (bin - block.first_bin()) as usize;
+            let entries = self.apply(block, offset(self.next_bin)..offset(end_bin));
+            outcome.active_entries += entries as u64;
+            if self.next_bin.is_multiple_of(self.spec.refresh_interval_bins) {
+                on_refresh(self);
+            }
+        }
+        outcome.applied_bins = block.n_bins() as u64 - outcome.repeated_bins;
+        Ok(outcome)
+    }
+
+    /// Let no transition cross the left edge of `bin`, which must not have been counted yet; repeats are ignored.
+    ///
+    /// # Errors
+    /// [`PushError`] when the edge comes too late or too far ahead.
+    pub fn mark_trial_edge(&mut self, bin: u64) -> Result<(), PushError> {
+        let next_bin = self.next_bin;
+        if self.trial_edges.contains(&bin) {
+            return Ok(());
+        }
+        if bin < next_bin {
+            return Err(PushError::TrialEdgeInPast { bin, next_bin });
+        }
+        if bin - next_bin > Self::GAP_BINS_MAX {
+            return Err(PushError::TrialEdgeTooFar { bin, next_bin });
+        }
+        if self.trial_edges.len() >= Self::TRIAL_EDGES_MAX {
+            return Err(PushError::TooManyTrialEdges);
+        }
+        self.trial_edges.insert(bin);
+        Ok(())
+    }
+
+    fn gap_before(&self, block: &SpikeBlock) -> Result<Option<Gap>, PushError> {
+        let (first_bin, next_bin) = (block.first_bin(), self.next_bin);
+        if block.end_bin() > BIN_MAX {
+            return Err(PushError::BinTooLarge { end_bin: block.end_bin() });
+        }
+        match first_bin.checked_sub(next_bin) {
+            None | Some(0) => Ok(None),
+            Some(gap_bins) if gap_bins > Self::GAP_BINS_MAX => {
+                Err(PushError::GapTooLarge { first_bin, next_bin, gap_bins })
+            }
+            Some(_) => Ok(Some(Gap { first_bin: next_bin, end_bin: first_bin })),
+        }
+    }
+
+    /// Where the piece that begins at `next_bin` ends: at the next refresh, trial edge or size limit.
+    fn piece_end(&self, block_end: u64) -> u64 {
+        let interval = self.spec.refresh_interval_bins;
+        let refresh = (self.next_bin / interval).saturating_add(1).saturating_mul(interval);
+        let edge = self.trial_edges.range(self.next_bin + 1..).next().copied().unwrap_or(u64::MAX);
+        block_end.min(refresh).min(edge).min(self.next_bin + Self::PIECE_BINS_MAX)
+    }
+
+    fn begin_run(&mut self) {
+        self.run_begins = true;
+        self.tail = SpikeBlock::empty(self.next_bin);
+    }
+
+    /// Count the bins `piece` (0-based inside `block`), which start at `next_bin`; gives the number of active entries.
+    fn apply(&mut self, block: &SpikeBlock, piece: Range<usize>) -> usize {
+        if self.trial_edges.contains(&self.next_bin) {
+            self.begin_run();
+        }
+        let context = self.tail.n_bins();
+        let mut run = std::mem::replace(&mut self.tail, SpikeBlock::empty(0));
+        run.extend_from(block, piece.start, piece.end);
+        self.total.add_newest(&run, context..run.n_bins());
+        let fresh = run.slice(context, run.n_bins());
+        if let Some(ring) = &mut self.ring {
+            ring.append(&fresh, self.run_begins);
+        }
+        self.run_begins = false;
+        self.next_bin = run.end_bin();
+        let longest_lag = self.spec.lags.longest() as usize;
+        self.tail = run.slice(run.n_bins().saturating_sub(longest_lag), run.n_bins());
+        self.slide_windows();
+        fresh.n_active()
+    }
+
+    /// Move the left edges of the windows up to the newest bin.
+    fn slide_windows(&mut self) {
+        let Some(ring) = &mut self.ring else { return };
+        let mut oldest_needed = self.next_bin;
+        for state in &mut self.windows {
+            let Some(bins) = state.bins else { continue };
+            let edge = self.next_bin.saturating_sub(bins);
+            let start = edge - edge % self.window_step_bins;
+            if start > state.start_bin {
+                let gone = state
+                    .gone
+                    .get_or_insert_with(|| Accumulator::new(self.spec.n_neurons(), &self.spec.lags));
+                retract(gone, ring, state.start_bin..start, self.spec.lags.longest() as usize);
+                state.start_bin = start;
+            }
+            oldest_needed = oldest_needed.min(state.start_bin);
+        }
+        ring.forget_before(oldest_needed);
+    }
+}
+
+fn retract(gone: &mut Accumulator, ring: &Ring, bins: Range<u64>, longest_lag: usize) {
+    for part in ring.run_parts(bins, longest_lag) {
+        gone.add_oldest(&part.bins, 0..part.n_asked);
+    }
+}
