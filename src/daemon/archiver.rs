@@ -15,7 +15,8 @@ use crate::model::Window;
 use crate::session::Snapshot;
 
 /// Writes one snapshot file, completely or not at all.
-pub type SnapshotWriter = Arc<dyn Fn(&Path, &Snapshot, &SnapshotOrigin<'_>) -> Result<(), WriteFailed> + Send + Sync>;
+pub type SnapshotWriter =
+    Arc<dyn Fn(&Path, &Snapshot, &SnapshotOrigin<'_>) -> Result<(), WriteFailed> + Send + Sync>;
 
 /// Where a snapshot comes from, for the file to say.
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +106,9 @@ impl Archive {
 
     /// Archive the last publication of a session and wait for the files; gives the ones written.
     pub(super) fn on_close(&self, session: &Arc<SessionHandle>, publication: &Publication) -> Vec<PathBuf> {
-        let Some(inner) = self.inner.as_ref().filter(|inner| inner.config.on_close) else { return Vec::new() };
+        let Some(inner) = self.inner.as_ref().filter(|inner| inner.config.on_close) else {
+            return Vec::new();
+        };
         let (written, paths) = bounded(publication.snapshots.len());
         inner.queue(session, publication, Some(written));
         paths.iter().collect()

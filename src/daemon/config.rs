@@ -209,7 +209,10 @@ impl SessionDefaults {
             })?;
             windows.insert(window);
         }
-        if windows.is_empty() || windows.len() != self.windows.len() || windows.len() > SessionSpec::WINDOWS_MAX {
+        if windows.is_empty()
+            || windows.len() != self.windows.len()
+            || windows.len() > SessionSpec::WINDOWS_MAX
+        {
             let allowed = format_args!("1 to {} distinct windows", SessionSpec::WINDOWS_MAX).to_string();
             return Err(ConfigError::new("defaults.windows", format_args!("{:?}", self.windows), allowed));
         }

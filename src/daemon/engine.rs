@@ -56,7 +56,10 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
     let handle = thread.spawn(move || {
         let session = match Session::new(spec) {
             Ok(session) => session,
-            Err(error) => return drop(reply.send(Err(error))),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return;
+            }
         };
         let (sender, commands) = mpsc::channel(parts.queue_messages);
         let handle = Arc::new(SessionHandle::new(parts.id, Arc::clone(session.spec()), sender));
@@ -69,7 +72,7 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
         let engine = Engine { session, refresher, producer: None, _reservation: parts.reservation };
         engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
         // Nobody waits any more: the queue has no sender then, and the engine ends at once.
-        drop(reply.send(Ok(handle)));
+        let _ = reply.send(Ok(handle));
         engine.run(commands);
     })?;
     Ok((handle, started))
@@ -120,7 +123,8 @@ impl Engine {
             if let ControlFlow::Break(reply) = self.obey(command) {
                 // Who waits for the end finds the session closed, its memory and its share of the limits given back.
                 drop((self, commands));
-                return drop(reply.send(()));
+                let _ = reply.send(());
+                return;
             }
         }
     }
@@ -131,12 +135,18 @@ impl Engine {
         match command {
             Command::Attach { link, reply } => {
                 self.producer = Some(link);
-                drop(reply.send(self.session.next_bin()));
+                let _ = reply.send(self.session.next_bin());
             }
             Command::Bins { link, block, trial_edges } => self.take_bins(&link, &block, &trial_edges),
-            Command::Drained { reply } => drop(reply.send(())),
-            Command::MarkTrial { edges, reply } => drop(reply.send(self.mark_edges(&edges))),
-            Command::WindowCounts { index, reply } => drop(reply.send(self.session.window_counts(index))),
+            Command::Drained { reply } => {
+                let _ = reply.send(());
+            }
+            Command::MarkTrial { edges, reply } => {
+                let _ = reply.send(self.mark_edges(&edges));
+            }
+            Command::WindowCounts { index, reply } => {
+                let _ = reply.send(self.session.window_counts(index));
+            }
             Command::Close { reply } => {
                 self.finish();
                 return ControlFlow::Break(reply);

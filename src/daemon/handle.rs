@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -133,10 +133,6 @@ impl SessionHandle {
 
     pub(super) fn note_bins_arrived(&self) {
         self.record().last_bin_at = Some(Instant::now());
-    }
-
-    pub(super) fn last_bin_age(&self) -> Option<Duration> {
-        self.record().last_bin_at.map(|at| at.elapsed())
     }
 
     /// Count a snapshot that could not be written; the recording goes on.

@@ -117,7 +117,10 @@ mod tests {
         let slot = ProducerSlot::default();
         let first = slot.take("s", 1).unwrap();
         for asked in [0, 1] {
-            assert!(matches!(slot.take("s", asked), Err(RequestError::ProducerConnected { connected: 1, .. })));
+            assert!(matches!(
+                slot.take("s", asked),
+                Err(RequestError::ProducerConnected { connected: 1, .. })
+            ));
         }
         assert_eq!(first.link.fault(), None);
         let second = slot.take("s", 2).unwrap();

@@ -74,9 +74,7 @@ impl Publication {
 
 fn snapshot_bytes(snapshot: &Snapshot) -> u64 {
     let counts = &snapshot.window.counts;
-    let lags: usize =
-        counts.lags.iter().map(|l| l.delayed.len() + l.sender.len() + l.receiver.len()).sum();
-    let estimates: usize =
-        snapshot.estimates.iter().map(|e| e.couplings.len() + 4 * e.fields.len()).sum();
+    let lags: usize = counts.lags.iter().map(|l| l.delayed.len() + l.sender.len() + l.receiver.len()).sum();
+    let estimates: usize = snapshot.estimates.iter().map(|e| e.couplings.len() + 4 * e.fields.len()).sum();
     8 * (counts.spikes.len() + counts.equal_time.len() + lags + estimates) as u64
 }

@@ -1,10 +1,9 @@
 //! The sessions there are, and what they may take together.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-
-use rand::Rng;
 
 use super::archiver::Archive;
 use super::config::DaemonConfig;
@@ -129,7 +128,8 @@ impl Registry {
     fn free_id(&self) -> String {
         let sessions = lock(&self.sessions);
         loop {
-            let id = format!("s-{:08x}", rand::rng().next_u32());
+            // Each `RandomState` has keys of its own, from the system's randomness.
+            let id = format!("s-{:08x}", RandomState::new().hash_one(0_u8) as u32);
             if !sessions.by_id.contains_key(&id) {
                 return id;
             }
