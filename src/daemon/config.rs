@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn zeros_are_refused_where_nothing_would_work() {
-        let zero: [(&str, fn(&mut DaemonConfig)); 15] = [
+        type Change = fn(&mut DaemonConfig);
+        let zero: [(&str, Change); 15] = [
             ("server.ack_interval_ms", |c| c.server.ack_interval_ms = 0),
             ("server.shutdown_grace_s", |c| c.server.shutdown_grace_s = 0),
             ("server.estimator_threads", |c| c.server.estimator_threads = 0),

@@ -96,11 +96,11 @@ struct Refresher {
 impl Refresher {
     fn refresh(&mut self, session: &Session) {
         let counters = &self.handle.counters;
-        if !self.in_flight.is_busy() {
-            if let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive) {
-                self.in_flight = in_flight;
-                return;
-            }
+        if !self.in_flight.is_busy()
+            && let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive)
+        {
+            self.in_flight = in_flight;
+            return;
         }
         if counters.refreshes_skipped.fetch_add(1, Ordering::Relaxed) == 0 {
             let bin = session.next_bin();
