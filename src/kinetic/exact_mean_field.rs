@@ -32,6 +32,7 @@ pub(super) fn rows(inversion: &Inversion) -> Rows {
         };
         let mut row = rows.couplings.row_mut(i);
         row.assign(&regression.mapv(|b| b / gain));
+        rows.gain[i] = gain;
         rows.fields[i] = mean_field - row.dot(&inversion.magnetization_sender);
     }
     rows

@@ -22,7 +22,7 @@ pub(super) struct Inversion {
 /// Why the correlation matrix has no usable inverse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InversionError {
-    /// No more transitions than unknowns.
+    /// No more transitions than unknowns of a row: its couplings and its field.
     Undersampled,
     /// A sender's spike train is, to rounding, a combination of others.
     Singular,
@@ -32,7 +32,7 @@ impl Inversion {
     pub(super) fn of(counts: &Counts, active: &[usize], ridge: f64) -> Result<Self, InversionError> {
         let lag = &counts.lags[0];
         let n = active.len();
-        if ridge == 0.0 && lag.transitions <= n as u64 {
+        if ridge == 0.0 && lag.transitions <= n as u64 + 1 {
             return Err(InversionError::Undersampled);
         }
         let select = |all: Array1<f64>| -> Array1<f64> { active.iter().map(|&i| all[i]).collect() };

@@ -9,6 +9,10 @@
 //! exact mean field    J_ij = B_ij / α_i
 //! ```
 //!
+//! The sampling variance of `J_ij` is `(C⁻¹)_jj / (T α_i)` with `α_i` the divisor of the row (`a_i`, `a_i (1 − F_i)`, `α_i`), the
+//! estimator's own value of `⟨1 − tanh² θ_i⟩`. It does not contain the error of the mean field approximation, which more
+//! data does not shrink.
+//!
 //! (Roudi & Hertz, PRL 106, 048702 (2011); Mézard & Sakellariou, J. Stat. Mech. L07001 (2011).)
 //!
 //! Cost O(n³) once, O(n²) per estimator. Neurons that are silent, saturated or repeat another's spike train leave the
@@ -62,6 +66,8 @@ struct Rows {
     couplings: Array2<f64>,
     fields: Array1<f64>,
     status: Vec<RowStatus>,
+    /// What `B` was divided by, `α_i ≈ ⟨1 − tanh² θ_i⟩`: also the information a transition carries about the row.
+    gain: Array1<f64>,
 }
 
 /// Put the rows of the active neurons into matrices of all neurons.
@@ -82,7 +88,7 @@ fn expand(
     for (row, &i) in active.iter().enumerate() {
         fields[i] = rows.fields[row];
         sender[i] = inversion.sender_variance[row];
-        receiver[i] = inversion.gain[row];
+        receiver[i] = rows.gain[row];
         status[i] = rows.status[row];
         for (column, &j) in active.iter().enumerate() {
             couplings[[i, j]] = rows.couplings[[row, column]];

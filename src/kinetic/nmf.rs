@@ -10,5 +10,6 @@ pub(super) fn rows(inversion: &Inversion) -> Rows {
     }
     let drive = couplings.dot(&inversion.magnetization_sender);
     let fields = inversion.magnetization_receiver.mapv(f64::atanh) - drive;
-    Rows { couplings, fields, status: vec![RowStatus::Ok; inversion.n_active()] }
+    let status = vec![RowStatus::Ok; inversion.n_active()];
+    Rows { couplings, fields, status, gain: inversion.gain.clone() }
 }

@@ -21,6 +21,7 @@ pub(super) fn rows(inversion: &Inversion, form: TapForm) -> Rows {
             continue;
         };
         row.mapv_inplace(|j| j / (1.0 - root));
+        rows.gain[i] *= 1.0 - root;
         let m = inversion.magnetization_receiver[i];
         let onsager = m * spread / ((1.0 - root) * (1.0 - root));
         rows.fields[i] = m.atanh() - row.dot(&inversion.magnetization_sender) + onsager;

@@ -69,9 +69,9 @@ impl fmt::Display for Estimator {
 
 /// Sampling variance of the couplings in factored form: `SE(J_ij)² = sender[j] / (transitions · receiver[i])`.
 ///
-/// `sender[j]` is `[(C + λI)⁻¹ C (C + λI)⁻¹]_jj`, which without a ridge is `(C⁻¹)_jj`; `receiver[i]` is the mean gain
-/// `⟨1 − tanh² θ_i⟩` of the receiver, for moment estimators `1 − (m_i⁺)²`. Entries of neurons that take no
-/// part are zero. The bias that a ridge brings is not part of it.
+/// `sender[j]` is `[(C + λI)⁻¹ C (C + λI)⁻¹]_jj`, which without a ridge is `(C⁻¹)_jj`; `receiver[i]` is the estimator's value of the
+/// mean gain `⟨1 − tanh² θ_i⟩`. Entries of neurons that take no part are zero. Neither the bias of a ridge nor the
+/// error of a mean field approximation is part of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingVariance {
     /// Shape `(n_neurons)`.

@@ -12,7 +12,7 @@ pub enum RowStatus {
     Saturated = 3,
     /// The neuron has the very spike train of one with a lower index; it takes no part.
     Duplicate = 4,
-    /// Fewer transitions than unknowns: without a ridge nothing can be estimated.
+    /// No more transitions than unknowns (couplings and field of a row): without a ridge nothing can be estimated.
     Undersampled = 5,
     /// The correlation matrix of the senders is singular: some spike trains are combinations of others.
     Singular = 6,

@@ -1,0 +1,266 @@
+//! Incremental counts equal a from-scratch count by `==`, whatever the order of blocks, gaps, trials and windows, and
+//! whichever kernel counts them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glauber::model::{BinWidth, Estimator, Lags, Neuron, SpikeBlock, Window};
+use glauber::moments::{Accumulator, Counts, Kernel};
+use glauber::session::{Session, SessionSpec};
+use proptest::prelude::*;
+
+/// The definition, written down with as little cleverness as possible.
+struct Scratch {
+    n_neurons: usize,
+    bins: BTreeMap<u64, Vec<u16>>,
+    edges: BTreeSet<u64>,
+}
+
+impl Scratch {
+    fn is_transition(&self, from: u64, to: u64) -> bool {
+        (from..=to).all(|t| self.bins.contains_key(&t)) && self.edges.range(from + 1..=to).next().is_none()
+    }
+
+    fn counts(&self, window: std::ops::Range<u64>, lags: &Lags) -> Counts {
+        let n = self.n_neurons;
+        let mut counts = Counts::zero(n, lags);
+        let fired = |t: u64, i: usize| self.bins[&t].contains(&(i as u16));
+        for &t in self.bins.keys().filter(|t| window.contains(t)) {
+            counts.bins += 1;
+            (0..n).filter(|&i| fired(t, i)).for_each(|i| counts.spikes[i] += 1);
+            for (l, &lag) in lags.as_slice().iter().enumerate() {
+                let later = t + u64::from(lag);
+                if later >= window.end || !self.is_transition(t, later) {
+                    continue;
+                }
+                let c = &mut counts.lags[l];
+                c.transitions += 1;
+                for i in 0..n {
+                    c.sender[i] += u64::from(fired(t, i));
+                    c.receiver[i] += u64::from(fired(later, i));
+                    for j in 0..n {
+                        c.delayed[i * n + j] += u64::from(fired(later, i) && fired(t, j));
+                    }
+                }
+                if lag == 1 {
+                    let mut place = 0;
+                    for i in 0..n {
+                        for j in i..n {
+                            counts.equal_time[place] += u64::from(fired(t, i) && fired(t, j));
+                            place += 1;
+                        }
+                    }
+                }
+            }
+        }
+        counts
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Bins(Vec<Vec<u16>>),
+    Repeat(u64),
+    Gap(u64),
+    TrialEdge(u64),
+}
+
+fn step(n_neurons: usize, share_active: f64) -> impl Strategy<Value = Step> {
+    let active = (share_active * n_neurons as f64).ceil() as usize;
+    let bin = proptest::collection::vec(0..n_neurons as u16, 0..=active);
+    prop_oneof![
+        6 => proptest::collection::vec(bin, 1..90).prop_map(Step::Bins),
+        1 => (1u64..40).prop_map(Step::Repeat),
+        1 => (1u64..150).prop_map(Step::Gap),
+        1 => (0u64..30).prop_map(Step::TrialEdge),
+    ]
+}
+
+fn spec(n_neurons: usize, lags: &[u32], windows_ms: &[u64]) -> SessionSpec {
+    let finite = windows_ms.iter().map(|&ms| Window::Last { ms });
+    SessionSpec {
+        name: "property".into(),
+        neurons: (0..n_neurons as i64).map(|id| Neuron { id, label: String::new() }).collect(),
+        bin_width: BinWidth::from_us(1000).unwrap(),
+        origin_ns: 0,
+        windows: finite.chain([Window::All]).collect(),
+        lags: Lags::new(lags).unwrap(),
+        estimators: vec![Estimator::Nmf],
+        ridge: 0.0,
+        refresh_interval_bins: 37,
+    }
+}
+
+/// Carry the steps out on a session and on the record from which the oracle counts.
+fn run(session: &mut Session, steps: &[Step]) -> (Scratch, Vec<(u64, Counts)>) {
+    let n_neurons = session.spec().n_neurons();
+    let mut record = Scratch { n_neurons, bins: BTreeMap::new(), edges: BTreeSet::new() };
+    let mut refreshes = Vec::new();
+    let mut hole = 0;
+    for step in steps {
+        let next = session.next_bin();
+        match step {
+            Step::Bins(lists) => {
+                let block = SpikeBlock::from_lists(next + hole, lists, n_neurons).unwrap();
+                hole = 0;
+                for (k, bin) in block.bins().enumerate() {
+                    record.bins.insert(block.first_bin() + k as u64, bin.to_vec());
+                }
+                let mut keep =
+                    |s: &Session| refreshes.push((s.next_bin(), s.window_counts(0).counts.as_ref().clone()));
+                session.push(&block, &mut keep).unwrap();
+            }
+            Step::Repeat(back) => {
+                let first = next.saturating_sub(*back);
+                let lists = vec![vec![0]; (next - first) as usize];
+                let block = SpikeBlock::from_lists(first, &lists, n_neurons).unwrap();
+                let outcome = session.push(&block, &mut |_| panic!("a repeat refreshes nothing")).unwrap();
+                assert_eq!((outcome.applied_bins, outcome.repeated_bins), (0, next - first));
+            }
+            Step::Gap(bins) => hole = *bins,
+            Step::TrialEdge(ahead) => {
+                session.mark_trial_edge(next + ahead).unwrap();
+                record.edges.insert(next + ahead);
+            }
+        }
+    }
+    (record, refreshes)
+}
+
+fn check(n_neurons: usize, lags: &[u32], windows_ms: &[u64], steps: &[Step]) {
+    let mut session = Session::new(spec(n_neurons, lags, windows_ms)).unwrap();
+    let (record, _) = run(&mut session, steps);
+    let spec = session.spec().clone();
+    for index in 0..spec.windows.len() {
+        let window = session.window_counts(index);
+        let longest = windows_ms.get(index).copied();
+        let step = session.window_step_bins();
+        let expected_start = longest.map_or(0, |bins| window.end_bin.saturating_sub(bins) / step * step);
+        assert_eq!(window.first_bin, expected_start);
+        assert_eq!(
+            *window.counts,
+            record.counts(window.first_bin..window.end_bin, &spec.lags),
+            "window {index}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn incremental_equals_from_scratch(steps in proptest::collection::vec(step(5, 0.6), 1..20)) {
+        check(5, &[2, 7], &[100, 333], &steps);
+    }
+
+    #[test]
+    fn incremental_equals_from_scratch_for_many_neurons(steps in proptest::collection::vec(step(70, 0.5), 1..8)) {
+        check(70, &[3], &[64], &steps);
+    }
+
+    #[test]
+    fn lags_may_be_as_long_as_the_window(steps in proptest::collection::vec(step(3, 0.9), 1..20)) {
+        check(3, &[64], &[64, 700], &steps);
+    }
+
+    #[test]
+    fn blocks_may_be_cut_anywhere(
+        steps in proptest::collection::vec(step(6, 0.5), 1..12),
+        cuts in proptest::collection::vec(1usize..60, 1..200),
+    ) {
+        let spec = spec(6, &[2], &[100, 500]);
+        let mut whole = Session::new(spec.clone()).unwrap();
+        let (_, refreshes) = run(&mut whole, &steps);
+
+        let mut cut = Session::new(spec).unwrap();
+        let mut sizes = cuts.iter().cycle();
+        let mut small = Vec::new();
+        for step in &steps {
+            match step {
+                Step::Bins(lists) => {
+                    let mut left = lists.as_slice();
+                    while !left.is_empty() {
+                        let (now, later) = left.split_at(left.len().min(*sizes.next().unwrap()));
+                        small.push(Step::Bins(now.to_vec()));
+                        left = later;
+                    }
+                }
+                // A trial edge is set before the bins around it in either order of pushes; gaps and repeats stand between bins.
+                other => small.push(other.clone()),
+            }
+        }
+        let (_, cut_refreshes) = run(&mut cut, &small);
+        for index in 0..3 {
+            prop_assert_eq!(whole.window_counts(index), cut.window_counts(index));
+        }
+        prop_assert_eq!(whole.gaps(), cut.gaps());
+        prop_assert_eq!(refreshes, cut_refreshes);
+    }
+
+    #[test]
+    fn sparse_equals_dense(
+        bins in proptest::collection::vec(proptest::collection::vec(0u16..97, 0..60), 1..300),
+        split in 0.0..1.0f64,
+    ) {
+        let lags = Lags::new(&[1, 2, 65]).unwrap();
+        let block = SpikeBlock::from_lists(0, &bins, 97).unwrap();
+        let start = (split * bins.len() as f64) as usize;
+        let count = |kernel| {
+            let mut counts = Accumulator::new(97, &lags);
+            counts.add_newest_with(&block, start..block.n_bins(), kernel);
+            counts.counts()
+        };
+        prop_assert_eq!(count(Kernel::Sparse), count(Kernel::Dense));
+    }
+}
+
+#[test]
+fn an_edge_of_the_past_and_a_leap_too_far_are_refused_and_change_nothing() {
+    let mut session = Session::new(spec(3, &[1], &[100])).unwrap();
+    session.push(&SpikeBlock::from_lists(0, &vec![vec![1]; 50], 3).unwrap(), &mut |_| {}).unwrap();
+    let before = session.window_counts(0);
+    assert!(session.mark_trial_edge(49).unwrap_err().to_string().contains("comes too late"));
+    session.mark_trial_edge(50).unwrap();
+    session.mark_trial_edge(50).unwrap();
+    assert!(session.mark_trial_edge(u64::MAX).is_err());
+    let far = SpikeBlock::from_lists(1 << 40, &[vec![1]], 3).unwrap();
+    assert!(session.push(&far, &mut |_| {}).unwrap_err().to_string().contains("past bin 50"));
+    let beyond = SpikeBlock::from_lists(u64::MAX - 5, &[vec![1]], 3).unwrap();
+    assert!(session.push(&beyond, &mut |_| {}).is_err());
+    assert_eq!(session.window_counts(0), before);
+    assert_eq!((session.next_bin(), session.gaps()), (50, (0, 0)));
+}
+
+#[test]
+fn specifications_that_cannot_be_carried_out_are_refused() {
+    let good = spec(3, &[1], &[100]);
+    let refused = |change: &dyn Fn(&mut SessionSpec), part: &str| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let error = Session::new(bad).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains(part), "'{error}' does not say '{part}'");
+    };
+    refused(&|s| s.neurons.clear(), "1 to 16384 neurons, got 0");
+    refused(&|s| s.neurons[2].id = 0, "neuron id 0 appears twice (indices 0 and 2)");
+    refused(&|s| s.windows.clear(), "windows, got 0");
+    refused(&|s| s.windows.push(Window::All), "got 2 distinct of 3");
+    refused(&|s| s.windows[0] = Window::Last { ms: 5 }, "window 5ms is outside");
+    refused(&|s| s.lags = Lags::new(&[200]).unwrap(), "shorter than the longest lag of 200 bins");
+    refused(&|s| s.ridge = f64::NAN, "ridge NaN");
+    refused(&|s| s.ridge = -1.0, "ridge -1");
+    refused(&|s| s.refresh_interval_bins = 0, "at least 1 bin");
+}
+
+#[test]
+fn memory_stays_within_the_stated_bound() {
+    let spec = spec(50, &[1, 3], &[200, 5000]);
+    let (ring, counts) = Session::bytes_max(&spec).unwrap();
+    let mut session = Session::new(spec).unwrap();
+    let all: Vec<u16> = (0..50).collect();
+    for first in (0..40_000u64).step_by(400) {
+        let lists: Vec<Vec<u16>> =
+            (0..400).map(|k| all[..(first as usize / 800 + k) % 51].to_vec()).collect();
+        session.push(&SpikeBlock::from_lists(first, &lists, 50).unwrap(), &mut |_| {}).unwrap();
+        assert!(session.bytes() as u64 <= ring + counts, "{} > {ring} + {counts}", session.bytes());
+    }
+    assert!(session.bytes() as u64 > (ring + counts) / 4, "the bound is not wildly loose");
+}

@@ -1,0 +1,134 @@
+//! Moments and estimates equal an independent numpy implementation (`tests/fixtures/make_reference.py`).
+#![cfg(feature = "hdf5")]
+
+use std::path::{Path, PathBuf};
+
+use glauber::ingest::bin_recording;
+use glauber::kinetic;
+use glauber::model::{BinWidth, Estimate, Estimator, Lags, RowStatus, SpikeBlock, TapForm};
+use glauber::moments::{Accumulator, Counts};
+use hdf5_metno as hdf5;
+use ndarray::{Array1, Array2};
+
+fn fixture(name: &str) -> hdf5::File {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    hdf5::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn vector(file: &hdf5::File, name: &str) -> Array1<f64> {
+    file.dataset(name).unwrap().read_1d().unwrap()
+}
+
+fn matrix(file: &hdf5::File, name: &str) -> Array2<f64> {
+    file.dataset(name).unwrap().read_2d().unwrap()
+}
+
+fn count(blocks: &[SpikeBlock], n: usize) -> Counts {
+    let mut counts = Accumulator::new(n, &Lags::default());
+    for block in blocks {
+        counts.add_newest(block, 0..block.n_bins());
+    }
+    counts.counts()
+}
+
+fn assert_close<'a>(
+    what: &str,
+    ours: impl IntoIterator<Item = &'a f64>,
+    theirs: impl IntoIterator<Item = &'a f64>,
+    absolute: f64,
+    relative: f64,
+) {
+    for (k, (a, b)) in ours.into_iter().zip(theirs).enumerate() {
+        assert!((a - b).abs() <= absolute + relative * b.abs(), "{what}[{k}]: {a} and {b}");
+    }
+}
+
+/// Couplings and fields to 1e-8 of the largest of their row: an entry near zero is a difference of larger numbers.
+fn assert_estimate(file: &hdf5::File, name: &str, ours: &Estimate) {
+    let theirs = matrix(file, &format!("{name}/couplings"));
+    for (i, (a, b)) in ours.couplings.rows().into_iter().zip(theirs.rows()).enumerate() {
+        let scale = b.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        assert_close(&format!("{name} row {i}"), a, b, 1e-8 * scale, 1e-8);
+    }
+    let fields = vector(file, &format!("{name}/fields"));
+    assert_close(&format!("{name} fields"), &ours.fields, &fields, 1e-8, 1e-8);
+    let has_root: Vec<u8> = file.dataset(&format!("{name}/has_root")).unwrap().read_raw().unwrap();
+    let ours: Vec<u8> = ours.status.iter().map(|&s| u8::from(s == RowStatus::Ok)).collect();
+    assert_eq!(ours, has_root, "{name}: rows with a root");
+}
+
+fn assert_reference(name: &str, counts: &Counts) {
+    let file = fixture(name);
+    let lag = &counts.lags[0];
+    let close = |what: &str, ours: &Array1<f64>| assert_close(what, ours, &vector(&file, what), 1e-12, 0.0);
+    close("magnetization_sender", &lag.magnetization_sender());
+    close("magnetization_receiver", &lag.magnetization_receiver());
+    assert_close("C", &counts.equal_time_correlations(), &matrix(&file, "equal_time"), 1e-12, 0.0);
+    assert_close("D", &lag.delayed_correlations(), &matrix(&file, "delayed"), 1e-12, 0.0);
+
+    let estimates = kinetic::estimate(counts, &Estimator::ALL, 0.0);
+    for estimate in &estimates {
+        assert_estimate(&file, estimate.estimator.as_str(), estimate);
+    }
+    let variance = |ours: &Estimate, what: &str| {
+        assert_close(what, &ours.variance.sender, &vector(&file, what), 0.0, 1e-8);
+    };
+    variance(&estimates[0], "sampling_variance");
+    let ridge: f64 = file.attr("ridge").unwrap().read_scalar().unwrap();
+    let ridged = &kinetic::estimate(counts, &[Estimator::Nmf], ridge)[0];
+    assert_estimate(&file, "nmf-ridge", ridged);
+    variance(ridged, "sampling_variance_ridge");
+}
+
+#[test]
+fn a_simulated_recording_agrees_with_numpy() {
+    let file = fixture("reference_units20.h5");
+    let active_counts: Vec<u32> = file.dataset("spikes/active_counts").unwrap().read_raw().unwrap();
+    let neurons: Vec<u16> = file.dataset("spikes/neurons").unwrap().read_raw().unwrap();
+    let mut left = neurons.as_slice();
+    let lists: Vec<Vec<u16>> = active_counts
+        .iter()
+        .map(|&count| {
+            let (bin, rest) = left.split_at(count as usize);
+            left = rest;
+            bin.to_vec()
+        })
+        .collect();
+    let block = SpikeBlock::from_lists(0, &lists, 20).unwrap();
+    assert_reference("reference_units20.h5", &count(&[block], 20));
+}
+
+/// Folder of recordings that are not part of the project.
+fn recordings() -> PathBuf {
+    std::env::var_os("GLAUBER_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from)
+}
+
+fn assert_recording(path: &Path, bin_us: u64, top: Option<usize>, reference: &str) {
+    if !path.exists() {
+        println!("skipped: no {} (set GLAUBER_DATA to the folder of recordings)", path.display());
+        return;
+    }
+    let recording = glauber::recording::open(path).unwrap();
+    let binned = bin_recording(&recording.session, BinWidth::from_us(bin_us).unwrap(), top).unwrap();
+    assert_reference(reference, &count(&binned.blocks, binned.neurons.len()));
+}
+
+#[test]
+fn the_wong_retina_recording_agrees_with_numpy() {
+    for file in ["real/retina_wong1993_p5.nwb", "real/Wong1993_P5.h5"] {
+        assert_recording(&recordings().join(file), 20_000, Some(40), "reference_wong1993_p5.h5");
+    }
+}
+
+#[test]
+fn the_simulated_nwb_file_agrees_with_numpy() {
+    assert_recording(&recordings().join("nwb_good/units20_60s.nwb"), 10_000, None, "reference_units20.h5");
+}
+
+#[test]
+fn both_forms_of_tap_are_covered() {
+    let names: Vec<&str> = Estimator::ALL.iter().map(|e| e.as_str()).collect();
+    assert!(names.contains(&Estimator::Tap(TapForm::Preprint).as_str()));
+    assert!(names.contains(&Estimator::Tap(TapForm::SelfConsistent).as_str()));
+}
