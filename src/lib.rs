@@ -1,6 +1,8 @@
 //! glauber
 #[cfg(feature = "hdf5")]
 pub mod archive;
+#[cfg(feature = "daemon")]
+pub mod daemon;
 pub mod ingest;
 pub mod kinetic;
 pub mod model;
