@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use glauber::archive::ArchiveError;
 use glauber::daemon::StartError;
 use glauber::ingest::BinningError;
 use glauber::model::{BlockError, LagsError};
@@ -42,6 +43,9 @@ pub(crate) enum CliError {
     /// A recording that cannot be read or written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// A snapshot that cannot be read or written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// A network that cannot be simulated.
     #[error(transparent)]
     Simulation(#[from] SimulationError),

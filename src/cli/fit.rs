@@ -1,10 +1,10 @@
 //! `glauber fit`: couplings of a recording without a daemon, by the same core.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
-use glauber::archive;
+use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
 use glauber::model::{Estimate, Estimator, Lags, Window};
@@ -61,7 +61,15 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
     spinner.finish_and_clear();
     let estimating = started.elapsed();
 
-    archive::write_snapshot(&args.out, &snapshot, overwrite(args.force))?;
+    let (gap_count, gap_bins) = session.gaps();
+    let provenance = Provenance {
+        session_id: "fit".to_owned(),
+        source: args.recording.file.display().to_string(),
+        created: SystemTime::now(),
+        gap_count,
+        gap_bins,
+    };
+    archive::write_snapshot(&args.out, &snapshot, &provenance, overwrite(args.force))?;
     let times = Times { counting, estimating };
     if manner.json {
         return output::json(&to_json(args, &snapshot, Sizes::of(&recording), times));
@@ -147,7 +155,7 @@ fn report(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Re
     ));
     output::print_facts(&facts)?;
     outln!("")?;
-    output::print_table(&estimate_table(snapshot))?;
+    print_estimates(snapshot)?;
     outln!("")?;
     let out = args.out.display();
     output::print_facts(&[("written", out.to_string()), ("next", format!("glauber inspect {out}"))])
@@ -173,14 +181,14 @@ pub(crate) fn snapshot_facts(snapshot: &Snapshot) -> Vec<(&'static str, String)>
 }
 
 /// One line per estimator.
-pub(crate) fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
+fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
     let mut table = output::table(&[
         ("estimator", Align::Left),
         ("rms J", Align::Right),
         ("|z| > 4", Align::Right),
         ("strongest pair", Align::Left),
         ("z", Align::Right),
-        ("rows", Align::Left),
+        ("rows OK", Align::Right),
     ]);
     for estimate in &snapshot.estimates {
         let strongest = pairs::strongest(estimate, &snapshot.spec.neurons, usize::MAX);
@@ -198,10 +206,21 @@ pub(crate) fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
             text::count(certain),
             pair,
             z,
-            pairs::status_line(&statuses(estimate)),
+            format!("{} of {}", text::count(estimate.n_ok() as u64), text::count(estimate.n_neurons() as u64)),
         ]);
     }
     table
+}
+
+/// Print the table of estimates and, below it, why rows are not OK.
+pub(crate) fn print_estimates(snapshot: &Snapshot) -> Result<(), CliError> {
+    output::print_table(&estimate_table(snapshot))?;
+    for estimate in &snapshot.estimates {
+        if estimate.n_ok() < estimate.n_neurons() {
+            outln!("{} rows: {}", estimate.estimator, pairs::status_line(&statuses(estimate)))?;
+        }
+    }
+    Ok(())
 }
 
 fn statuses(estimate: &Estimate) -> std::collections::BTreeMap<&'static str, u64> {

@@ -158,6 +158,6 @@ fn report(
         address => format!(" --connect {address}"),
     };
     facts.push(("next", format!("glauber couplings --session {id}{connect}")));
-    facts.extend(snapshots.iter().map(|path| ("", format!("glauber inspect {path}"))).take(1));
+    facts.extend(snapshots.last().map(|path| ("", format!("glauber inspect {path}"))));
     output::print_facts(&facts)
 }

@@ -64,11 +64,11 @@ fn table(sessions: &[v1::Session]) -> comfy_table::Table {
     for session in sessions {
         table.add_row([
             session.session_id.clone(),
-            client::session_name(session).to_owned(),
+            name(session),
             client::state_name(session).to_owned(),
             text::count(neuron_count(session)),
             bin_width(session),
-            text::seconds(recorded_s(session)),
+            text::short_seconds(recorded_s(session)),
             text::count(session.gap_count),
             session.last_bin_age_ms.map_or_else(|| "never".to_owned(), age),
         ]);
@@ -86,6 +86,7 @@ fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
         false => "not connected".to_owned(),
     };
     let mut facts = vec![
+        ("name", client::session_name(session).to_owned()),
         ("producer", producer),
         ("bins", format!("{} received, {} applied", text::count(received), text::count(applied))),
         ("gaps", format!("{} of {}", text::count(session.gap_count), text::counted(session.gap_bins, "bin"))),
@@ -170,6 +171,16 @@ fn bin_width(session: &v1::Session) -> String {
     glauber::model::BinWidth::from_us(u64::from(us)).map_or_else(|_| "?".to_owned(), |width| width.to_string())
 }
 
+/// The name, cut so that a table of sessions fits 80 columns.
+fn name(session: &v1::Session) -> String {
+    const CHARS_MAX: usize = 18;
+    let name = client::session_name(session);
+    if name.chars().count() <= CHARS_MAX {
+        return name.to_owned();
+    }
+    name.chars().take(CHARS_MAX - 1).chain(['…']).collect()
+}
+
 fn age(ms: u64) -> String {
-    format!("{} ago", text::seconds(ms as f64 / 1000.0))
+    text::short_seconds(ms as f64 / 1000.0)
 }

@@ -36,6 +36,16 @@ pub(crate) fn seconds(value: f64) -> String {
     if hours > 0 { format!("{hours} h {minutes} min") } else { format!("{minutes} min {rest} s") }
 }
 
+/// A span of time as short as it gets: `85ms`, `3.2s`, `12m05s`, `2h03m`.
+pub(crate) fn short_seconds(value: f64) -> String {
+    if value < 59.95 {
+        return seconds(value).replace(' ', "");
+    }
+    let whole = value.round() as u64;
+    let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours > 0 { format!("{hours}h{minutes:02}m") } else { format!("{minutes}m{rest:02}s") }
+}
+
 /// A duration, as [`seconds`] writes it.
 pub(crate) fn duration(value: Duration) -> String {
     seconds(value.as_secs_f64())
@@ -59,7 +69,7 @@ pub(crate) fn bytes(value: u64) -> String {
 
 /// A coupling with its sign: `+0.1234`, `-0.0210`.
 pub(crate) fn signed(value: f64) -> String {
-    format!("{value:+.4}")
+    if value.abs() < 9.99995 { format!("{value:+.4}") } else { format!("{value:+.1}") }
 }
 
 /// What the sign of a coupling means.
@@ -106,6 +116,9 @@ mod tests {
         assert_eq!(seconds(59.96), "1 min 0 s");
         assert_eq!(seconds(3725.0), "1 h 2 min");
         assert_eq!(seconds(-2.0), "-2.0 s");
+        assert_eq!(short_seconds(0.085), "85ms");
+        assert_eq!(short_seconds(725.0), "12m05s");
+        assert_eq!(short_seconds(7380.0), "2h03m");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `glauber watch`: the strongest couplings, each time new ones are published.
 
+use std::time::Duration;
+
 use clap::Args;
 use glauber::proto::v1;
 
@@ -9,6 +11,9 @@ use super::couplings::{self, SelectionArgs};
 use super::error::CliError;
 use super::output::{self, outln};
 use super::pairs::{self, Pair};
+
+/// How long the pairs of a publication may come after its header.
+const PAIRS_WAIT: Duration = Duration::from_millis(500);
 
 /// Follow the strongest couplings of a session as they are published
 #[derive(Debug, Clone, Args)]
@@ -40,15 +45,22 @@ async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
     let daemon = Daemon::connect(&args.selection.connect.connect).await?;
     let session = daemon.select(args.selection.session.as_deref()).await?;
     let mut stream = daemon.watch(args.selection.query(&session)).await?;
-    let mut screen = Screen { redraws: output::stdout_is_terminal() && !manner.json, lines: 0 };
+    let redraws = output::stdout_is_terminal() && !manner.json;
+    let mut screen = Screen { json: manner.json, redraws, lines: 0, left: args.count };
     let mut waiting = None;
-    let mut shown = 0;
     loop {
         use v1::watch_couplings_response::Part;
-        let response = stream.message().await.map_err(daemon.failure("watching couplings"))?;
+        let patience = if waiting.is_some() { PAIRS_WAIT } else { Duration::MAX };
+        // Couplings of which no pair can be estimated are a header alone.
+        let Ok(response) = tokio::time::timeout(patience, stream.message()).await else {
+            match waiting.take() {
+                Some(header) if screen.publish(header, Vec::new(), &session)? => return Ok(()),
+                _ => continue,
+            }
+        };
+        let response = response.map_err(daemon.failure("watching couplings"))?;
         let has_ended = response.is_none();
         let (header, pairs) = match response.and_then(|response| response.part) {
-            // Couplings of which no pair can be estimated are a header alone: known once the next thing comes.
             Some(Part::Header(new)) => (waiting.replace(new), Vec::new()),
             Some(Part::Pairs(pairs)) => (waiting.take(), pairs.pairs),
             Some(Part::Rows(_)) | None => (waiting.take(), Vec::new()),
@@ -59,14 +71,7 @@ async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
             }
             continue;
         };
-        let publication = Publication { header, pairs, rows: Vec::new() };
-        if manner.json {
-            output::json_line(&couplings::to_json(&publication))?;
-        } else {
-            screen.show(&block(&publication, &session))?;
-        }
-        shown += 1;
-        if has_ended || args.count.is_some_and(|count| shown >= count) {
+        if screen.publish(header, pairs, &session)? || has_ended {
             return Ok(());
         }
     }
@@ -93,11 +98,32 @@ fn block(publication: &Publication, session: &v1::Session) -> String {
 
 /// Where the blocks go: over one another on a terminal, below one another elsewhere.
 struct Screen {
+    json: bool,
     redraws: bool,
+    /// Lines of the block shown last.
     lines: usize,
+    /// Publications still to be shown; no end when `None`.
+    left: Option<u64>,
 }
 
 impl Screen {
+    /// Show one publication; tells whether it was the last one wanted.
+    fn publish(
+        &mut self,
+        header: v1::EstimateHeader,
+        pairs: Vec<v1::CouplingPair>,
+        session: &v1::Session,
+    ) -> Result<bool, CliError> {
+        let publication = Publication { header, pairs, rows: Vec::new() };
+        if self.json {
+            output::json_line(&couplings::to_json(&publication))?;
+        } else {
+            self.show(&block(&publication, session))?;
+        }
+        self.left = self.left.map(|left| left - 1);
+        Ok(self.left == Some(0))
+    }
+
     fn show(&mut self, block: &str) -> Result<(), CliError> {
         if !self.redraws {
             return outln!("{block}\n");

@@ -6,7 +6,7 @@ mod snapshot;
 use std::path::PathBuf;
 
 use clap::Args;
-use glauber::archive;
+use glauber::archive::{self, ArchiveError};
 
 use super::Manner;
 use super::error::CliError;
@@ -28,9 +28,9 @@ pub(crate) struct InspectArgs {
 }
 
 pub(crate) fn run(args: &InspectArgs, manner: Manner) -> Result<(), CliError> {
-    if archive::is_snapshot(&args.file)? {
-        snapshot::show(&args.file, args.top, manner)
-    } else {
-        recorded::show(&args.file, manner)
+    match archive::describe(&args.file) {
+        Ok(_) => snapshot::show(&args.file, args.top, manner),
+        Err(ArchiveError::NotASnapshot { .. }) => recorded::show(&args.file, manner),
+        Err(error) => Err(error.into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glauber::model::{Interval, RecordedSession};
+use glauber::model::{BinWidth, Interval, RecordedSession};
 use glauber::recording::{self, Recording};
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ fn rate_hz(spikes: usize, length_s: f64) -> f64 {
 }
 
 fn total_s(intervals: &[Interval]) -> f64 {
-    intervals.iter().map(|interval| seconds(interval.stop_ns - interval.start_ns)).sum()
+    intervals.iter().map(|interval| seconds(interval.stop_ns - interval.start_ns)).fold(0.0, |a, b| a + b)
 }
 
 fn facts(path: &Path, recording: &Recording, summary: &Summary, has_truth: bool) -> Vec<(&'static str, String)> {
@@ -98,7 +98,11 @@ fn facts(path: &Path, recording: &Recording, summary: &Summary, has_truth: bool)
     }
     facts.extend(about.resolution_seconds.map(|resolution| ("resolution", format!("{} us", (resolution * 1e9).round() / 1e3))));
     facts.push(("trials", text::count(session.trials.len() as u64)));
-    facts.push(("masked", format!("{}, {}", text::counted(session.invalid.len() as u64, "interval"), text::seconds(total_s(&session.invalid)))));
+    let masked = match session.invalid.len() as u64 {
+        0 => "nothing".to_owned(),
+        n => format!("{}, {}", text::counted(n, "interval"), text::seconds(total_s(&session.invalid))),
+    };
+    facts.push(("masked", masked));
     let observed = session.units.iter().filter(|unit| unit.observed.is_some()).count() as u64;
     if observed > 0 {
         facts.push(("observed", format!("observation intervals for {}", text::counted(observed, "unit"))));
@@ -112,8 +116,18 @@ fn facts(path: &Path, recording: &Recording, summary: &Summary, has_truth: bool)
     for (place, problem) in recording.problems.iter().enumerate() {
         facts.push((if place == 0 { "problems" } else { "" }, problem.to_string()));
     }
-    facts.push(("next", format!("glauber fit {} --bin-width 20ms --out fit.h5", path.display())));
+    let width = bin_width(about.resolution_seconds);
+    facts.push(("next", format!("glauber fit {} --bin-width {width} --out fit.h5", path.display())));
     facts
+}
+
+/// A bin width to begin with: that of the times when they are binned already, else one that suits cortex and retina.
+fn bin_width(resolution_seconds: Option<f64>) -> String {
+    let us = resolution_seconds.map_or(0.0, |resolution| (resolution * 1e6).round());
+    match BinWidth::from_us(us as u64) {
+        Ok(width) if width.us() >= 1000 => width.to_string(),
+        _ => "20ms".to_owned(),
+    }
 }
 
 /// A text of the file on one line that fits the screen.

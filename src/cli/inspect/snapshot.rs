@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glauber::archive;
+use glauber::archive::{self, StoredSnapshot};
 use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
@@ -11,7 +11,8 @@ use crate::cli::{Manner, fit, pairs, text};
 
 /// Read a snapshot and print what it holds.
 pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliError> {
-    let snapshot = archive::read_snapshot(path)?;
+    let StoredSnapshot { snapshot, provenance, glauber_version } = archive::read_snapshot(path)?;
+    let created = humantime::format_rfc3339_seconds(provenance.created).to_string();
     if manner.json {
         let estimates: Vec<Value> =
             snapshot.estimates.iter().map(|estimate| fit::estimate_json(estimate, &snapshot, top)).collect();
@@ -19,7 +20,13 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
         return output::json(&json!({
             "kind": "snapshot",
             "file": path.display().to_string(),
+            "session_id": provenance.session_id,
             "name": spec.name,
+            "source": provenance.source,
+            "created": created,
+            "glauber_version": glauber_version,
+            "gap_count": provenance.gap_count,
+            "gap_bins": provenance.gap_bins,
             "neurons": spec.n_neurons(),
             "bin_width_us": spec.bin_width.us(),
             "origin_ns": spec.origin_ns,
@@ -40,11 +47,14 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
         ("file", format!("{}, {}, snapshot", path.display(), text::bytes(size))),
         ("session", format!("{}, {} in bins of {}", spec.name, text::counted(spec.n_neurons() as u64, "neuron"), spec.bin_width)),
     ];
+    facts.push(("source", format!("session {} of {}", provenance.session_id, provenance.source)));
+    facts.push(("written", format!("{created} by glauber {glauber_version}")));
+    facts.push(("gaps", format!("{} of {}", text::counted(provenance.gap_count, "gap"), text::counted(provenance.gap_bins, "bin"))));
     facts.extend(fit::snapshot_facts(&snapshot));
     facts.push(("lags", format!("{} bins", lags.join(", "))));
     output::print_facts(&facts)?;
     outln!("")?;
-    output::print_table(&fit::estimate_table(&snapshot))?;
+    fit::print_estimates(&snapshot)?;
     for estimate in &snapshot.estimates {
         outln!("\n{}: strongest pairs", estimate.estimator)?;
         pairs::print_pairs(&pairs::strongest(estimate, &spec.neurons, top))?;
