@@ -114,7 +114,8 @@ fn read_units(
         None => None,
     };
     // A table without rows needs no columns; with rows, units without times cannot be used.
-    let nothing_there = file.find(&times_object)? == Found::Nothing && file.find(&index_object)? == Found::Nothing;
+    let nothing_there =
+        file.find(&times_object)? == Found::Nothing && file.find(&index_object)? == Found::Nothing;
     if nothing_there && ids.as_ref().is_none_or(Vec::is_empty) {
         return Ok(Vec::new());
     }

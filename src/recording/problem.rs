@@ -142,10 +142,9 @@ impl fmt::Display for Problem {
                 "times look like milliseconds (span {span_seconds} s, median interval {median_interval_ms} ms as seconds); \
                  taken as seconds"
             ),
-            Self::DuplicateTimes { units, first_unit, repeats } => write!(
-                f,
-                "{repeats} repeated spike times in {units} units (first: unit {first_unit}); kept"
-            ),
+            Self::DuplicateTimes { units, first_unit, repeats } => {
+                write!(f, "{repeats} repeated spike times in {units} units (first: unit {first_unit}); kept")
+            }
             Self::SilentUnits { units, first_unit } => {
                 write!(f, "{units} units have no spikes (first: unit {first_unit}); kept")
             }

@@ -256,7 +256,9 @@ mod tests {
 
     #[test]
     fn seconds_round_half_to_even_and_garbage_is_refused() {
-        for (seconds, ns) in [(1.5e-9, 2), (2.5e-9, 2), (-0.5e-9, 0), (0.1 + 0.2, 300_000_000), (1e9, 10_i64.pow(18))] {
+        for (seconds, ns) in
+            [(1.5e-9, 2), (2.5e-9, 2), (-0.5e-9, 0), (0.1 + 0.2, 300_000_000), (1e9, 10_i64.pow(18))]
+        {
             assert_eq!(nanoseconds(seconds), Some(ns), "{seconds}");
         }
         for seconds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.000_001e9, -2e9] {

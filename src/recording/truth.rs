@@ -29,12 +29,7 @@ pub struct Truth {
     pub fields: Array1<f64>,
 }
 
-pub(super) fn write(
-    file: &NwbFile,
-    path: &Path,
-    truth: &Truth,
-    units: usize,
-) -> Result<(), RecordingError> {
+pub(super) fn write(file: &NwbFile, path: &Path, truth: &Truth, units: usize) -> Result<(), RecordingError> {
     if truth.couplings.shape() != [units, units] || truth.fields.len() != units {
         return Err(RecordingError::TruthShape {
             path: path.to_owned(),
@@ -59,7 +54,8 @@ pub(super) fn write(
     file.column(FIELDS, "field h_i of the unit, dimensionless", &[units], &fields)?;
     // Iteration is row-major whatever the layout in memory.
     let couplings: Vec<f64> = truth.couplings.iter().copied().collect();
-    let description = "couplings J_ij to the unit (row, receiver i) from every unit (column, sender j), dimensionless";
+    let description =
+        "couplings J_ij to the unit (row, receiver i) from every unit (column, sender j), dimensionless";
     file.column(COUPLINGS, description, &[units, units], &couplings)?;
     Ok(())
 }

@@ -60,7 +60,9 @@ impl InputFile {
             return Ok(Vec::new());
         }
         let names = self.file.group(group).and_then(|g| g.member_names());
-        names.map_err(|e| StorageError::unreadable(&self.path, group, &e))
+        let mut names = names.map_err(|e| StorageError::unreadable(&self.path, group, &e))?;
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// What stands at an absolute path, walking hard links only.
