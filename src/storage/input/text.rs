@@ -19,26 +19,36 @@ pub(super) fn read(container: &hdf5::Container, stored: &TypeDescriptor) -> hdf5
         // A text that was never written is a null pointer, whose bytes must not be asked for.
         TypeDescriptor::VarLenAscii => {
             let texts = container.read_raw::<VarLenAscii>()?;
-            Ok(texts.iter().map(|t| if t.is_empty() { String::new() } else { clean(t.as_bytes()) }).collect())
+            Ok(texts
+                .iter()
+                .map(|t| if t.is_empty() { String::new() } else { decode(t.as_bytes()) })
+                .collect())
         }
         TypeDescriptor::VarLenUnicode => {
             let texts = container.read_raw::<VarLenUnicode>()?;
-            Ok(texts.iter().map(|t| if t.is_empty() { String::new() } else { clean(t.as_bytes()) }).collect())
+            Ok(texts
+                .iter()
+                .map(|t| if t.is_empty() { String::new() } else { decode(t.as_bytes()) })
+                .collect())
         }
         TypeDescriptor::FixedAscii(bytes) if *bytes <= FIXED_BYTES_MAX => {
             let texts = container.read_raw::<FixedAscii<FIXED_BYTES_MAX>>()?;
-            Ok(texts.iter().map(|t| clean(t.as_bytes())).collect())
+            Ok(texts.iter().map(|t| unpad(t.as_bytes())).collect())
         }
         TypeDescriptor::FixedUnicode(bytes) if *bytes <= FIXED_BYTES_MAX => {
             let texts = container.read_raw::<FixedUnicode<FIXED_BYTES_MAX>>()?;
-            Ok(texts.iter().map(|t| clean(t.as_bytes())).collect())
+            Ok(texts.iter().map(|t| unpad(t.as_bytes())).collect())
         }
         other => Err(format!("{other} is not a text of at most {FIXED_BYTES_MAX} bytes").into()),
     }
 }
 
-/// Bytes as text: padding removed, bytes that are not UTF-8 replaced.
-fn clean(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.trim_end_matches(['\0', ' ']).to_owned()
+/// Bytes as text; those that are not UTF-8 are replaced.
+fn decode(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A fixed-length text without what fills its field.
+fn unpad(bytes: &[u8]) -> String {
+    decode(bytes).trim_end_matches(['\0', ' ']).to_owned()
 }
