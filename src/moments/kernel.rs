@@ -11,10 +11,10 @@ pub enum Kernel {
 ///
 /// Measured by `cargo bench --bench counting` at n = 1000 with AVX-512; without it the dense kernel is slower
 /// and the choice only less than optimal, never wrong.
-const INCREMENT_COST: f64 = 8.0;
+const INCREMENT_COST: f64 = 16.0;
 
 /// Cost of packing one active entry into words, in the same unit.
-const PACKING_COST: f64 = 8.0;
+const PACKING_COST: f64 = 40.0;
 
 impl Kernel {
     /// The cheaper kernel for `n_bins` bins with `active_pairs = Σ_t k_t²` where `k_t` neurons are active in bin t.

@@ -1,0 +1,30 @@
+# make demo: build, start the daemon on loopback, stream a simulated rig, compare couplings with the truth.
+# make test: build and run every test.
+# Both install the HDF5 library through the system's package manager when it is missing, and say so.
+
+CARGO ?= cargo
+
+.PHONY: demo test bench lint doc setup regenerate
+
+demo: setup
+	$(CARGO) run --release --locked --bin glauber -- demo
+
+test: setup
+	$(CARGO) test --locked
+
+bench: setup
+	$(CARGO) bench --locked
+
+lint: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc: setup
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# Generate the gRPC code anew after a change under proto/.
+regenerate: setup
+	GLAUBER_REGENERATE=1 $(CARGO) test --locked --test generated_proto
+
+setup:
+	@./setup.sh
