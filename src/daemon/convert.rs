@@ -87,7 +87,7 @@ pub(super) fn session_to_proto(session: &SessionHandle, neurons: Neurons) -> v1:
         gap_count: counters.gap_count.load(Relaxed),
         active_entries: counters.active_entries.load(Relaxed),
         repeated_bins: counters.repeated_bins.load(Relaxed),
-        refreshes_published: counters.refreshes_published.load(Relaxed),
+        refreshes_published: session.publisher.count(),
         refreshes_skipped: counters.refreshes_skipped.load(Relaxed),
         producer_connected: producer.as_ref().is_some_and(|link| link.is_connected()),
         producer_epoch: producer.map_or(0, |link| link.epoch),

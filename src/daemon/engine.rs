@@ -202,10 +202,11 @@ impl Engine {
     fn finish(&mut self) {
         self.refresher.in_flight.wait();
         let handle = Arc::clone(self.handle());
-        let publication = handle.publisher.publish(compute(&handle, windows(&self.session)));
-        handle.counters.refreshes_published.fetch_add(1, Ordering::Relaxed);
-        let paths = self.refresher.archive.on_close(&handle, &publication);
-        handle.record().final_snapshots = paths;
+        let publication = handle.publisher.publish_final(compute(&handle, windows(&self.session)));
+        if let Some(publication) = publication {
+            let paths = self.refresher.archive.on_close(&handle, &publication);
+            handle.record().final_snapshots = paths;
+        }
         handle.counters.session_bytes.store(0, Ordering::Relaxed);
         tracing::info!(session = %handle.id, bins = self.session.next_bin(), "session closed");
     }

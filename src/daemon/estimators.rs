@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
@@ -37,7 +36,7 @@ impl InFlight {
         self.done.as_ref().is_some_and(|done| done.try_recv() == Err(TryRecvError::Empty))
     }
 
-    /// Wait until it is published.
+    /// Wait until it is computed.
     pub(super) fn wait(&mut self) {
         if let Some(done) = self.done.take() {
             // Nothing is ever sent: the channel ends when the job does.
@@ -82,15 +81,17 @@ fn run(job: RefreshJob) {
     let RefreshJob { session, windows, archive, done } = job;
     // A defect in one estimate must not take the estimates of every other session with it.
     let computed = std::panic::catch_unwind(AssertUnwindSafe(|| compute(&session, windows)));
+    // Before publishing: who has seen these estimates and sends more bins must not find this refresh still under way. Should the
+    // next ones be published first, these are no longer wanted.
+    drop(done);
     match computed {
         Ok(snapshots) => {
-            let publication = session.publisher.publish(snapshots);
-            session.counters.refreshes_published.fetch_add(1, Ordering::Relaxed);
-            archive.on_publication(&session, &publication);
+            if let Some(publication) = session.publisher.publish(snapshots) {
+                archive.on_publication(&session, &publication);
+            }
         }
         Err(_) => tracing::error!(session = %session.id, "estimates not computed: internal error"),
     }
-    drop(done);
 }
 
 /// The snapshots of all windows. Cost O(n³) each.

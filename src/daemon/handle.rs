@@ -34,7 +34,6 @@ pub(super) struct Counters {
     pub(super) gap_bins: AtomicU64,
     pub(super) active_entries: AtomicU64,
     pub(super) repeated_bins: AtomicU64,
-    pub(super) refreshes_published: AtomicU64,
     pub(super) refreshes_skipped: AtomicU64,
     pub(super) session_bytes: AtomicU64,
     /// Bin of the newest snapshot handed to the archiver, so that each period gets one.

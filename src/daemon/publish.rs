@@ -37,13 +37,40 @@ impl Publisher {
         Self { latest: watch::Sender::new(Latest::default()) }
     }
 
-    /// Replace the publication; readers of the one before keep theirs. One caller at a time: the session's engine waits
-    /// for its estimates before it publishes itself.
-    pub(super) fn publish(&self, snapshots: Vec<Arc<Snapshot>>) -> Arc<Publication> {
-        let sequence = self.latest().map_or(0, |publication| publication.sequence) + 1;
-        let publication = Arc::new(Publication { sequence, snapshots, published_at: Instant::now() });
-        self.latest.send_modify(|latest| latest.publication = Some(Arc::clone(&publication)));
-        publication
+    /// Replace the publication, unless the one that stands reaches further; readers of the one before keep theirs.
+    pub(super) fn publish(&self, snapshots: Vec<Arc<Snapshot>>) -> Option<Arc<Publication>> {
+        self.replace(snapshots, |standing, new| new.end_bin() > standing.end_bin())
+    }
+
+    /// Replace the publication by the final one.
+    pub(super) fn publish_final(&self, snapshots: Vec<Arc<Snapshot>>) -> Option<Arc<Publication>> {
+        self.replace(snapshots, |_, _| true)
+    }
+
+    fn replace(
+        &self,
+        snapshots: Vec<Arc<Snapshot>>,
+        replaces: impl FnOnce(&Publication, &Publication) -> bool,
+    ) -> Option<Arc<Publication>> {
+        let mut new = Publication { sequence: 1, snapshots, published_at: Instant::now() };
+        let mut published = None;
+        self.latest.send_if_modified(|latest| {
+            if let Some(standing) = &latest.publication {
+                if !replaces(standing, &new) {
+                    return false;
+                }
+                new.sequence = standing.sequence + 1;
+            }
+            published = Some(Arc::new(new));
+            latest.publication.clone_from(&published);
+            true
+        });
+        published
+    }
+
+    /// Publications so far.
+    pub(super) fn count(&self) -> u64 {
+        self.latest.borrow().publication.as_ref().map_or(0, |publication| publication.sequence)
     }
 
     /// Tell watchers that nothing follows.

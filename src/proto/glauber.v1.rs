@@ -131,6 +131,7 @@ pub mod archive_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
+        /// By session and file name; the newest 10,000 when there are more.
         pub async fn list_snapshots(
             &mut self,
             request: impl tonic::IntoRequest<super::ListSnapshotsRequest>,
@@ -195,6 +196,7 @@ pub mod archive_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ArchiveServiceServer.
     #[async_trait]
     pub trait ArchiveService: std::marker::Send + std::marker::Sync + 'static {
+        /// By session and file name; the newest 10,000 when there are more.
         async fn list_snapshots(
             &self,
             request: tonic::Request<super::ListSnapshotsRequest>,
@@ -451,7 +453,7 @@ pub struct SessionSpec {
     /// The neurons in index order. Either this or `neuron_count`, which numbers them from 0.
     #[prost(message, repeated, tag = "2")]
     pub neurons: ::prost::alloc::vec::Vec<Neuron>,
-    /// Number of neurons, when they have no identifiers of their own.
+    /// Number of neurons, when they have no identifiers of their own. Next to `neurons` it must agree with them.
     #[prost(uint32, tag = "3")]
     pub neuron_count: u32,
     /// Width of a bin in microseconds, 100 to 1,000,000.
@@ -1401,7 +1403,7 @@ pub struct SpikeBins {
     /// Number of the first bin. Bins already received are ignored, missing ones become a gap without transitions.
     #[prost(uint64, tag = "1")]
     pub first_bin: u64,
-    /// Bins at whose left edge a trial starts or ends; none before `first_bin`.
+    /// Bins at whose left edge a trial starts or ends, increasing; none before `first_bin`.
     #[prost(uint64, repeated, tag = "4")]
     pub trial_edges: ::prost::alloc::vec::Vec<u64>,
     #[prost(oneof = "spike_bins::Spikes", tags = "2, 3")]
@@ -1561,7 +1563,7 @@ pub mod ingest_service_client {
         ///
         /// NOT_FOUND: unknown session. INVALID_ARGUMENT: a neuron, bin count or message that does not fit. OUT_OF_RANGE: bins
         /// that go backwards or leap too far. FAILED_PRECONDITION: the session is closed. ALREADY_EXISTS: another producer is connected.
-        /// ABORTED: a producer with a higher epoch took over.
+        /// ABORTED: a producer with a higher epoch took over. UNAVAILABLE: the daemon shuts down; everything sent was counted.
         pub async fn stream_spikes(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -1614,7 +1616,7 @@ pub mod ingest_service_server {
         ///
         /// NOT_FOUND: unknown session. INVALID_ARGUMENT: a neuron, bin count or message that does not fit. OUT_OF_RANGE: bins
         /// that go backwards or leap too far. FAILED_PRECONDITION: the session is closed. ALREADY_EXISTS: another producer is connected.
-        /// ABORTED: a producer with a higher epoch took over.
+        /// ABORTED: a producer with a higher epoch took over. UNAVAILABLE: the daemon shuts down; everything sent was counted.
         async fn stream_spikes(
             &self,
             request: tonic::Request<tonic::Streaming<super::StreamSpikesRequest>>,
@@ -1985,6 +1987,7 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("glauber.v1.SessionService", "GetSession"));
             self.inner.unary(req, path, codec).await
         }
+        /// All sessions the daemon knows, by identifier; their neurons are counted but not listed.
         pub async fn list_sessions(
             &mut self,
             request: impl tonic::IntoRequest<super::ListSessionsRequest>,
@@ -2089,6 +2092,7 @@ pub mod session_service_server {
             tonic::Response<super::GetSessionResponse>,
             tonic::Status,
         >;
+        /// All sessions the daemon knows, by identifier; their neurons are counted but not listed.
         async fn list_sessions(
             &self,
             request: tonic::Request<super::ListSessionsRequest>,
