@@ -174,7 +174,8 @@ fn choose(sessions: Vec<v1::Session>, wanted: &str, address: &str) -> Result<v1:
         |session, wanted| session_name(session).starts_with(wanted),
     ];
     for fits in ways {
-        let mut matches: Vec<&v1::Session> = sessions.iter().filter(|session| fits(session, wanted)).collect();
+        let mut matches: Vec<&v1::Session> =
+            sessions.iter().filter(|session| fits(session, wanted)).collect();
         match matches.len() {
             0 => {}
             1 => return Ok(matches.remove(0).clone()),
@@ -256,13 +257,17 @@ mod tests {
 
     #[test]
     fn a_session_is_found_by_id_name_or_prefix() {
-        let all = || vec![session("a1", "retina", None), session("a2", "retina-2", None), session("b", "", None)];
+        let all =
+            || vec![session("a1", "retina", None), session("a2", "retina-2", None), session("b", "", None)];
         let id = |wanted: &str| choose(all(), wanted, "x").map(|s| s.session_id).map_err(|e| e.to_string());
         assert_eq!(id("a2"), Ok("a2".to_owned()));
         assert_eq!(id("retina"), Ok("a1".to_owned()), "a whole name goes before a prefix");
         assert_eq!(id("retina-"), Ok("a2".to_owned()));
         assert_eq!(id("b"), Ok("b".to_owned()));
-        assert_eq!(id("a"), Err("'a' fits several sessions: a1 (retina), a2 (retina-2); give the whole id".to_owned()));
+        assert_eq!(
+            id("a"),
+            Err("'a' fits several sessions: a1 (retina), a2 (retina-2); give the whole id".to_owned())
+        );
         assert!(id("c").unwrap_err().starts_with("no session 'c' at x; there are: a1 (retina)"));
     }
 

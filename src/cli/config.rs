@@ -53,7 +53,7 @@ pub(crate) fn load(file: Option<&Path>, given: Vec<Given>) -> Result<DaemonConfi
     for value in given {
         figment = figment.merge(value);
     }
-    let config: DaemonConfig = figment.extract().map_err(|error| unreadable(&error))?;
+    let config: DaemonConfig = figment.extract().map_err(|error| unreadable(&error, &figment))?;
     config.check().map_err(|error| {
         let source = figment.find_metadata(error.key).map_or_else(|| "the defaults".to_owned(), source_name);
         CliError::Config { problem: format!("{error} (from {source})") }
@@ -62,18 +62,25 @@ pub(crate) fn load(file: Option<&Path>, given: Vec<Given>) -> Result<DaemonConfi
 }
 
 /// A value of the wrong kind, or a key that does not exist.
-fn unreadable(error: &Error) -> CliError {
+fn unreadable(error: &Error, figment: &Figment) -> CliError {
     let source = error.metadata.as_ref().map_or_else(|| "the configuration".to_owned(), source_name);
     let key = error.path.join(".");
     let problem = match &error.kind {
         Kind::UnknownField(field, allowed) => {
-            let section = if key.is_empty() || key == *field { "the top level".to_owned() } else { format!("[{}]", section(&key, field)) };
+            let section = if key.is_empty() || key == *field {
+                "the top level".to_owned()
+            } else {
+                format!("[{}]", section(&key, field))
+            };
             format!("unknown key '{field}' in {section} of {source}: expected one of {}", allowed.join(", "))
         }
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
             format!("{key} = {found} is not allowed: expected {expected} (from {source})")
         }
-        Kind::Message(message) if !key.is_empty() => format!("{key}: {message} (from {source})"),
+        Kind::Message(message) if !key.is_empty() => {
+            let value = figment.find_value(&key).ok().and_then(Value::into_string).unwrap_or_default();
+            format!("{key} = {value} is not allowed: {message} (from {source})")
+        }
         other => format!("{source}: {other}"),
     };
     CliError::Config { problem }
@@ -96,9 +103,9 @@ fn source_name(metadata: &Metadata) -> String {
 
 /// `key=value` of `--set`; the value as in the environment: a number, true, text, or a list in brackets.
 pub(crate) fn parse_set(text: &str) -> Result<(String, Value), String> {
-    let (key, value) = text
-        .split_once('=')
-        .ok_or_else(|| format!("'{text}' is not a setting: expected section.key=value, such as limits.streams_max=8"))?;
+    let (key, value) = text.split_once('=').ok_or_else(|| {
+        format!("'{text}' is not a setting: expected section.key=value, such as limits.streams_max=8")
+    })?;
     let Ok(value) = value.trim().parse::<Value>();
     Ok((key.trim().to_owned(), value))
 }

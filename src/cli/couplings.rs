@@ -73,7 +73,10 @@ pub(crate) async fn run(args: CouplingsArgs, manner: Manner) -> Result<(), CliEr
 }
 
 /// What the couplings are of and how current they are.
-pub(crate) fn header_facts(header: &v1::EstimateHeader, session: &v1::Session) -> Vec<(&'static str, String)> {
+pub(crate) fn header_facts(
+    header: &v1::EstimateHeader,
+    session: &v1::Session,
+) -> Vec<(&'static str, String)> {
     let name = match client::session_name(session) {
         "" => header.session_id.clone(),
         name => format!("{} ({name})", header.session_id),
@@ -81,7 +84,8 @@ pub(crate) fn header_facts(header: &v1::EstimateHeader, session: &v1::Session) -
     let width = session.spec.as_ref().and_then(|spec| BinWidth::from_us(u64::from(spec.bin_width_us)).ok());
     let width_s = width.map_or(0.0, BinWidth::seconds);
     let counts = pairs::status_counts(header.status.iter().map(|&status| client::status_name(status)));
-    let missing = (header.end_bin - header.first_bin.min(header.end_bin)).saturating_sub(header.bins_observed);
+    let missing =
+        (header.end_bin - header.first_bin.min(header.end_bin)).saturating_sub(header.bins_observed);
     let gaps = if missing > 0 { format!(", {} missing", text::count(missing)) } else { String::new() };
     vec![
         ("session", name),

@@ -94,10 +94,8 @@ struct Rig {
 impl Rig {
     /// Simulate, write the recording, and read it back: the daemon gets what a replay of the file would give it.
     fn prepare(args: &DemoArgs, manner: Manner) -> Result<Self, CliError> {
-        let width = BinWidth::from_us(BIN_WIDTH_US).map_err(|error| CliError::Argument {
-            argument: "bin width",
-            problem: error.to_string(),
-        })?;
+        let width = BinWidth::from_us(BIN_WIDTH_US)
+            .map_err(|error| CliError::Argument { argument: "bin width", problem: error.to_string() })?;
         let network = KineticIsing::asymmetric_sk(args.neurons as usize, COUPLING_STD, 0.0, SEED)?
             .with_spike_probability(RATE_HZ * width.seconds())?;
         let step_bins = width.bins_covering(f64::from(args.seconds)) >> (STAGES - 1);
@@ -132,7 +130,11 @@ fn introduce(args: &DemoArgs, rig: &Rig) -> Result<(), CliError> {
         recording.bin_width,
         text::seconds(recording.n_bins as f64 * recording.bin_width.seconds())
     )?;
-    outln!("Its true couplings are known: J ~ Normal(0, ({COUPLING_STD}/√{})²), in {}.", args.neurons, rig.file.display())?;
+    outln!(
+        "Its true couplings are known: J ~ Normal(0, ({COUPLING_STD}/√{})²), in {}.",
+        args.neurons,
+        rig.file.display()
+    )?;
     outln!("A daemon takes its spikes over gRPC and publishes couplings as they come in.\n")?;
     outln!("r         correlation of the couplings found with the true ones")?;
     outln!("rms       root mean square of their difference")?;
@@ -156,7 +158,8 @@ async fn recover(address: &str, rig: &Rig, manner: Manner) -> Result<Vec<String>
         ..session_of(&rig.recording, "demo".to_owned())
     };
     let request = v1::CreateSessionRequest { spec: Some(spec) };
-    let created = daemon.sessions().create_session(request).await.map_err(daemon.failure("opening a session"))?;
+    let created =
+        daemon.sessions().create_session(request).await.map_err(daemon.failure("opening a session"))?;
     let id = created.into_inner().session.ok_or_else(|| daemon.protocol("no session"))?.session_id;
     let query = |estimator: Estimator, header_only: bool| v1::CouplingsQuery {
         session_id: id.clone(),
@@ -209,7 +212,10 @@ async fn wait_for(
         }
         Err(daemon.protocol("no more couplings although the session is open"))
     };
-    let late = |_| daemon.protocol(&format!("no couplings for bin {end_bin} within {}", text::duration(PUBLICATION_WAIT)));
+    let late = |_| {
+        daemon
+            .protocol(&format!("no couplings for bin {end_bin} within {}", text::duration(PUBLICATION_WAIT)))
+    };
     tokio::time::timeout(PUBLICATION_WAIT, arrives).await.map_err(late)?
 }
 
@@ -249,7 +255,9 @@ fn show_stage(found: &[Recovery], rig: &Rig, manner: Manner) -> Result<(), CliEr
                 })
             })
             .collect();
-        return output::json_line(&json!({ "bins": bins, "recorded_s": recorded_s, "estimators": estimators }));
+        return output::json_line(
+            &json!({ "bins": bins, "recorded_s": recorded_s, "estimators": estimators }),
+        );
     }
     let columns: String = found
         .iter()
@@ -260,7 +268,11 @@ fn show_stage(found: &[Recovery], rig: &Rig, manner: Manner) -> Result<(), CliEr
 
 fn farewell(rig: &Rig, snapshots: &[String], elapsed: Duration) -> Result<(), CliError> {
     let recorded_s = rig.recording.n_bins as f64 * rig.recording.bin_width.seconds();
-    outln!("\n{} of recording in {}. What to try next:\n", text::seconds(recorded_s), text::duration(elapsed))?;
+    outln!(
+        "\n{} of recording in {}. What to try next:\n",
+        text::seconds(recorded_s),
+        text::duration(elapsed)
+    )?;
     let file = rig.file.display();
     if let Some(snapshot) = snapshots.first() {
         outln!("  glauber inspect {snapshot}")?;

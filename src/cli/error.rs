@@ -83,7 +83,9 @@ pub(crate) enum CliError {
     #[error("the daemon at {address} sent {what}; is it of another version than this program?")]
     Protocol { address: String, what: String },
     /// No session to ask about.
-    #[error("the daemon at {address} has no session yet: start one with `glauber replay FILE --bin-width 20ms`")]
+    #[error(
+        "the daemon at {address} has no session yet: start one with `glauber replay FILE --bin-width 20ms`"
+    )]
     NoSessions { address: String },
     /// No session of that name.
     #[error("no session '{wanted}' at {address}; there are: {known}")]

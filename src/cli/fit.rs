@@ -123,7 +123,10 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
 /// The estimators a daemon runs when nobody says otherwise.
 fn default_estimators() -> Vec<Estimator> {
     let names = DaemonConfig::default().defaults.estimators;
-    Estimator::ALL.into_iter().filter(|estimator| names.iter().any(|name| name == estimator.as_str())).collect()
+    Estimator::ALL
+        .into_iter()
+        .filter(|estimator| names.iter().any(|name| name == estimator.as_str()))
+        .collect()
 }
 
 fn count(session: &mut Session, recording: &BinnedRecording, manner: Manner) -> Result<(), CliError> {
@@ -151,7 +154,11 @@ fn report(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Re
     facts.extend(snapshot_facts(snapshot));
     facts.push((
         "time",
-        format!("{} counting, {} estimating", text::duration(times.counting), text::duration(times.estimating)),
+        format!(
+            "{} counting, {} estimating",
+            text::duration(times.counting),
+            text::duration(times.estimating)
+        ),
     ));
     output::print_facts(&facts)?;
     outln!("")?;
@@ -196,7 +203,8 @@ fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
         let (pair, z) = strongest.first().map_or_else(
             || ("none".to_owned(), String::new()),
             |pair| {
-                let arrow = format!("{} → {}: {}", pair.sender_id, pair.receiver_id, text::signed(pair.coupling));
+                let arrow =
+                    format!("{} → {}: {}", pair.sender_id, pair.receiver_id, text::signed(pair.coupling));
                 (arrow, format!("{:+.1}", pair.z))
             },
         );
@@ -206,7 +214,11 @@ fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
             text::count(certain),
             pair,
             z,
-            format!("{} of {}", text::count(estimate.n_ok() as u64), text::count(estimate.n_neurons() as u64)),
+            format!(
+                "{} of {}",
+                text::count(estimate.n_ok() as u64),
+                text::count(estimate.n_neurons() as u64)
+            ),
         ]);
     }
     table

@@ -109,7 +109,12 @@ pub(crate) fn status_counts<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMa
 pub(crate) fn status_line(counts: &BTreeMap<&str, u64>) -> String {
     let ok = counts.get("OK").copied().unwrap_or(0);
     let mut parts = vec![format!("{} OK", text::count(ok))];
-    parts.extend(counts.iter().filter(|(name, _)| **name != "OK").map(|(name, n)| format!("{} {name}", text::count(*n))));
+    parts.extend(
+        counts
+            .iter()
+            .filter(|(name, _)| **name != "OK")
+            .map(|(name, n)| format!("{} {name}", text::count(*n))),
+    );
     parts.join(", ")
 }
 

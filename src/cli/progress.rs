@@ -16,7 +16,8 @@ pub(crate) fn bins(total: u64, manner: Manner) -> ProgressBar {
 
 /// A sign of life for work whose length is not known.
 pub(crate) fn spinner(what: &'static str, manner: Manner) -> ProgressBar {
-    let bar = start(ProgressBar::new_spinner(), ProgressStyle::with_template("{spinner} {msg}  {elapsed}"), manner);
+    let bar =
+        start(ProgressBar::new_spinner(), ProgressStyle::with_template("{spinner} {msg}  {elapsed}"), manner);
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(120));
     bar

@@ -133,7 +133,7 @@ impl Sizes {
             (
                 "spikes",
                 format!(
-                    "{} counted, {} more in a bin already taken, {} outside observed time",
+                    "{} counted, {} in a bin already taken, {} outside observed time",
                     text::count(self.active),
                     text::count(self.merged),
                     text::count(self.masked)

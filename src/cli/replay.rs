@@ -52,7 +52,8 @@ pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError
     let recording = Arc::new(recordings::load(&args.recording, manner)?);
     let daemon = Daemon::connect(&args.connect.connect).await?;
     let request = v1::CreateSessionRequest { spec: Some(wire_spec(&args, &recording)) };
-    let created = daemon.sessions().create_session(request).await.map_err(daemon.failure("opening a session"))?;
+    let created =
+        daemon.sessions().create_session(request).await.map_err(daemon.failure("opening a session"))?;
     let session = created.into_inner().session.ok_or_else(|| daemon.protocol("no session"))?;
     let id = session.session_id;
 
@@ -146,7 +147,8 @@ fn report(
             "snapshots": snapshots,
         }));
     }
-    let mut facts = vec![("session", format!("{id}, {}", if closed.is_some() { "closed" } else { "still open" }))];
+    let mut facts =
+        vec![("session", format!("{id}, {}", if closed.is_some() { "closed" } else { "still open" }))];
     facts.extend(sizes.facts());
     facts.push(("time", format!("{}, {} real time", text::duration(elapsed), text::ratio(times_real))));
     facts.extend(snapshots.iter().map(|path| ("snapshot", path.clone())));

@@ -8,10 +8,10 @@ use figment::value::Value;
 use glauber::daemon::{self, RunningDaemon};
 use serde_json::json;
 
+use super::Manner;
 use super::config::{self, Given};
 use super::error::CliError;
 use super::output::{self, outln};
-use super::Manner;
 
 /// Run the daemon: takes spikes, answers with couplings
 #[derive(Debug, Clone, Args)]
@@ -47,14 +47,15 @@ impl ServeArgs {
             key: key.to_owned(),
             value,
         };
-        let mut given: Vec<Given> = self
-            .set
-            .iter()
-            .map(|(key, value)| named(&format!("--set {key}"), key, value.clone()))
-            .collect();
-        given.extend(self.listen.map(|listen| named("--listen", "server.listen", Value::from(listen.to_string()))));
+        let mut given: Vec<Given> =
+            self.set.iter().map(|(key, value)| named(&format!("--set {key}"), key, value.clone())).collect();
+        given.extend(
+            self.listen.map(|listen| named("--listen", "server.listen", Value::from(listen.to_string()))),
+        );
         let directory = self.archive_dir.as_deref();
-        given.extend(directory.map(|dir| named("--archive-dir", "archive.directory", config::path_value(dir))));
+        given.extend(
+            directory.map(|dir| named("--archive-dir", "archive.directory", config::path_value(dir))),
+        );
         given
     }
 }
@@ -86,7 +87,11 @@ fn announce(daemon: &RunningDaemon, archive: &std::path::Path, manner: Manner) -
         let directory = has_archive.then(|| archive.display().to_string());
         return output::json_line(&json!({ "address": address, "archive": directory }));
     }
-    let archive = if has_archive { format!("snapshots in {}", archive.display()) } else { "no archive (--archive-dir DIR)".to_owned() };
+    let archive = if has_archive {
+        format!("snapshots in {}", archive.display())
+    } else {
+        "no archive (--archive-dir DIR)".to_owned()
+    };
     outln!("glauber {} listening on {address}, {archive}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
 }
 
@@ -95,7 +100,8 @@ fn announce(daemon: &RunningDaemon, archive: &std::path::Path, manner: Manner) -
 /// Listening begins before the daemon does: a signal in between would kill it unclean.
 fn stop_signal() -> Result<impl Future<Output = &'static str>, CliError> {
     use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
+    let listen =
+        |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {

@@ -159,7 +159,8 @@ pub(crate) fn simulate(
         done += piece;
         let expected = spikes as f64 * (bins as f64 / done as f64);
         if expected > SPIKES_MAX {
-            let problem = format!("about {expected:.1e} spikes, more than the {SPIKES_MAX:.0e} kept in memory");
+            let problem =
+                format!("about {expected:.1e} spikes, more than the {SPIKES_MAX:.0e} kept in memory");
             return Err(CliError::Argument { argument: "--duration", problem });
         }
         bar.set_position(done);
@@ -184,7 +185,12 @@ pub(crate) fn simulate(
 
 impl Simulated {
     /// Write the recording with its truth as NWB.
-    pub(crate) fn write(&self, path: &std::path::Path, bin_width: BinWidth, force: bool) -> Result<(), CliError> {
+    pub(crate) fn write(
+        &self,
+        path: &std::path::Path,
+        bin_width: BinWidth,
+        force: bool,
+    ) -> Result<(), CliError> {
         let now = SystemTime::now();
         let metadata = NwbMetadata {
             identifier: format!("glauber-simulation-{}", super::recordings::stem(path)),

@@ -91,7 +91,14 @@ fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
         ("bins", format!("{} received, {} applied", text::count(received), text::count(applied))),
         ("gaps", format!("{} of {}", text::count(session.gap_count), text::counted(session.gap_bins, "bin"))),
         ("repeated", format!("{} ignored", text::counted(session.repeated_bins, "bin"))),
-        ("rate", if rate.is_finite() { format!("{rate:.2} active bins/s per neuron") } else { "none yet".to_owned() }),
+        (
+            "rate",
+            if rate.is_finite() {
+                format!("{rate:.2} active bins/s per neuron")
+            } else {
+                "none yet".to_owned()
+            },
+        ),
         (
             "refreshes",
             format!(
@@ -168,7 +175,8 @@ fn recorded_s(session: &v1::Session) -> f64 {
 
 fn bin_width(session: &v1::Session) -> String {
     let us = session.spec.as_ref().map_or(0, |spec| spec.bin_width_us);
-    glauber::model::BinWidth::from_us(u64::from(us)).map_or_else(|_| "?".to_owned(), |width| width.to_string())
+    glauber::model::BinWidth::from_us(u64::from(us))
+        .map_or_else(|_| "?".to_owned(), |width| width.to_string())
 }
 
 /// The name, cut so that a table of sessions fits 80 columns.

@@ -118,7 +118,11 @@ pub(crate) fn encode(batch: &Batch, n_neurons: usize) -> v1::SpikeBins {
         }
         v1::spike_bins::Spikes::Packed(v1::PackedBins { bin_count: block.n_bins() as u32, bits })
     };
-    v1::SpikeBins { first_bin: block.first_bin(), trial_edges: batch.trial_edges.clone(), spikes: Some(spikes) }
+    v1::SpikeBins {
+        first_bin: block.first_bin(),
+        trial_edges: batch.trial_edges.clone(),
+        spikes: Some(spikes),
+    }
 }
 
 /// Send the plan's bins into a session and wait until the daemon has taken the last one.
@@ -215,9 +219,9 @@ async fn resume_from(
     daemon: &Daemon,
 ) -> Result<u64, Result<tonic::Status, CliError>> {
     match acks.message().await.map_err(Ok)? {
-        Some(v1::StreamSpikesResponse { message: Some(v1::stream_spikes_response::Message::Opened(opened)) }) => {
-            Ok(opened.resume_from_bin)
-        }
+        Some(v1::StreamSpikesResponse {
+            message: Some(v1::stream_spikes_response::Message::Opened(opened)),
+        }) => Ok(opened.resume_from_bin),
         _ => Err(Err(daemon.protocol("no place to resume from"))),
     }
 }
@@ -272,7 +276,9 @@ mod tests {
             assert_eq!(bins, 6);
             assert_eq!(edges, [0, 3, 10, 11], "the edge in the gap is not sent");
             for part in &parts {
-                assert!(part.trial_edges.iter().all(|&e| e >= part.block.first_bin() && e < part.block.end_bin()));
+                assert!(
+                    part.trial_edges.iter().all(|&e| e >= part.block.first_bin() && e < part.block.end_bin())
+                );
             }
         }
     }
@@ -287,14 +293,22 @@ mod tests {
 
     #[test]
     fn the_shorter_form_is_sent_and_holds_the_same_spikes() {
-        let quiet = Batch { block: SpikeBlock::from_lists(4, &[vec![], vec![9], vec![]], 20).unwrap(), trial_edges: vec![4] };
+        let quiet = Batch {
+            block: SpikeBlock::from_lists(4, &[vec![], vec![9], vec![]], 20).unwrap(),
+            trial_edges: vec![4],
+        };
         let message = encode(&quiet, 20);
         let Some(v1::spike_bins::Spikes::Sparse(sparse)) = message.spikes else { panic!("expected sparse") };
         assert_eq!((message.first_bin, message.trial_edges), (4, vec![4]));
         assert_eq!((sparse.active_counts, sparse.neurons), (vec![0, 1, 0], vec![9]));
 
-        let busy = Batch { block: SpikeBlock::from_lists(0, &[(0..20).collect(), vec![0, 7, 8, 19]], 20).unwrap(), trial_edges: vec![] };
-        let Some(v1::spike_bins::Spikes::Packed(packed)) = encode(&busy, 20).spikes else { panic!("expected packed") };
+        let busy = Batch {
+            block: SpikeBlock::from_lists(0, &[(0..20).collect(), vec![0, 7, 8, 19]], 20).unwrap(),
+            trial_edges: vec![],
+        };
+        let Some(v1::spike_bins::Spikes::Packed(packed)) = encode(&busy, 20).spikes else {
+            panic!("expected packed")
+        };
         assert_eq!(packed.bin_count, 2);
         assert_eq!(packed.bits, [0xff, 0xff, 0x0f, 0x81, 0x01, 0x08]);
     }

@@ -14,7 +14,9 @@ pub(crate) enum Speed {
 
 /// Text that is no speed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a speed: expected 'max' or a factor of real time from 0.001x to 1000000x, such as 1x or 0.5x")]
+#[error(
+    "'{text}' is not a speed: expected 'max' or a factor of real time from 0.001x to 1000000x, such as 1x or 0.5x"
+)]
 pub(crate) struct SpeedError {
     text: String,
 }
@@ -38,7 +40,9 @@ impl FromStr for Speed {
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(span) if !span.is_zero() => Ok(span),
-        _ => Err(format!("'{text}' is not a duration: expected a number with a unit, such as 90s, 10min or 2h")),
+        _ => Err(format!(
+            "'{text}' is not a duration: expected a number with a unit, such as 90s, 10min or 2h"
+        )),
     }
 }
 

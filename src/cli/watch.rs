@@ -53,10 +53,12 @@ async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
         let patience = if waiting.is_some() { PAIRS_WAIT } else { Duration::MAX };
         // Couplings of which no pair can be estimated are a header alone.
         let Ok(response) = tokio::time::timeout(patience, stream.message()).await else {
-            match waiting.take() {
-                Some(header) if screen.publish(header, Vec::new(), &session)? => return Ok(()),
-                _ => continue,
+            if let Some(header) = waiting.take()
+                && screen.publish(header, Vec::new(), &session)?
+            {
+                return Ok(());
             }
+            continue;
         };
         let response = response.map_err(daemon.failure("watching couplings"))?;
         let has_ended = response.is_none();

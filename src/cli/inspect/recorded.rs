@@ -58,7 +58,11 @@ impl Summary {
         let rates = &self.rates_hz;
         let (first, last) = (rates.first()?, rates.last()?);
         let middle = rates.len() / 2;
-        let median = if rates.len().is_multiple_of(2) { (rates[middle - 1] + rates[middle]) / 2.0 } else { rates[middle] };
+        let median = if rates.len().is_multiple_of(2) {
+            (rates[middle - 1] + rates[middle]) / 2.0
+        } else {
+            rates[middle]
+        };
         Some((*first, median, *last))
     }
 }
@@ -75,7 +79,12 @@ fn total_s(intervals: &[Interval]) -> f64 {
     intervals.iter().map(|interval| seconds(interval.stop_ns - interval.start_ns)).fold(0.0, |a, b| a + b)
 }
 
-fn facts(path: &Path, recording: &Recording, summary: &Summary, has_truth: bool) -> Vec<(&'static str, String)> {
+fn facts(
+    path: &Path,
+    recording: &Recording,
+    summary: &Summary,
+    has_truth: bool,
+) -> Vec<(&'static str, String)> {
     let (session, about) = (&recording.session, &recording.facts);
     let size = path.metadata().map_or(0, |metadata| metadata.len());
     let version = about.layout_version.as_deref().map_or_else(String::new, |version| format!(" {version}"));
@@ -83,12 +92,19 @@ fn facts(path: &Path, recording: &Recording, summary: &Summary, has_truth: bool)
         ("file", format!("{}, {}", path.display(), text::bytes(size))),
         ("layout", format!("{}{version}", recording.layout.as_str())),
     ];
-    let texts = [("identifier", &about.identifier), ("description", &about.description), ("started", &about.session_start)];
+    let texts = [
+        ("identifier", &about.identifier),
+        ("description", &about.description),
+        ("started", &about.session_start),
+    ];
     for (name, value) in texts {
         facts.extend(value.as_ref().map(|value| (name, shortened(value))));
     }
     let place = about.units_object.as_deref().map_or_else(String::new, |object| format!(" in {object}"));
-    facts.push(("units", format!("{}{place}, {} silent", text::count(session.units.len() as u64), text::count(summary.silent))));
+    facts.push((
+        "units",
+        format!("{}{place}, {} silent", text::count(session.units.len() as u64), text::count(summary.silent)),
+    ));
     let span = summary.span.map_or_else(String::new, |(first, last)| {
         format!(" from {first:.3} s to {last:.3} s ({})", text::seconds(last - first))
     });
@@ -96,7 +112,11 @@ fn facts(path: &Path, recording: &Recording, summary: &Summary, has_truth: bool)
     if let Some((min, median, max)) = summary.rates() {
         facts.push(("rates", format!("{min:.3} to {max:.3} Hz, median {median:.3} Hz")));
     }
-    facts.extend(about.resolution_seconds.map(|resolution| ("resolution", format!("{} us", (resolution * 1e9).round() / 1e3))));
+    facts.extend(
+        about
+            .resolution_seconds
+            .map(|resolution| ("resolution", format!("{} us", (resolution * 1e9).round() / 1e3))),
+    );
     facts.push(("trials", text::count(session.trials.len() as u64)));
     let masked = match session.invalid.len() as u64 {
         0 => "nothing".to_owned(),

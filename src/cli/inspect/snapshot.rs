@@ -45,11 +45,26 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
     let size = path.metadata().map_or(0, |metadata| metadata.len());
     let mut facts = vec![
         ("file", format!("{}, {}, snapshot", path.display(), text::bytes(size))),
-        ("session", format!("{}, {} in bins of {}", spec.name, text::counted(spec.n_neurons() as u64, "neuron"), spec.bin_width)),
+        (
+            "session",
+            format!(
+                "{}, {} in bins of {}",
+                spec.name,
+                text::counted(spec.n_neurons() as u64, "neuron"),
+                spec.bin_width
+            ),
+        ),
     ];
     facts.push(("source", format!("session {} of {}", provenance.session_id, provenance.source)));
     facts.push(("written", format!("{created} by glauber {glauber_version}")));
-    facts.push(("gaps", format!("{} of {}", text::counted(provenance.gap_count, "gap"), text::counted(provenance.gap_bins, "bin"))));
+    facts.push((
+        "gaps",
+        format!(
+            "{} of {}",
+            text::counted(provenance.gap_count, "gap"),
+            text::counted(provenance.gap_bins, "bin")
+        ),
+    ));
     facts.extend(fit::snapshot_facts(&snapshot));
     facts.push(("lags", format!("{} bins", lags.join(", "))));
     output::print_facts(&facts)?;

@@ -1,0 +1,421 @@
+//! The program as a user meets it: every subcommand, and what it says when something is wrong.
+#![cfg(feature = "daemon")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use glauber::archive::read_snapshot;
+use serde_json::Value;
+
+const WIDTH: &str = "10ms";
+
+fn glauber(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glauber"));
+    // What the tester's shell holds must not decide the outcome.
+    command.args(args).env_remove("GLAUBER_CONNECT").env_remove("GLAUBER_CONFIG").env_remove("RUST_LOG");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    glauber(args).output().unwrap()
+}
+
+/// Stdout of a run that succeeds.
+fn stdout(args: &[&str]) -> String {
+    let output = run(args);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {:?} {errors}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&stdout(args)).unwrap()
+}
+
+/// The one line of a run that fails with that exit code.
+fn refusal(command: &mut Command, code: i32) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{command:?}: {errors}");
+    assert_eq!(errors.lines().count(), 1, "{command:?}: {errors}");
+    assert!(errors.starts_with("error: "), "{errors}");
+    assert!(output.stdout.is_empty(), "results in spite of an error");
+    errors
+}
+
+/// A directory with a small recording in it.
+struct Desk {
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self { dir: tempfile::tempdir().unwrap() };
+        let out = desk.path("rig.nwb");
+        stdout(&[
+            "simulate",
+            "--neurons",
+            "12",
+            "--coupling-std",
+            "0.6",
+            "--duration",
+            "2min",
+            "--bin-width",
+            WIDTH,
+            "--rate-hz",
+            "20",
+            "--seed",
+            "3",
+            "--out",
+            &out,
+        ]);
+        desk
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn rig(&self) -> String {
+        self.path("rig.nwb")
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// A daemon of its own, ended with the test.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(archive: &Path) -> Self {
+        let archive = archive.display().to_string();
+        let mut child = glauber(&["serve", "--listen", "127.0.0.1:0", "--archive-dir", &archive, "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let announced: Value = serde_json::from_str(&line).unwrap();
+        Self { address: announced["address"].as_str().unwrap().to_owned(), child }
+    }
+
+    /// Ask for an end as a service manager does; gives the exit code.
+    fn terminate(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn help_names_every_subcommand_and_each_shows_examples() {
+    let help = stdout(&["--help"]);
+    for name in ["demo", "serve", "replay", "fit", "inspect", "simulate", "status", "couplings", "watch"] {
+        assert!(help.contains(&format!("  {name} ")), "{name} is missing: {help}");
+        assert!(stdout(&[name, "--help"]).contains(&format!("glauber {name}")), "{name} has no example");
+    }
+    assert_eq!(stdout(&["--version"]).trim(), format!("glauber {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_simulated_recording_is_the_same_for_the_same_seed_and_can_be_inspected() {
+    let desk = Desk::new();
+    let seen = json(&["inspect", &desk.rig(), "--json"]);
+    assert_eq!(seen["kind"], "recording");
+    assert_eq!(seen["units"].as_array().unwrap().len(), 12);
+    assert_eq!(seen["has_truth"], true);
+    assert_eq!(seen["resolution_s"], 0.01);
+    let text = stdout(&["inspect", &desk.rig()]);
+    assert!(text.contains("12 in /units"), "{text}");
+    // 20 spikes a second in 12,000 bins of 10 ms: 2,400 per neuron, coupled; a tenth more or less would be a bug.
+    let spikes = seen["spikes"].as_f64().unwrap();
+    assert!((spikes / (12.0 * 2400.0) - 1.0).abs() < 0.2, "{spikes}");
+
+    let again = desk.path("again.nwb");
+    let args =
+        ["simulate", "--neurons", "12", "--coupling-std", "0.6", "--duration", "2min", "--bin-width", WIDTH];
+    stdout(&[&args[..], &["--rate-hz", "20", "--seed", "3", "--out", &again]].concat());
+    assert_eq!(json(&["inspect", &again, "--json"])["units"], seen["units"]);
+}
+
+#[test]
+fn replay_through_the_daemon_equals_fit_bit_for_bit() {
+    let desk = Desk::new();
+    let fit = desk.path("fit.h5");
+    let fitted = json(&[
+        "fit",
+        &desk.rig(),
+        "--bin-width",
+        WIDTH,
+        "--lags",
+        "1,3",
+        "--ridge",
+        "0.01",
+        "--out",
+        &fit,
+        "--json",
+    ]);
+    assert_eq!(fitted["bins_observed"], 12_000);
+
+    let server = Server::start(&desk.dir.path().join("snapshots"));
+    let connect = ["--connect", &server.address];
+    // A batch length that divides neither the refresh interval nor the recording.
+    let replay = [
+        "replay",
+        &desk.rig(),
+        "--bin-width",
+        WIDTH,
+        "--windows",
+        "all,1min",
+        "--lags",
+        "1,3",
+        "--ridge",
+        "0.01",
+    ];
+    let replayed = json(&[&replay[..], &["--batch-bins", "37", "--json"], &connect[..]].concat());
+    let snapshots: Vec<PathBuf> = replayed["snapshots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| PathBuf::from(p.as_str().unwrap()))
+        .collect();
+    let live =
+        snapshots.iter().find(|path| path.ends_with("000000012000_all.h5")).expect("a snapshot of the whole");
+
+    let (live, fit) = (read_snapshot(live).unwrap().snapshot, read_snapshot(&fit).unwrap().snapshot);
+    assert_eq!(live.window, fit.window);
+    assert_eq!(live.estimates, fit.estimates);
+    assert_eq!(live.estimates.len(), 3);
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn fit_finds_the_couplings_and_inspect_shows_them() {
+    let desk = Desk::new();
+    let out = desk.path("fit.h5");
+    let args =
+        ["fit", &desk.rig(), "--bin-width", WIDTH, "--estimator", "nmf", "--estimator", "tap", "--out", &out];
+    let text = stdout(&args);
+    assert!(text.contains("nmf") && text.contains("tap") && !text.contains("exact-mean-field"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "wider than 80 columns: {text}");
+
+    let truth = glauber::recording::read_truth(desk.rig()).unwrap().unwrap().couplings;
+    let seen = json(&["inspect", &out, "--top", "3", "--json"]);
+    assert_eq!(seen["kind"], "snapshot");
+    for pair in seen["estimates"][1]["strongest"].as_array().unwrap() {
+        let place = |key: &str| pair[key].as_u64().unwrap() as usize;
+        let (found, error) = (pair["coupling"].as_f64().unwrap(), pair["standard_error"].as_f64().unwrap());
+        let difference = found - truth[[place("receiver_id"), place("sender_id")]];
+        // The strongest of 132 pairs: 5 standard errors leave room for their selection and the estimator's bias.
+        assert!(difference.abs() < 5.0 * error, "{pair}: off by {difference}");
+    }
+    assert!(stdout(&["inspect", &out]).contains("tap: strongest pairs"));
+}
+
+#[test]
+fn a_session_can_be_watched_queried_and_listed() {
+    let desk = Desk::new();
+    let server = Server::start(&desk.dir.path().join("snapshots"));
+    let connect = ["--connect", &server.address];
+    let with = |args: &[&'static str]| [args, &connect[..]].concat();
+
+    assert_eq!(json(&with(&["status", "--json"]))["sessions"], Value::Array(vec![]));
+    let none = refusal(&mut glauber(&with(&["couplings"])), 1);
+    assert!(none.contains("no session yet"), "{none}");
+
+    let replay = ["replay", &desk.rig(), "--bin-width", WIDTH, "--name", "rig", "--keep-open", "--json"];
+    let replayed = json(&[&replay[..], &connect[..]].concat());
+    let id = replayed["session_id"].as_str().unwrap();
+    assert_eq!(replayed["closed"], false);
+
+    let status = json(&with(&["status", "rig", "--json"]));
+    assert_eq!(status["sessions"][0]["session_id"], id);
+    assert_eq!(status["sessions"][0]["applied_through"], 12_000);
+    assert_eq!(status["sessions"][0]["state"], "open");
+    let table = stdout(&with(&["status"]));
+    assert!(table.contains("rig") && table.lines().all(|line| line.chars().count() <= 80), "{table}");
+
+    let pairs = json(&with(&[
+        "couplings",
+        "--session",
+        "ri",
+        "--estimator",
+        "tap",
+        "--window",
+        "all",
+        "--top",
+        "4",
+        "--json",
+    ]));
+    assert_eq!(pairs["session_id"], id);
+    assert_eq!(pairs["estimator"], "tap");
+    assert_eq!(pairs["pairs"].as_array().unwrap().len(), 4);
+    let text = stdout(&with(&["couplings", "--top", "2"]));
+    assert!(text.contains("excitatory") || text.contains("inhibitory"), "{text}");
+
+    let watched = stdout(&with(&["watch", "--count", "1", "--top", "1", "--json"]));
+    assert_eq!(watched.lines().count(), 1);
+    let missing = refusal(&mut glauber(&with(&["couplings", "--window", "3min"])), 1);
+    assert!(missing.contains("3min") && missing.contains("10min"), "{missing}");
+    let unknown = refusal(&mut glauber(&with(&["watch", "--session", "nobody"])), 1);
+    assert!(unknown.contains("nobody") && unknown.contains("rig"), "{unknown}");
+}
+
+#[test]
+fn a_watch_ends_when_its_session_is_closed() {
+    let desk = Desk::new();
+    let server = Server::start(&desk.dir.path().join("snapshots"));
+    let connect = ["--connect", &server.address];
+    let replay = ["replay", &desk.rig(), "--bin-width", WIDTH, "--keep-open"];
+    stdout(&[&replay[..], &connect[..]].concat());
+    let mut watch =
+        glauber(&[&["watch", "--json"], &connect[..]].concat()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap());
+    let mut first = String::new();
+    lines.read_line(&mut first).unwrap();
+    serde_json::from_str::<Value>(&first).unwrap();
+    // Ending the daemon closes its sessions.
+    assert_eq!(server.terminate(), Some(0));
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    for line in rest.lines() {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+    assert_eq!(watch.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_demo_recovers_its_couplings_and_can_be_run_again() {
+    let desk = tempfile::tempdir().unwrap();
+    let dir = desk.path().join("demo").display().to_string();
+    for _ in 0..2 {
+        let lines = stdout(&["demo", "--dir", &dir, "--neurons", "20", "--seconds", "320", "--json"]);
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(last["bins"], 32_000);
+        for estimator in last["estimators"].as_array().unwrap() {
+            assert!(estimator["correlation"].as_f64().unwrap() > 0.98, "{estimator}");
+            // Mean field has a bias, but not one of several times the sampling error here.
+            let times_bound = estimator["times_bound"].as_f64().unwrap();
+            assert!((0.7..6.0).contains(&times_bound), "{estimator}");
+        }
+    }
+    let text = stdout(&["demo", "--dir", &dir, "--neurons", "20", "--seconds", "60"]);
+    let snapshot =
+        text.lines().find_map(|line| line.trim().strip_prefix("glauber inspect ")).expect("a command to try");
+    stdout(&["inspect", snapshot]);
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn wrong_arguments_are_one_line_and_code_2() {
+    let desk = Desk::new();
+    let rig = desk.rig();
+    let out = desk.path("x.h5");
+    let before = desk.files();
+    let wrong: [(&[&str], &str); 9] = [
+        (&["fot"], "fot"),
+        (&["fit", &rig, "--out", &out], "--bin-width"),
+        (&["fit", &rig, "--bin-width", "20", "--out", &out], "20ms"),
+        (&["fit", &rig, "--bin-width", "2s", "--out", &out], "1000000 us"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--estimator", "magic", "--out", &out], "exact-mean-field"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--estimator", "tap,tap", "--out", &out], "twice"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--lags", "0", "--out", &out], "1 to 1024"),
+        (&["replay", &rig, "--bin-width", WIDTH, "--speed", "fast"], "0.5x"),
+        (&["replay", &rig, "--bin-width", WIDTH, "--connect", "localhost"], "http://host:port"),
+    ];
+    for (args, expected) in wrong {
+        let line = refusal(&mut glauber(args), 2);
+        assert!(line.contains(expected), "{args:?}: {line}");
+    }
+    assert_eq!(desk.files(), before);
+}
+
+#[test]
+fn files_that_cannot_be_used_are_one_line_and_leave_nothing_behind() {
+    let desk = Desk::new();
+    let (rig, out, text) = (desk.rig(), desk.path("x.h5"), desk.path("notes.txt"));
+    std::fs::write(&text, "not a recording").unwrap();
+    let before = desk.files();
+    let nowhere = desk.path("no/such/directory/x.h5");
+    let wrong: [(&[&str], &str); 7] = [
+        (&["fit", &desk.path("none.nwb"), "--bin-width", WIDTH, "--out", &out], "no such file"),
+        (&["fit", &text, "--bin-width", WIDTH, "--out", &out], "not an HDF5 file"),
+        (&["inspect", &desk.path("none.nwb")], "no such file"),
+        (&["inspect", &text], "not an HDF5 file"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--out", &nowhere], "no/such/directory"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--out", &rig], "--force"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--window", "100ms", "--out", &out], "64 bins"),
+    ];
+    for (args, expected) in wrong {
+        let line = refusal(&mut glauber(args), 1);
+        assert!(line.contains(expected), "{args:?}: {line}");
+    }
+    assert_eq!(desk.files(), before);
+}
+
+#[test]
+fn nobody_listening_is_said_with_what_to_do() {
+    let line = refusal(&mut glauber(&["status", "--connect", "http://127.0.0.1:9"]), 1);
+    assert!(line.contains("no daemon at http://127.0.0.1:9") && line.contains("glauber serve"), "{line}");
+}
+
+#[test]
+fn a_bad_configuration_names_key_value_source_and_range() {
+    let desk = tempfile::tempdir().unwrap();
+    let file = desk.path().join("glauber.toml");
+    let config = file.display().to_string();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--config", &config];
+
+    std::fs::write(&file, "[limits]\nneurons_max = 20000\n").unwrap();
+    let line = refusal(&mut glauber(&serve), 2);
+    for part in ["limits.neurons_max", "20000", "1 to 16384", "glauber.toml"] {
+        assert!(line.contains(part), "{part} is missing: {line}");
+    }
+    // The environment goes before the file, the command line before both.
+    let line = refusal(glauber(&serve).env("GLAUBER_LIMITS__NEURONS_MAX", "0"), 2);
+    assert!(line.contains("neurons_max = 0") && line.contains("environment"), "{line}");
+    let set = [&serve[..], &["--set", "limits.neurons_max=-1"]].concat();
+    let line = refusal(glauber(&set).env("GLAUBER_LIMITS__NEURONS_MAX", "0"), 2);
+    assert!(line.contains("limits.neurons_max") && line.contains("-1") && line.contains("--set"), "{line}");
+
+    std::fs::write(&file, "[limits]\nneuron_max = 2\n").unwrap();
+    let line = refusal(&mut glauber(&serve), 2);
+    assert!(line.contains("neuron_max") && line.contains("neurons_max"), "{line}");
+    std::fs::write(&file, "[limits\n").unwrap();
+    refusal(&mut glauber(&serve), 2);
+    let missing = refusal(&mut glauber(&["serve", "--config", "/no/such.toml"]), 1);
+    assert!(missing.contains("/no/such.toml"), "{missing}");
+    let open = refusal(&mut glauber(&["serve", "--listen", "0.0.0.0:0"]), 2);
+    assert!(open.contains("loopback") && open.contains("--listen"), "{open}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let desk = Desk::new();
+    let mut child = glauber(&["inspect", &desk.rig(), "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
