@@ -9,7 +9,7 @@ use super::Manner;
 /// A bar over so many bins, with rate and time left; invisible without a terminal.
 pub(crate) fn bins(total: u64, manner: Manner) -> ProgressBar {
     let style = ProgressStyle::with_template(
-        "{prefix:>12} [{bar:28}] {percent:>3}%  {human_pos} of {human_len} bins  {msg}  {eta} left",
+        "{prefix:>8} [{wide_bar}] {percent:>3}%  {human_pos} bins  {msg}  {eta} left",
     );
     start(ProgressBar::new(total), style, manner)
 }
