@@ -14,3 +14,5 @@ pub mod recording;
 pub mod ring;
 pub mod session;
 pub mod simulate;
+#[cfg(feature = "hdf5")]
+pub mod storage;

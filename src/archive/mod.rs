@@ -1,1 +1,83 @@
-//! archive
+//! How does a snapshot become a file that opens anywhere, and come back bit for bit?
+//!
+//! One HDF5 file per session, window and end bin, written whole or not at all: [`write_snapshot`] builds it in memory,
+//! writes `<name>.tmp`, syncs, reopens and verifies it, renames it and syncs the directory; a finished file is never
+//! modified. [`read_snapshot`] gives back a [`Snapshot`](crate::session::Snapshot) equal to the one written;
+//! [`describe`] reads attributes only, for listings.
+//!
+//! # Layout, version 1
+//!
+//! `n` = number of neurons, `L` = number of lags. Every dataset carries the attributes `unit`, `description` and
+//! `dimensions` (its dimensions in words). Real numbers are never NaN or infinite.
+//!
+//! | attribute of `/` | type | meaning |
+//! |---|---|---|
+//! | `format`, `format_version` | text, u32 | `glauber-snapshot`, 1 |
+//! | `glauber_version` | text | version of the program that wrote the file |
+//! | `created` | text | RFC 3339, UTC |
+//! | `source` | text | name of the recording, or `live` |
+//! | `session_name`, `session_id` | text | the session |
+//! | `bin_width_us` | u32 | width of a bin, µs |
+//! | `origin_ns` | i64 | left edge of bin 0 on the recording's clock, ns |
+//! | `window` | text | `all`, or a duration such as `10min` |
+//! | `first_bin`, `end_bin` | u64 | the bins the window spans, end excluded |
+//! | `bins_observed` | u64 | how many of them were observed |
+//! | `gap_count`, `gap_bins` | u64 | gaps of the session so far, and the bins in them |
+//! | `n_neurons` | u32 | `n` |
+//! | `lags_bins` | u32 (L) | lags, in bins |
+//! | `windows`, `estimators` | text lists | what the session keeps and runs |
+//! | `ridge` | f64 | `λ` on the diagonal of the equal-time correlations |
+//! | `refresh_interval_bins` | u64 | bins between estimates |
+//!
+//! | dataset | type, shape | meaning |
+//! |---|---|---|
+//! | `/neurons/id` | i64 `(n)` | identifier in the source |
+//! | `/neurons/label` | UTF-8 `(n)` | name or electrode label |
+//! | `/magnetization` | f64 `(n)` | `m` over all observed bins |
+//! | `/magnetization_sender`, `/magnetization_receiver` | f64 `(n)` | `m⁻`, `m⁺` over the lag-1 transitions |
+//! | `/equal_time` | f64 `(n, n)` | `C` over the sender bins of the lag-1 transitions |
+//! | `/delayed` | f64 `(L, n, n)` | `D(ℓ)`, row = receiver, column = sender |
+//! | `/counts/spikes` | u64 `(n)` | bins in which the neuron fired, of the observed ones |
+//! | `/counts/equal_time` | u64 `(n, n)` | sender bins of lag-1 transitions in which both fired; symmetric, in full |
+//! | `/counts/transitions` | u64 `(L)` | pairs of bins at the lag |
+//! | `/counts/sender`, `/counts/receiver` | u64 `(L, n)` | transitions in whose earlier, later bin the neuron fired |
+//! | `/counts/delayed` | u64 `(L, n, n)` | transitions with the row's neuron in the later and the column's in the earlier bin |
+//! | `/estimators/<name>/couplings` | f64 `(n, n)` | `J`, row = receiver, column = sender |
+//! | `/estimators/<name>/fields` | f64 `(n)` | `h` |
+//! | `/estimators/<name>/status` | text `(n)` | `OK`, `SILENT`, … of each receiver |
+//! | `/estimators/<name>/standard_errors` | f64 `(n, n)` | standard error of each coupling; 0 = no estimate for the pair |
+//! | `/estimators/<name>/sampling_variance_sender`, `…_receiver` | f64 `(n)` | its factors: `SE_ij² = sender_j / (transitions · receiver_i)` |
+//!
+//! Each `/estimators/<name>` has the attributes `estimator`, `ridge`, `transitions` (u64) and `reference`.
+
+mod error;
+mod read;
+mod write;
+
+use std::time::SystemTime;
+
+pub use error::ArchiveError;
+pub use read::{SnapshotSummary, StoredSnapshot, describe, read_snapshot};
+pub use write::write_snapshot;
+
+pub use crate::storage::{Overwrite, StorageError};
+
+/// Value of the root attribute `format`.
+const FORMAT: &str = "glauber-snapshot";
+/// Version of the layout that is written, and the newest that is read.
+const FORMAT_VERSION: u32 = 1;
+
+/// Where a snapshot comes from: what its numbers alone do not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// Identifier of the session.
+    pub session_id: String,
+    /// Name of the recording, or `live`.
+    pub source: String,
+    /// Time of writing; kept in the file to the microsecond.
+    pub created: SystemTime,
+    /// Gaps of the session so far.
+    pub gap_count: u64,
+    /// Bins in those gaps.
+    pub gap_bins: u64,
+}

@@ -1,0 +1,103 @@
+use std::path::PathBuf;
+
+use crate::storage::StorageError;
+
+/// A recording that cannot be read or written. Every message is one line that names the file and the object inside.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The file or an object inside it cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The file is HDF5, but of no layout that is known.
+    #[error("{}: unknown layout: the file holds {found}; known layouts are {known}", path.display())]
+    UnknownLayout {
+        /// The file.
+        path: PathBuf,
+        /// What stands at its top.
+        found: String,
+        /// The layouts that would have been recognised, and by what.
+        known: String,
+    },
+    /// A list of cumulative counts goes down.
+    #[error(
+        "{}: {object} decreases from {before} to {after} at position {position}: expected cumulative ends",
+        path.display()
+    )]
+    IndexNotMonotonic {
+        /// The file.
+        path: PathBuf,
+        /// The index inside the file.
+        object: String,
+        /// 0-based position of the smaller value.
+        position: usize,
+        /// The value before.
+        before: i64,
+        /// The smaller value, or a negative one.
+        after: i64,
+    },
+    /// An index points past the data it divides.
+    #[error(
+        "{}: {object} ends at {end}, but {target} has only {available} entries (position {position})",
+        path.display()
+    )]
+    IndexOutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The index inside the file.
+        object: String,
+        /// The data it divides.
+        target: String,
+        /// 0-based position of the offending value.
+        position: usize,
+        /// The offending value.
+        end: i64,
+        /// Number of entries there are.
+        available: usize,
+    },
+    /// Two columns that must be equally long are not.
+    #[error("{}: {object} has {got} entries, expected {expected} (one per entry of {reference})", path.display())]
+    LengthMismatch {
+        /// The file.
+        path: PathBuf,
+        /// The column inside the file.
+        object: String,
+        /// Its length.
+        got: usize,
+        /// The length expected.
+        expected: usize,
+        /// The column that sets the length.
+        reference: String,
+    },
+    /// A spike time is not a number or lies more than 31 years from zero.
+    #[error(
+        "{}: {object}: spike {spike} of unit {unit} is at {seconds} s: expected a finite time within ±1e9 s",
+        path.display()
+    )]
+    UnusableTime {
+        /// The file.
+        path: PathBuf,
+        /// The dataset inside the file.
+        object: String,
+        /// 0-based index of the unit.
+        unit: usize,
+        /// 0-based index of the spike within the unit.
+        spike: usize,
+        /// The value found.
+        seconds: f64,
+    },
+    /// Couplings and fields do not fit the units they are written with.
+    #[error(
+        "{}: ground truth has couplings {couplings:?} and {fields} fields, expected {units} units throughout",
+        path.display()
+    )]
+    TruthShape {
+        /// The file.
+        path: PathBuf,
+        /// Shape of the couplings.
+        couplings: Vec<usize>,
+        /// Number of fields.
+        fields: usize,
+        /// Number of units.
+        units: usize,
+    },
+}

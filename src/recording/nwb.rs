@@ -1,0 +1,284 @@
+//! Neurodata Without Borders 2.x.
+//!
+//! ```text
+//! /  @nwb_version = "2.x"  @neurodata_type = "NWBFile"
+//!  /identifier, /session_description, /session_start_time    text
+//!  /units                             absent when there are no units; some writers put it into /processing/<module>
+//!    spike_times        float (n_spikes)         seconds, all units one after the other; @resolution, seconds
+//!    spike_times_index  integer (n_units)        one past the last spike of each unit, any width and sign
+//!    id                 integer (n_units)
+//!    obs_intervals      float (n_intervals, 2)   seconds;  obs_intervals_index  integer (n_units)
+//!    unit_name | label | electrode_label | name  text (n_units), the first that is there
+//!  /intervals/trials, /intervals/invalid_times   start_time, stop_time  float, seconds
+//! ```
+
+use super::layout::{Layout, RecordingLayout};
+use super::times::{self, SpikeColumn};
+use super::{Problem, Recording, RecordingError, RecordingFacts};
+use crate::model::{Interval, Neuron, RecordedSession, RecordedUnit};
+use crate::storage::{Found, InputDataset, InputFile, StorageError};
+
+pub(super) struct Nwb;
+
+/// Columns that name a unit, in order of preference.
+const LABEL_COLUMNS: [&str; 4] = ["unit_name", "label", "electrode_label", "name"];
+
+impl RecordingLayout for Nwb {
+    fn layout(&self) -> Layout {
+        Layout::Nwb
+    }
+
+    fn mark(&self) -> &'static str {
+        "attribute nwb_version 2.x"
+    }
+
+    fn recognises(&self, file: &InputFile) -> Result<bool, StorageError> {
+        if let Some(version) = file.optional_text_attribute("/", "nwb_version")? {
+            return Ok(version.starts_with("2."));
+        }
+        let kind = file.optional_text_attribute("/", "neurodata_type")?;
+        Ok(kind.as_deref() == Some("NWBFile"))
+    }
+
+    fn read(&self, file: &InputFile) -> Result<Recording, RecordingError> {
+        let mut problems = Vec::new();
+        let table = find_units(file, &mut problems)?;
+        let units = match &table {
+            Some(table) => read_units(file, table, &mut problems)?,
+            None => Vec::new(),
+        };
+        let trials = read_intervals(file, "/intervals/trials", &mut problems)?;
+        report_overlaps(&trials, &mut problems);
+        let invalid = read_intervals(file, "/intervals/invalid_times", &mut problems)?;
+        let resolution_seconds = match &table {
+            Some(table) => file.optional_number_attribute(&format!("{table}/spike_times"), "resolution")?,
+            None => None,
+        };
+        let facts = RecordingFacts {
+            identifier: optional_text(file, "/identifier"),
+            description: optional_text(file, "/session_description"),
+            session_start: optional_text(file, "/session_start_time"),
+            layout_version: file.optional_text_attribute("/", "nwb_version")?,
+            resolution_seconds,
+            units_object: table,
+        };
+        Ok(Recording {
+            layout: Layout::Nwb,
+            session: RecordedSession { units, trials, invalid },
+            facts,
+            problems,
+        })
+    }
+}
+
+/// The table of units: `/units`, else the first one in a processing module.
+fn find_units(file: &InputFile, problems: &mut Vec<Problem>) -> Result<Option<String>, RecordingError> {
+    if file.find("/units")? == Found::Group {
+        return Ok(Some("/units".to_owned()));
+    }
+    let mut tables = Vec::new();
+    for module in file.members("/processing")? {
+        let module = format!("/processing/{module}");
+        if file.find(&module)? != Found::Group {
+            continue;
+        }
+        for name in file.members(&module)? {
+            let object = format!("{module}/{name}");
+            // Something else in the module may be a link; that is no reason to refuse the file.
+            if !matches!(file.find(&object), Ok(Found::Group)) {
+                continue;
+            }
+            let kind = file.optional_text_attribute(&object, "neurodata_type")?;
+            if kind.as_deref() == Some("Units") {
+                tables.push(object);
+            }
+        }
+    }
+    let ignored = tables.len().saturating_sub(1);
+    let first = tables.into_iter().next();
+    if let Some(object) = &first {
+        problems.push(Problem::UnitsElsewhere { object: object.clone(), ignored });
+    }
+    Ok(first)
+}
+
+fn read_units(
+    file: &InputFile,
+    table: &str,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<RecordedUnit>, RecordingError> {
+    let (id_object, times_object) = (format!("{table}/id"), format!("{table}/spike_times"));
+    let index_object = format!("{table}/spike_times_index");
+    let ids = match file.optional_dataset(&id_object)? {
+        Some(ids) => Some(ids.list()?.integers()?),
+        None => None,
+    };
+    // A table without rows needs no columns; with rows, units without times cannot be used.
+    let nothing_there =
+        file.find(&times_object)? == Found::Nothing && file.find(&index_object)? == Found::Nothing;
+    if nothing_there && ids.as_ref().is_none_or(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    let spike_times = file.dataset(&times_object, "spike times of the units")?.list()?;
+    let index = file.dataset(&index_object, "one past the last spike of each unit")?.list()?;
+    let seconds = spike_times.numbers()?;
+    let ends = read_index(file, &index, &times_object, seconds.len(), problems)?;
+    if let Some(ids) = &ids {
+        check_length(file, &id_object, ids.len(), &index_object, ends.len())?;
+    }
+    let labels = read_labels(file, table, ends.len())?;
+    let neurons: Vec<Neuron> = times::neurons(ends.len(), ids, labels, &id_object, problems);
+    let column = SpikeColumn {
+        path: file.path(),
+        object: &times_object,
+        seconds: &seconds,
+        single_precision: spike_times.is_single_precision(),
+        ends: &ends,
+    };
+    let mut units = column.units(neurons, problems)?;
+    read_observed(file, table, &mut units, problems)?;
+    Ok(units)
+}
+
+/// Cumulative ends of an index, checked against the length of what it divides.
+fn read_index(
+    file: &InputFile,
+    index: &InputDataset<'_>,
+    target: &str,
+    available: usize,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<usize>, RecordingError> {
+    if index.is_signed() {
+        problems.push(Problem::SignedIndex { object: index.object().to_owned() });
+    }
+    let mut before = 0_i64;
+    let mut ends = Vec::with_capacity(index.shape()[0]);
+    for (position, after) in index.integers()?.into_iter().enumerate() {
+        let (path, object) = (file.path().to_owned(), index.object().to_owned());
+        if after < before {
+            return Err(RecordingError::IndexNotMonotonic { path, object, position, before, after });
+        }
+        match usize::try_from(after) {
+            Ok(end) if end <= available => ends.push(end),
+            _ => {
+                let target = target.to_owned();
+                return Err(RecordingError::IndexOutOfRange {
+                    path,
+                    object,
+                    target,
+                    position,
+                    end: after,
+                    available,
+                });
+            }
+        }
+        before = after;
+    }
+    Ok(ends)
+}
+
+/// The first column that names the units in plain text.
+fn read_labels(file: &InputFile, table: &str, n: usize) -> Result<Option<Vec<String>>, RecordingError> {
+    for name in LABEL_COLUMNS {
+        let object = format!("{table}/{name}");
+        if file.find(&object)? != Found::Dataset {
+            continue;
+        }
+        if let Some(column) = file.optional_dataset(&object)?
+            && column.is_text()
+            && column.shape() == [n]
+        {
+            return Ok(Some(column.texts()?));
+        }
+    }
+    Ok(None)
+}
+
+/// Observation intervals of each unit, when the table has them.
+fn read_observed(
+    file: &InputFile,
+    table: &str,
+    units: &mut [RecordedUnit],
+    problems: &mut Vec<Problem>,
+) -> Result<(), RecordingError> {
+    let object = format!("{table}/obs_intervals");
+    let index_object = format!("{table}/obs_intervals_index");
+    let Some(observed) = file.optional_dataset(&object)? else { return Ok(()) };
+    if observed.shape().len() != 2 || observed.shape()[1] != 2 {
+        return Err(observed.wrong_shape("(n_intervals, 2)").into());
+    }
+    let bounds = observed.numbers()?;
+    let index = file.dataset(&index_object, "one past the last interval of each unit")?.list()?;
+    let ends = read_index(file, &index, &object, bounds.len() / 2, problems)?;
+    check_length(file, &index_object, ends.len(), &format!("{table}/spike_times_index"), units.len())?;
+    let mut start = 0;
+    let mut without = Vec::new();
+    for (unit, end) in ends.into_iter().enumerate() {
+        let pairs = bounds[2 * start..2 * end].chunks_exact(2).map(|pair| (pair[0], pair[1]));
+        if start == end {
+            without.push(unit);
+        } else {
+            units[unit].observed = Some(times::intervals(pairs, &object, problems));
+        }
+        start = end;
+    }
+    if let Some(&first_unit) = without.first() {
+        problems.push(Problem::NoObservedIntervals { units: without.len(), first_unit });
+    }
+    Ok(())
+}
+
+fn read_intervals(
+    file: &InputFile,
+    table: &str,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Interval>, RecordingError> {
+    if file.find(table)? != Found::Group {
+        return Ok(Vec::new());
+    }
+    let (start_object, stop_object) = (format!("{table}/start_time"), format!("{table}/stop_time"));
+    let Some(starts) = file.optional_dataset(&start_object)? else { return Ok(Vec::new()) };
+    let starts = starts.list()?.numbers()?;
+    let stops = file.dataset(&stop_object, "ends of the intervals")?.list()?.numbers()?;
+    check_length(file, &stop_object, stops.len(), &start_object, starts.len())?;
+    Ok(times::intervals(starts.into_iter().zip(stops), table, problems))
+}
+
+fn report_overlaps(trials: &[Interval], problems: &mut Vec<Problem>) {
+    let mut stop_ns = i64::MIN;
+    let mut overlapping = Vec::new();
+    for trial in trials {
+        if trial.start_ns < stop_ns {
+            overlapping.push(trial.start_ns);
+        }
+        stop_ns = stop_ns.max(trial.stop_ns);
+    }
+    if let Some(&first_start_ns) = overlapping.first() {
+        problems.push(Problem::OverlappingTrials { trials: overlapping.len(), first_start_ns });
+    }
+}
+
+fn check_length(
+    file: &InputFile,
+    object: &str,
+    got: usize,
+    reference: &str,
+    expected: usize,
+) -> Result<(), RecordingError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(RecordingError::LengthMismatch {
+        path: file.path().to_owned(),
+        object: object.to_owned(),
+        got,
+        expected,
+        reference: reference.to_owned(),
+    })
+}
+
+/// A fact about the session; one that is absent, or stored in some odd way, is no reason to refuse the spikes.
+fn optional_text(file: &InputFile, object: &str) -> Option<String> {
+    let dataset = file.optional_dataset(object).ok()??;
+    dataset.texts().ok()?.into_iter().next()
+}

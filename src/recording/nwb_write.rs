@@ -1,0 +1,289 @@
+//! Recorded sessions as NWB 2 files that pynwb validates and nwbinspector accepts.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::truth::{self, Truth};
+use super::{Overwrite, RecordingError};
+use crate::model::{Interval, RecordedSession, RecordedUnit};
+use crate::storage::{OutputFile, Storage, StorageError, publish};
+
+/// Version of the NWB schema the files follow.
+const NWB_VERSION: &str = "2.7.0";
+const CORE: &str = "core";
+const COMMON: &str = "hdmf-common";
+
+/// What a file says about the session besides the spikes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NwbMetadata {
+    /// Unique name of the session; the object ids of the file derive from it and the start time.
+    pub identifier: String,
+    /// What was done, in words.
+    pub session_description: String,
+    /// Wall-clock time of the recording's time zero.
+    pub session_start: SystemTime,
+    /// Wall-clock time at which the file is made.
+    pub created: SystemTime,
+    /// Smallest difference between spike times, in seconds: the bin width when times are bin-resolved.
+    pub resolution_seconds: f64,
+    /// Whose neurons these are.
+    pub subject: Subject,
+}
+
+/// Whose neurons were recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Identifier of the animal, culture or simulation; no slashes.
+    pub subject_id: String,
+    /// Latin binomial, or a link to the NCBI taxonomy.
+    pub species: String,
+    /// `M`, `F`, `O` (other) or `U` (unknown).
+    pub sex: String,
+    /// Age as an ISO 8601 duration, such as `P90D`.
+    pub age: String,
+    /// Anything else, in words.
+    pub description: String,
+}
+
+impl Subject {
+    /// The subject of a simulation: nobody, in the words the format asks for.
+    #[must_use]
+    pub fn simulated() -> Self {
+        Self {
+            subject_id: "simulation".to_owned(),
+            species: "In silico".to_owned(),
+            sex: "U".to_owned(),
+            age: "P0D".to_owned(),
+            description: "Simulated network: no animal was involved".to_owned(),
+        }
+    }
+}
+
+/// Write a recorded session, and the couplings it was simulated from when there are any, as an NWB file.
+///
+/// Spike times are written as seconds, `nanoseconds / 10⁹`, and read back to the same nanoseconds within ±26 days of
+/// zero. Units without observation intervals in a session where others have them get an empty list. The file
+/// appears whole or not at all.
+///
+/// # Errors
+/// [`RecordingError`]: the file exists and may not be replaced, it cannot be written, a text holds a zero byte, or
+/// the truth does not fit the units.
+pub fn write_nwb(
+    path: impl AsRef<Path>,
+    session: &RecordedSession,
+    metadata: &NwbMetadata,
+    truth: Option<&Truth>,
+    overwrite: Overwrite,
+) -> Result<(), RecordingError> {
+    let path = path.as_ref();
+    let file = NwbFile::new(path, metadata)?;
+    write_top(&file, metadata)?;
+    write_subject(&file, &metadata.subject)?;
+    if !session.units.is_empty() {
+        write_units(&file, &session.units, metadata.resolution_seconds)?;
+    }
+    if !session.trials.is_empty() || !session.invalid.is_empty() {
+        file.out.group("/intervals")?;
+    }
+    write_intervals(&file, "/intervals/trials", "Repeats of the experiment", &session.trials)?;
+    write_intervals(&file, "/intervals/invalid_times", "Times in which nothing is valid", &session.invalid)?;
+    if let Some(truth) = truth {
+        truth::write(&file, path, truth, session.units.len())?;
+    }
+    let bytes = file.out.into_bytes()?;
+    let units = session.units.len();
+    publish(path, &bytes, overwrite, |written| verify(written, units))
+}
+
+/// The file must read back as an NWB file with as many units.
+fn verify(written: &Path, units: usize) -> Result<(), RecordingError> {
+    let recording = super::open(written)?;
+    if recording.session.units.len() == units {
+        return Ok(());
+    }
+    Err(RecordingError::LengthMismatch {
+        path: written.to_owned(),
+        object: "/units".to_owned(),
+        got: recording.session.units.len(),
+        expected: units,
+        reference: "the session written".to_owned(),
+    })
+}
+
+/// A file under construction whose objects carry the attributes NWB asks for.
+pub(super) struct NwbFile {
+    pub(super) out: OutputFile,
+    seed: u64,
+}
+
+impl NwbFile {
+    fn new(path: &Path, metadata: &NwbMetadata) -> Result<Self, StorageError> {
+        let mut hasher = DefaultHasher::new();
+        (&metadata.identifier, metadata.session_start).hash(&mut hasher);
+        Ok(Self { out: OutputFile::new(path)?, seed: hasher.finish() })
+    }
+
+    /// Mark an object as an NWB type. Ids derive from the session and the object, so the same simulation gives the
+    /// same file.
+    pub(super) fn mark(&self, object: &str, namespace: &str, kind: &str) -> Result<(), StorageError> {
+        let half = |part: u8| {
+            let mut hasher = DefaultHasher::new();
+            (self.seed, part, object).hash(&mut hasher);
+            hasher.finish()
+        };
+        let bits = (u128::from(half(0)) << 64) | u128::from(half(1));
+        let object_id = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().to_string();
+        self.out.set_text(object, "namespace", namespace)?;
+        self.out.set_text(object, "neurodata_type", kind)?;
+        self.out.set_text(object, "object_id", &object_id)
+    }
+
+    /// A table: its group, its `id` column and the names of its further columns, which the caller then writes.
+    pub(super) fn table(
+        &self,
+        object: &str,
+        (namespace, kind): (&str, &str),
+        description: &str,
+        ids: &[i64],
+        columns: &[&str],
+    ) -> Result<(), StorageError> {
+        self.out.group(object)?;
+        self.mark(object, namespace, kind)?;
+        self.out.set_text(object, "description", description)?;
+        self.out.set_texts(object, "colnames", columns)?;
+        let id = format!("{object}/id");
+        self.out.values(&id, &[ids.len()], ids, Storage::Extendable)?;
+        self.mark(&id, COMMON, "ElementIdentifiers")
+    }
+
+    /// A column of real numbers.
+    pub(super) fn column(
+        &self,
+        object: &str,
+        description: &str,
+        shape: &[usize],
+        values: &[f64],
+    ) -> Result<(), StorageError> {
+        self.out.values(object, shape, values, Storage::Extendable)?;
+        self.mark(object, COMMON, "VectorData")?;
+        self.out.set_text(object, "description", description)
+    }
+
+    fn text_column(&self, object: &str, description: &str, texts: &[&str]) -> Result<(), StorageError> {
+        self.out.texts(object, texts, Storage::Extendable)?;
+        self.mark(object, COMMON, "VectorData")?;
+        self.out.set_text(object, "description", description)
+    }
+
+    /// The index that divides the column `target` among the rows of its table.
+    fn index(&self, target: &str, lengths: impl Iterator<Item = usize>) -> Result<(), StorageError> {
+        let object = format!("{target}_index");
+        let ends: Vec<u64> = lengths
+            .scan(0_u64, |end, length| {
+                *end += length as u64;
+                Some(*end)
+            })
+            .collect();
+        self.out.values(&object, &[ends.len()], &ends, Storage::Extendable)?;
+        self.mark(&object, COMMON, "VectorIndex")?;
+        let column = target.rsplit('/').next().unwrap_or(target);
+        self.out.set_text(&object, "description", &format!("Index for VectorData '{column}'"))?;
+        self.out.set_reference(&object, "target", target)
+    }
+}
+
+/// ISO 8601 with the zone as an offset, which every version of Python reads.
+fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_micros(time).to_string().replace('Z', "+00:00")
+}
+
+fn write_top(file: &NwbFile, metadata: &NwbMetadata) -> Result<(), StorageError> {
+    let out = &file.out;
+    file.mark("/", CORE, "NWBFile")?;
+    out.set_text("/", "nwb_version", NWB_VERSION)?;
+    for group in ["/acquisition", "/analysis", "/general", "/processing", "/stimulus"] {
+        out.group(group)?;
+    }
+    out.group("/stimulus/presentation")?;
+    out.group("/stimulus/templates")?;
+    out.text("/identifier", &metadata.identifier)?;
+    out.text("/session_description", &metadata.session_description)?;
+    let start = timestamp(metadata.session_start);
+    out.ascii("/session_start_time", &start)?;
+    out.ascii("/timestamps_reference_time", &start)?;
+    out.ascii_list("/file_create_date", &timestamp(metadata.created))?;
+    out.text("/general/source_script", concat!("glauber ", env!("CARGO_PKG_VERSION")))?;
+    out.set_text("/general/source_script", "file_name", "glauber")
+}
+
+fn write_subject(file: &NwbFile, subject: &Subject) -> Result<(), StorageError> {
+    let out = &file.out;
+    out.group("/general/subject")?;
+    file.mark("/general/subject", CORE, "Subject")?;
+    out.text("/general/subject/subject_id", &subject.subject_id)?;
+    out.text("/general/subject/species", &subject.species)?;
+    out.text("/general/subject/sex", &subject.sex)?;
+    out.text("/general/subject/description", &subject.description)?;
+    out.text("/general/subject/age", &subject.age)?;
+    out.set_text("/general/subject/age", "reference", "birth")
+}
+
+fn write_units(file: &NwbFile, units: &[RecordedUnit], resolution_seconds: f64) -> Result<(), StorageError> {
+    let labelled = units.iter().any(|u| !u.neuron.label.is_empty());
+    let observed = units.iter().any(|u| u.observed.is_some());
+    let mut columns = vec!["spike_times"];
+    if observed {
+        columns.push("obs_intervals");
+    }
+    if labelled {
+        columns.push("unit_name");
+    }
+    let ids: Vec<i64> = units.iter().map(|u| u.neuron.id).collect();
+    file.table("/units", (CORE, "Units"), "Units and their spike times", &ids, &columns)?;
+
+    let all: Vec<f64> = units.iter().flat_map(|u| &u.spike_times_ns).map(|&ns| seconds(ns)).collect();
+    let times = "/units/spike_times";
+    file.column(times, "the spike times for each unit in seconds", &[all.len()], &all)?;
+    file.out.set(times, "resolution", resolution_seconds)?;
+    file.index(times, units.iter().map(|u| u.spike_times_ns.len()))?;
+
+    if observed {
+        let intervals_of = |u: &RecordedUnit| u.observed.clone().unwrap_or_default();
+        let bounds: Vec<f64> = units
+            .iter()
+            .flat_map(intervals_of)
+            .flat_map(|i| [seconds(i.start_ns), seconds(i.stop_ns)])
+            .collect();
+        let object = "/units/obs_intervals";
+        file.column(object, "the observation intervals for each unit", &[bounds.len() / 2, 2], &bounds)?;
+        file.index(object, units.iter().map(|u| u.observed.as_ref().map_or(0, Vec::len)))?;
+    }
+    if labelled {
+        let labels: Vec<&str> = units.iter().map(|u| u.neuron.label.as_str()).collect();
+        file.text_column("/units/unit_name", "name or electrode label of each unit", &labels)?;
+    }
+    Ok(())
+}
+
+fn write_intervals(
+    file: &NwbFile,
+    object: &str,
+    description: &str,
+    intervals: &[Interval],
+) -> Result<(), StorageError> {
+    if intervals.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = (0..intervals.len() as i64).collect();
+    file.table(object, (CORE, "TimeIntervals"), description, &ids, &["start_time", "stop_time"])?;
+    let starts: Vec<f64> = intervals.iter().map(|i| seconds(i.start_ns)).collect();
+    let stops: Vec<f64> = intervals.iter().map(|i| seconds(i.stop_ns)).collect();
+    let n = intervals.len();
+    file.column(&format!("{object}/start_time"), "Start time of epoch, in seconds", &[n], &starts)?;
+    file.column(&format!("{object}/stop_time"), "Stop time of epoch, in seconds", &[n], &stops)
+}
+
+fn seconds(ns: i64) -> f64 {
+    ns as f64 / 1e9
+}

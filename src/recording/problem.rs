@@ -1,0 +1,181 @@
+use std::fmt;
+
+/// Something odd about a file that did not stop it from being read: what, where, and what was done about it.
+///
+/// Units are named by their 0-based place in the file; times are in nanoseconds of the recording's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Spike times of some units are not in order; they were sorted.
+    UnsortedTimes {
+        /// Number of units concerned.
+        units: usize,
+        /// The first of them.
+        first_unit: usize,
+        /// Steps backwards in that unit.
+        steps_back: usize,
+    },
+    /// The clock of a unit starts again in the middle, as when segments were joined; the times were sorted, so the
+    /// segments now overlap.
+    TimesReset {
+        /// The unit.
+        unit: usize,
+        /// 0-based position of the first spike after the reset.
+        spike: usize,
+        /// Time before the reset.
+        before_ns: i64,
+        /// Time after it.
+        after_ns: i64,
+    },
+    /// The times look like milliseconds; they were taken as seconds, as the layout says.
+    LooksLikeMilliseconds {
+        /// Time from the first to the last spike, if the unit is the second.
+        span_seconds: u64,
+        /// Median interval between spikes of a unit, if the unit is the second, in milliseconds.
+        median_interval_ms: u64,
+    },
+    /// Spikes of one unit at the very same time; kept, they fall into one bin.
+    DuplicateTimes {
+        /// Number of units concerned.
+        units: usize,
+        /// The first of them.
+        first_unit: usize,
+        /// Number of repeats in all units.
+        repeats: usize,
+    },
+    /// Units without spikes; kept.
+    SilentUnits {
+        /// Number of units concerned.
+        units: usize,
+        /// The first of them.
+        first_unit: usize,
+    },
+    /// Times are single-precision numbers, which blur late times; read as they are.
+    SinglePrecision {
+        /// The dataset.
+        object: String,
+        /// Distance between representable times at the latest spike.
+        blur_ns: i64,
+    },
+    /// Spikes before time zero; kept.
+    NegativeTimes {
+        /// Number of spikes.
+        spikes: usize,
+        /// The earliest of them.
+        earliest_ns: i64,
+    },
+    /// An index is signed where the layout prescribes unsigned integers; read.
+    SignedIndex {
+        /// The index.
+        object: String,
+    },
+    /// Entries after the last end of an index belong to no unit; ignored.
+    UnindexedEntries {
+        /// The data.
+        object: String,
+        /// Number of entries ignored.
+        entries: usize,
+    },
+    /// The same id stands for several units; all units were numbered by their place instead.
+    DuplicateIds {
+        /// The id.
+        id: i64,
+        /// The unit that repeats it.
+        unit: usize,
+    },
+    /// There are no ids; units were numbered by their place.
+    MissingIds {
+        /// The dataset that is missing.
+        object: String,
+    },
+    /// Intervals that end before they start, are empty or not finite; left out.
+    UnusableIntervals {
+        /// The table or dataset.
+        object: String,
+        /// Number of intervals left out.
+        intervals: usize,
+    },
+    /// Intervals are not in order of their start; sorted.
+    UnsortedIntervals {
+        /// The table or dataset.
+        object: String,
+    },
+    /// Trials overlap; kept.
+    OverlappingTrials {
+        /// Number of trials that start before an earlier one stops.
+        trials: usize,
+        /// The first such start.
+        first_start_ns: i64,
+    },
+    /// Units with an empty list of observation intervals although others have some; taken as always observed.
+    NoObservedIntervals {
+        /// Number of units concerned.
+        units: usize,
+        /// The first of them.
+        first_unit: usize,
+    },
+    /// The units stand elsewhere than the layout prescribes; read from there.
+    UnitsElsewhere {
+        /// Where they were found.
+        object: String,
+        /// Further tables of units that were not read.
+        ignored: usize,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = |ns: &i64| *ns as f64 / 1e9;
+        match self {
+            Self::UnsortedTimes { units, first_unit, steps_back } => write!(
+                f,
+                "{units} units have spike times out of order (unit {first_unit}: {steps_back} steps back); sorted"
+            ),
+            Self::TimesReset { unit, spike, before_ns, after_ns } => write!(
+                f,
+                "unit {unit}: times fall back from {} s to {} s at spike {spike}, as if the clock had been reset; sorted",
+                s(before_ns),
+                s(after_ns)
+            ),
+            Self::LooksLikeMilliseconds { span_seconds, median_interval_ms } => write!(
+                f,
+                "times look like milliseconds (span {span_seconds} s, median interval {median_interval_ms} ms as seconds); \
+                 taken as seconds"
+            ),
+            Self::DuplicateTimes { units, first_unit, repeats } => {
+                write!(f, "{repeats} repeated spike times in {units} units (first: unit {first_unit}); kept")
+            }
+            Self::SilentUnits { units, first_unit } => {
+                write!(f, "{units} units have no spikes (first: unit {first_unit}); kept")
+            }
+            Self::SinglePrecision { object, blur_ns } => {
+                write!(f, "{object} is single precision: late times are {blur_ns} ns apart; read as is")
+            }
+            Self::NegativeTimes { spikes, earliest_ns } => {
+                write!(f, "{spikes} spikes before time zero (earliest {} s); kept", s(earliest_ns))
+            }
+            Self::SignedIndex { object } => write!(f, "{object} is signed, expected unsigned; read as is"),
+            Self::UnindexedEntries { object, entries } => {
+                write!(f, "the last {entries} entries of {object} belong to no unit; ignored")
+            }
+            Self::DuplicateIds { id, unit } => {
+                write!(f, "id {id} is used again by unit {unit}; all units numbered by their place")
+            }
+            Self::MissingIds { object } => write!(f, "{object} is missing; units numbered by their place"),
+            Self::UnusableIntervals { object, intervals } => {
+                write!(f, "{intervals} intervals of {object} are empty, reversed or not finite; left out")
+            }
+            Self::UnsortedIntervals { object } => write!(f, "intervals of {object} are out of order; sorted"),
+            Self::OverlappingTrials { trials, first_start_ns } => {
+                write!(f, "{trials} trials overlap an earlier one (first at {} s); kept", s(first_start_ns))
+            }
+            Self::NoObservedIntervals { units, first_unit } => write!(
+                f,
+                "{units} units have no observation intervals (first: unit {first_unit}); taken as always observed"
+            ),
+            Self::UnitsElsewhere { object, ignored } => {
+                write!(f, "units were read from {object}; {ignored} further tables of units were ignored")
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The layout of the public waverepo collection of multi-electrode recordings (Eglen et al., GigaScience 3, 3 (2014)).
+//!
+//! ```text
+//! /spikes   float64 (n_spikes)     all units one after the other, seconds
+//! /sCount   integer (n_units)      number of spikes of each unit
+//! /names    text (n_units)         electrode or cell, optional
+//! /epos     float64 (2, n_units)   electrode positions, not read
+//! /meta     optional: key, age, species
+//! ```
+
+use super::layout::{Layout, RecordingLayout};
+use super::times::{self, SpikeColumn};
+use super::{Recording, RecordingError, RecordingFacts};
+use crate::model::RecordedSession;
+use crate::storage::{Found, InputFile, StorageError};
+
+pub(super) struct Waverepo;
+
+const SPIKES: &str = "/spikes";
+const SPIKE_COUNTS: &str = "/sCount";
+const NAMES: &str = "/names";
+
+impl RecordingLayout for Waverepo {
+    fn layout(&self) -> Layout {
+        Layout::Waverepo
+    }
+
+    fn mark(&self) -> &'static str {
+        "datasets /spikes and /sCount"
+    }
+
+    fn recognises(&self, file: &InputFile) -> Result<bool, StorageError> {
+        Ok(file.find(SPIKES)? == Found::Dataset && file.find(SPIKE_COUNTS)? == Found::Dataset)
+    }
+
+    fn read(&self, file: &InputFile) -> Result<Recording, RecordingError> {
+        let mut problems = Vec::new();
+        let spikes = file.dataset(SPIKES, "spike times")?.list()?;
+        let spike_counts = file.dataset(SPIKE_COUNTS, "spikes per unit")?.list()?;
+        let seconds = spikes.numbers()?;
+        let ends = ends_of_counts(file, &spike_counts.integers()?, seconds.len())?;
+        let labels = match file.optional_dataset(NAMES)? {
+            Some(names) if names.is_text() && names.shape() == [ends.len()] => Some(names.texts()?),
+            _ => None,
+        };
+        // Units of this layout have no numbers of their own: their places are not a makeshift.
+        let ids = Some((0..ends.len() as i64).collect());
+        let neurons = times::neurons(ends.len(), ids, labels, SPIKE_COUNTS, &mut problems);
+        let column = SpikeColumn {
+            path: file.path(),
+            object: SPIKES,
+            seconds: &seconds,
+            single_precision: spikes.is_single_precision(),
+            ends: &ends,
+        };
+        let units = column.units(neurons, &mut problems)?;
+        let identifier = match file.optional_dataset("/meta/key")? {
+            Some(key) if key.is_text() => key.texts()?.into_iter().next(),
+            _ => None,
+        };
+        Ok(Recording {
+            layout: Layout::Waverepo,
+            session: RecordedSession { units, ..RecordedSession::default() },
+            facts: RecordingFacts {
+                identifier,
+                units_object: Some(SPIKES.to_owned()),
+                ..RecordingFacts::default()
+            },
+            problems,
+        })
+    }
+}
+
+/// Cumulative ends of the units' spikes, which must add up to the spikes there are.
+fn ends_of_counts(
+    file: &InputFile,
+    spike_counts: &[i64],
+    n_spikes: usize,
+) -> Result<Vec<usize>, RecordingError> {
+    let mut end = 0_usize;
+    let mut ends = Vec::with_capacity(spike_counts.len());
+    for (position, &count) in spike_counts.iter().enumerate() {
+        let next = usize::try_from(count).ok().and_then(|count| end.checked_add(count));
+        match next {
+            None => {
+                return Err(RecordingError::IndexNotMonotonic {
+                    path: file.path().to_owned(),
+                    object: SPIKE_COUNTS.to_owned(),
+                    position,
+                    before: end as i64,
+                    after: (end as i64).saturating_add(count),
+                });
+            }
+            Some(next) if next > n_spikes => {
+                return Err(RecordingError::IndexOutOfRange {
+                    path: file.path().to_owned(),
+                    object: format!("the sum of {SPIKE_COUNTS}"),
+                    target: SPIKES.to_owned(),
+                    position,
+                    end: next as i64,
+                    available: n_spikes,
+                });
+            }
+            Some(next) => end = next,
+        }
+        ends.push(end);
+    }
+    Ok(ends)
+}

@@ -1,0 +1,296 @@
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use hdf5::types::TypeDescriptor;
+use hdf5_metno as hdf5;
+
+use super::StorageError;
+use super::error::innermost;
+
+mod dataset;
+mod text;
+
+pub(crate) use dataset::InputDataset;
+
+/// An HDF5 file open for reading.
+#[derive(Debug)]
+pub(crate) struct InputFile {
+    path: PathBuf,
+    bytes: u64,
+    file: hdf5::File,
+}
+
+/// What stands at a path inside a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    Group,
+    Dataset,
+}
+
+const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+impl InputFile {
+    /// Open without locking, so that a file another program holds open can be read.
+    pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
+        let metadata = fs::metadata(path).map_err(|e| StorageError::io(path, "open", e))?;
+        if !metadata.is_file() {
+            return Err(StorageError::NotAFile { path: path.to_owned() });
+        }
+        let bytes = metadata.len();
+        if bytes == 0 {
+            return Err(StorageError::Empty { path: path.to_owned() });
+        }
+        if !has_signature(path, bytes)? {
+            return Err(StorageError::NotHdf5 { path: path.to_owned() });
+        }
+        let opened = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path);
+        let file = opened.map_err(|e| open_error(path, bytes, &e))?;
+        Ok(Self { path: path.to_owned(), bytes, file })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of the members of a group, sorted; of nothing when there is no such group.
+    pub(crate) fn members(&self, group: &str) -> Result<Vec<String>, StorageError> {
+        if self.find(group)? != Found::Group {
+            return Ok(Vec::new());
+        }
+        let names = self.file.group(group).and_then(|g| g.member_names());
+        let mut names = names.map_err(|e| StorageError::unreadable(&self.path, group, &e))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// What stands at an absolute path, walking hard links only.
+    pub(crate) fn find(&self, object: &str) -> Result<Found, StorageError> {
+        let unreadable = |at: &str, e: &hdf5::Error| StorageError::unreadable(&self.path, at, e);
+        let mut found = Found::Group;
+        let mut at = String::new();
+        for name in object.split('/').filter(|name| !name.is_empty()) {
+            if found != Found::Group {
+                return Ok(Found::Nothing);
+            }
+            let parent = if at.is_empty() { "/" } else { &at };
+            let group = self.file.group(parent).map_err(|e| unreadable(parent, &e))?;
+            at = format!("{at}/{name}");
+            let link = group
+                .find_link(hdf5::IndexType::Name, hdf5::IterationOrder::Native, |link, info| {
+                    Ok((link == name).then_some(info.link_type))
+                })
+                .map_err(|e| unreadable(&at, &e))?;
+            let kind = match link {
+                None => return Ok(Found::Nothing),
+                Some(hdf5::LinkType::Hard) => {
+                    group.loc_type_by_name(name).map_err(|e| unreadable(&at, &e))?
+                }
+                Some(hdf5::LinkType::Soft) => return Err(self.not_followed(&at, "a soft link")),
+                Some(hdf5::LinkType::External) => {
+                    return Err(self.not_followed(&at, "a link to another file"));
+                }
+            };
+            found = match kind {
+                hdf5::LocationType::Group => Found::Group,
+                hdf5::LocationType::Dataset => Found::Dataset,
+                _ => Found::Nothing,
+            };
+        }
+        Ok(found)
+    }
+
+    /// The dataset at an absolute path, `None` when nothing stands there.
+    pub(crate) fn optional_dataset(&self, object: &str) -> Result<Option<InputDataset<'_>>, StorageError> {
+        match self.find(object)? {
+            Found::Nothing => Ok(None),
+            Found::Dataset => InputDataset::open(self, object).map(Some),
+            Found::Group => Err(StorageError::WrongType {
+                path: self.path.clone(),
+                object: object.to_owned(),
+                expected: "a dataset",
+                got: "a group".to_owned(),
+            }),
+        }
+    }
+
+    /// The dataset at an absolute path.
+    pub(crate) fn dataset(
+        &self,
+        object: &str,
+        expected: &'static str,
+    ) -> Result<InputDataset<'_>, StorageError> {
+        self.optional_dataset(object)?.ok_or_else(|| self.missing(object, expected))
+    }
+
+    /// The attribute `name` of a group or dataset, with its stored type; `None` when there is none.
+    fn attribute(
+        &self,
+        object: &str,
+        name: &str,
+    ) -> Result<Option<(hdf5::Attribute, TypeDescriptor)>, StorageError> {
+        let at = attribute_path(object, name);
+        let opened = match self.find(object)? {
+            Found::Nothing => return Ok(None),
+            Found::Group => self.file.group(object).and_then(|g| g.as_location()),
+            Found::Dataset => self.file.dataset(object).and_then(|d| d.as_location()),
+        };
+        let read = || -> hdf5::Result<Option<_>> {
+            let location = opened?;
+            if !location.attr_names()?.iter().any(|n| n == name) {
+                return Ok(None);
+            }
+            let attribute = location.attr(name)?;
+            let stored = attribute.dtype()?.to_descriptor()?;
+            Ok(Some((attribute, stored)))
+        };
+        let found = read().map_err(|e| StorageError::unreadable(&self.path, &at, &e))?;
+        // An attribute lives in an object header or its heap; a million values is no attribute of ours.
+        if let Some((attribute, _)) = &found {
+            self.check_elements(&at, attribute.size() as u64, 1 << 20)?;
+        }
+        Ok(found)
+    }
+
+    /// A text attribute, `None` when it is absent or not text.
+    pub(crate) fn optional_text_attribute(
+        &self,
+        object: &str,
+        name: &str,
+    ) -> Result<Option<String>, StorageError> {
+        match self.attribute(object, name)? {
+            Some((attribute, stored)) if text::is_text(&stored) => {
+                let texts = text::read(&attribute, &stored)
+                    .map_err(|e| StorageError::unreadable(&self.path, &attribute_path(object, name), &e))?;
+                Ok(texts.into_iter().next())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A list of texts that must be there.
+    pub(crate) fn texts_attribute(&self, object: &str, name: &str) -> Result<Vec<String>, StorageError> {
+        let at = attribute_path(object, name);
+        let (attribute, stored) =
+            self.attribute(object, name)?.ok_or_else(|| self.missing(&at, "a text attribute"))?;
+        if !text::is_text(&stored) {
+            return Err(self.wrong_type(&at, "text", &stored.to_string()));
+        }
+        text::read(&attribute, &stored).map_err(|e| StorageError::unreadable(&self.path, &at, &e))
+    }
+
+    /// A text that must be there.
+    pub(crate) fn text_attribute(&self, object: &str, name: &str) -> Result<String, StorageError> {
+        let first = self.texts_attribute(object, name)?.into_iter().next();
+        first.ok_or_else(|| self.missing(&attribute_path(object, name), "a text attribute"))
+    }
+
+    /// Integers that must be there, one for a scalar attribute.
+    pub(crate) fn integers_attribute(&self, object: &str, name: &str) -> Result<Vec<i64>, StorageError> {
+        let at = attribute_path(object, name);
+        let (attribute, stored) =
+            self.attribute(object, name)?.ok_or_else(|| self.missing(&at, "an integer attribute"))?;
+        dataset::read_integers(&attribute, &stored)
+            .ok_or_else(|| self.wrong_type(&at, "an integer", &stored.to_string()))?
+            .map_err(|e| StorageError::unreadable(&self.path, &at, &e))
+    }
+
+    /// A count or bin number that must be there.
+    pub(crate) fn unsigned_attribute(&self, object: &str, name: &str) -> Result<u64, StorageError> {
+        let at = attribute_path(object, name);
+        let values = self.integers_attribute(object, name)?;
+        let first = values.first().copied();
+        let first = first.ok_or_else(|| self.missing(&at, "an integer attribute"))?;
+        u64::try_from(first)
+            .map_err(|_| self.wrong_type(&at, "an integer that is not negative", &first.to_string()))
+    }
+
+    /// A real number, `None` when it is absent or not one.
+    pub(crate) fn optional_number_attribute(
+        &self,
+        object: &str,
+        name: &str,
+    ) -> Result<Option<f64>, StorageError> {
+        match self.attribute(object, name)? {
+            Some((attribute, TypeDescriptor::Float(_))) => {
+                let values = attribute.read_raw::<f64>();
+                let values = values
+                    .map_err(|e| StorageError::unreadable(&self.path, &attribute_path(object, name), &e))?;
+                Ok(values.first().copied())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A real number that must be there.
+    pub(crate) fn number_attribute(&self, object: &str, name: &str) -> Result<f64, StorageError> {
+        let value = self.optional_number_attribute(object, name)?;
+        value.ok_or_else(|| self.missing(&attribute_path(object, name), "a real number attribute"))
+    }
+
+    pub(crate) fn missing(&self, object: &str, expected: &'static str) -> StorageError {
+        StorageError::Missing { path: self.path.clone(), object: object.to_owned(), expected }
+    }
+
+    pub(crate) fn wrong_type(&self, object: &str, expected: &'static str, got: &str) -> StorageError {
+        StorageError::WrongType {
+            path: self.path.clone(),
+            object: object.to_owned(),
+            expected,
+            got: got.to_owned(),
+        }
+    }
+
+    fn not_followed(&self, object: &str, kind: &'static str) -> StorageError {
+        StorageError::NotFollowed { path: self.path.clone(), object: object.to_owned(), kind }
+    }
+
+    fn check_elements(&self, object: &str, declared: u64, limit: u64) -> Result<(), StorageError> {
+        if declared <= limit {
+            return Ok(());
+        }
+        Err(StorageError::TooLarge {
+            path: self.path.clone(),
+            object: object.to_owned(),
+            declared,
+            unit: "elements",
+            limit,
+            reason: "accepted",
+        })
+    }
+}
+
+/// How an attribute is named in messages.
+fn attribute_path(object: &str, name: &str) -> String {
+    format!("{object}@{name}")
+}
+
+/// Whether the HDF5 signature stands at byte 0, 512, 1024, 2048, … as the format allows.
+fn has_signature(path: &Path, bytes: u64) -> Result<bool, StorageError> {
+    let io = |e| StorageError::io(path, "open", e);
+    let mut file = fs::File::open(path).map_err(io)?;
+    let mut offset = 0_u64;
+    while offset + SIGNATURE.len() as u64 <= bytes {
+        let mut found = [0; SIGNATURE.len()];
+        file.seek(SeekFrom::Start(offset)).map_err(io)?;
+        file.read_exact(&mut found).map_err(io)?;
+        if found == SIGNATURE {
+            return Ok(true);
+        }
+        offset = if offset == 0 { 512 } else { offset * 2 };
+    }
+    Ok(false)
+}
+
+fn open_error(path: &Path, bytes: u64, error: &hdf5::Error) -> StorageError {
+    let path = path.to_owned();
+    let detail = innermost(error);
+    if detail.contains("truncated file") {
+        StorageError::Truncated { path, bytes, detail }
+    } else if detail.contains("already open for write") {
+        StorageError::NotClosed { path }
+    } else {
+        StorageError::Unreadable { path, object: "the file".to_owned(), detail }
+    }
+}
