@@ -5,7 +5,7 @@
 //! can be dealt with is a [`Problem`] that says what was found, where, and what was done; what cannot be dealt with
 //! is one [`RecordingError`] that names the object inside the file.
 //!
-//! Adding a layout is one file that implements [`layout::RecordingLayout`] and one line in [`layout::LAYOUTS`].
+//! Adding a layout is one file that implements `RecordingLayout` and its lines in `layout.rs`.
 //!
 //! [`write_nwb`] writes NWB 2 files that pynwb validates, optionally with the couplings a simulation was made from,
 //! which [`read_truth`] gives back.

@@ -2,10 +2,10 @@
 //!
 //! The floor that `recording` and `archive` stand on, and the only code besides them that names HDF5:
 //!
-//! * [`InputFile`] opens a file for reading without locking it, walks hard links only, and compares every declared
+//! * `InputFile` opens a file for reading without locking it, walks hard links only, and compares every declared
 //!   size with what the file can hold *before* it allocates;
-//! * [`OutputFile`] builds a file in memory, so that a full disk is an ordinary I/O error and a crash leaves nothing;
-//! * [`publish`] puts finished bytes in place: temporary name → fsync → reopen and verify → rename → fsync directory.
+//! * `OutputFile` builds a file in memory, so that a full disk is an ordinary I/O error and a crash leaves nothing;
+//! * `publish` puts finished bytes in place: temporary name → fsync → reopen and verify → rename → fsync directory.
 
 mod error;
 mod input;

@@ -213,10 +213,10 @@ impl Producer {
     pub(crate) async fn applied(&mut self, bin: u64) {
         loop {
             let reply = self.replies.message().await.unwrap().expect("the stream goes on");
-            if let Some(Reply::Ack(v1::Ack { watermarks: Some(marks) })) = reply.message {
-                if marks.applied_through >= bin {
-                    return;
-                }
+            if let Some(Reply::Ack(v1::Ack { watermarks: Some(marks) })) = reply.message
+                && marks.applied_through >= bin
+            {
+                return;
             }
         }
     }

@@ -152,7 +152,9 @@ impl<'a> Producer<'a> {
                 }
                 _ = tick.tick() => self.acknowledge(),
                 request = inbound.message() => match request? {
-                    Some(request) => self.take(request).await?,
+                    Some(request) => if let Err(error) = self.take(request).await {
+                        return Err(self.first_error(error).await.into());
+                    },
                     None => return Ok(self.finish().await?),
                 },
             }
@@ -210,6 +212,12 @@ impl<'a> Producer<'a> {
         if self.replies.try_send(Ok(v1::StreamSpikesResponse { message: Some(ack) })).is_ok() {
             self.acknowledged = Some(now);
         }
+    }
+
+    /// The error of the earliest message that is refused: of one before this, should the engine refuse it.
+    async fn first_error(&self, error: RequestError) -> RequestError {
+        drop(self.session.ask(|reply| Command::Drained { reply }).await);
+        self.guard.link.fault().unwrap_or(error)
     }
 
     /// Wait until everything sent is counted, and acknowledge it.
