@@ -49,8 +49,9 @@ pub(crate) struct ReplayArgs {
 
 pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError> {
     args.estimation.check()?;
-    let recording = Arc::new(recordings::load(&args.recording, manner)?);
+    // First, so that nobody waits for a long file to be read only to learn that there is no daemon.
     let daemon = Daemon::connect(&args.connect.connect).await?;
+    let recording = Arc::new(recordings::load(&args.recording, manner)?);
     let request = v1::CreateSessionRequest { spec: Some(wire_spec(&args, &recording)) };
     let created =
         daemon.sessions().create_session(request).await.map_err(daemon.failure("opening a session"))?;
