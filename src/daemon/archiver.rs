@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::config::ArchiveConfig;
 use super::handle::SessionHandle;
 use super::publish::Publication;
+use crate::archive::{Overwrite, Provenance, write_snapshot};
 use crate::model::Window;
 use crate::session::Snapshot;
 
@@ -23,6 +25,10 @@ pub type SnapshotWriter =
 pub struct SnapshotOrigin<'a> {
     /// Identifier of the session.
     pub session_id: &'a str,
+    /// Gaps of the session so far.
+    pub gap_count: u64,
+    /// Bins in those gaps.
+    pub gap_bins: u64,
 }
 
 /// A snapshot that could not be written, and why.
@@ -163,7 +169,27 @@ fn write(
     if path.exists() {
         return Ok(());
     }
-    writer(path, snapshot, &SnapshotOrigin { session_id: &session.id })
+    let origin = SnapshotOrigin {
+        session_id: &session.id,
+        gap_count: session.counters.gap_count.load(Ordering::Relaxed),
+        gap_bins: session.counters.gap_bins.load(Ordering::Relaxed),
+    };
+    writer(path, snapshot, &origin)
+}
+
+/// The writer of HDF5 files.
+pub(super) fn hdf5_writer() -> SnapshotWriter {
+    Arc::new(|path, snapshot, origin| {
+        let provenance = Provenance {
+            session_id: origin.session_id.to_owned(),
+            source: "live".to_owned(),
+            created: SystemTime::now(),
+            gap_count: origin.gap_count,
+            gap_bins: origin.gap_bins,
+        };
+        write_snapshot(path, snapshot, &provenance, Overwrite::Refuse)
+            .map_err(|error| WriteFailed(error.to_string()))
+    })
 }
 
 #[cfg(test)]

@@ -151,6 +151,27 @@ async fn snapshots_are_listed_and_fetched() {
 }
 
 #[tokio::test]
+async fn an_archived_snapshot_reads_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = test_config();
+    config.archive.directory = directory.path().to_path_buf();
+    let mut rig = Rig::around(start(config).await.unwrap()).await;
+    let session = rig.create().await;
+    let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    producer.send(pattern(0, 40)).await;
+    producer.send(pattern(50, 40)).await;
+    producer.finish().await.unwrap();
+    let closed = rig.close(&session).await;
+    assert_eq!(closed.session.unwrap().last_snapshot_error, "");
+    let archived = glauber::archive::read_snapshot(&closed.snapshot_paths[0]).unwrap();
+    assert_eq!(
+        (archived.provenance.session_id.as_str(), archived.provenance.gap_bins),
+        (session.as_str(), 10)
+    );
+    assert_eq!((archived.snapshot.window.end_bin, archived.snapshot.window.counts.bins), (90, 80));
+}
+
+#[tokio::test]
 async fn without_an_archive_its_service_says_so() {
     let mut rig = Rig::new().await;
     let request = v1::ListSnapshotsRequest::default();

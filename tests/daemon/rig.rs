@@ -59,7 +59,10 @@ impl Rig {
     }
 
     pub(crate) async fn with_writer(config: DaemonConfig, writer: SnapshotWriter) -> Self {
-        let daemon = start_with_writer(config, writer).await.unwrap();
+        Self::around(start_with_writer(config, writer).await.unwrap()).await
+    }
+
+    pub(crate) async fn around(daemon: RunningDaemon) -> Self {
         let channel = connect(&daemon).await;
         Self {
             sessions: SessionServiceClient::new(channel.clone()),
