@@ -1,5 +1,7 @@
 //! Which spikes are admissible, and in which bin?
 
+mod admit;
 mod binning;
 
+pub use admit::{AdmitError, check_trial_edges, from_packed, from_sparse};
 pub use binning::{BinnedRecording, BinningError, bin_recording};

@@ -14,6 +14,7 @@ mod estimate;
 mod lags;
 mod recorded;
 mod status;
+mod strongest;
 mod window;
 
 pub use bin_width::{BinWidth, BinWidthError};
@@ -22,6 +23,7 @@ pub use estimate::{Estimate, Estimator, SamplingVariance, TapForm, UnknownEstima
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
 pub use status::RowStatus;
+pub use strongest::CouplingPair;
 pub use window::{Window, WindowError};
 
 /// Most neurons one session may have: indices are `u16` and the counts of 16,384 neurons take 3 GB.

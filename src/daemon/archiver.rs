@@ -1,0 +1,207 @@
+//! Snapshots on disk: one thread writes them all, because the file library has one global lock.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::config::ArchiveConfig;
+use super::handle::SessionHandle;
+use super::publish::Publication;
+use crate::archive::{Overwrite, Provenance, write_snapshot};
+use crate::model::Window;
+use crate::session::Snapshot;
+
+/// Writes one snapshot file, completely or not at all.
+pub type SnapshotWriter =
+    Arc<dyn Fn(&Path, &Snapshot, &SnapshotOrigin<'_>) -> Result<(), WriteFailed> + Send + Sync>;
+
+/// Where a snapshot comes from, for the file to say.
+#[derive(Debug, Clone, Copy)]
+pub struct SnapshotOrigin<'a> {
+    /// Identifier of the session.
+    pub session_id: &'a str,
+    /// Gaps of the session so far.
+    pub gap_count: u64,
+    /// Bins in those gaps.
+    pub gap_bins: u64,
+}
+
+/// A snapshot that could not be written, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WriteFailed(pub String);
+
+/// Snapshots that may wait for the disk before estimators wait too.
+const QUEUE_SNAPSHOTS: usize = 16;
+
+struct WriteJob {
+    session: Arc<SessionHandle>,
+    snapshot: Arc<Snapshot>,
+    path: PathBuf,
+    /// Where the path goes once the file stands; dropped when it could not be written.
+    written: Option<Sender<PathBuf>>,
+}
+
+/// The way to the archiver; does nothing when there is no archive.
+#[derive(Clone, Default)]
+pub(super) struct Archive {
+    inner: Option<Arc<Inner>>,
+}
+
+struct Inner {
+    config: ArchiveConfig,
+    jobs: Sender<WriteJob>,
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("directory", &self.directory()).finish()
+    }
+}
+
+/// The name of a snapshot's file: sorts by time, then window.
+pub(super) fn file_name(snapshot: &Snapshot) -> String {
+    format!("{:012}_{}.h5", snapshot.window.end_bin, snapshot.window.window)
+}
+
+/// The bin and window that a file name stands for.
+pub(super) fn parse_file_name(name: &str) -> Option<(u64, Window)> {
+    let (bin, window) = name.strip_suffix(".h5")?.split_once('_')?;
+    Some((bin.parse().ok()?, window.parse().ok()?))
+}
+
+impl Archive {
+    /// Start the thread, unless the directory is empty.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(
+        config: &ArchiveConfig,
+        writer: SnapshotWriter,
+    ) -> std::io::Result<(Self, Option<JoinHandle<()>>)> {
+        if config.directory.as_os_str().is_empty() {
+            return Ok((Self::default(), None));
+        }
+        let (jobs, queue): (Sender<WriteJob>, Receiver<WriteJob>) = bounded(QUEUE_SNAPSHOTS);
+        let thread = std::thread::Builder::new().name("archiver".to_owned());
+        let handle = thread.spawn(move || queue.iter().for_each(|job| run(job, &writer)))?;
+        Ok((Self { inner: Some(Arc::new(Inner { config: config.clone(), jobs })) }, Some(handle)))
+    }
+
+    /// Where the snapshots are, when there are any.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.inner.as_ref().map(|inner| inner.config.directory.as_path())
+    }
+
+    /// Archive a publication when the recording has entered a new interval since the one archived last.
+    pub(super) fn on_publication(&self, session: &Arc<SessionHandle>, publication: &Publication) {
+        let Some(inner) = &self.inner else { return };
+        let interval_bins = session.spec.bin_width.bins_covering(inner.config.snapshot_interval_s as f64);
+        let end_bin = publication.end_bin();
+        let last = session.counters.archived_through.load(Ordering::Relaxed);
+        if end_bin / interval_bins > last / interval_bins {
+            session.counters.archived_through.store(end_bin, Ordering::Relaxed);
+            inner.queue(session, publication, None);
+        }
+    }
+
+    /// Archive the last publication of a session and wait for the files; gives the ones written.
+    pub(super) fn on_close(&self, session: &Arc<SessionHandle>, publication: &Publication) -> Vec<PathBuf> {
+        let Some(inner) = self.inner.as_ref().filter(|inner| inner.config.on_close) else {
+            return Vec::new();
+        };
+        let (written, paths) = bounded(publication.snapshots.len());
+        inner.queue(session, publication, Some(written));
+        paths.iter().collect()
+    }
+}
+
+impl Inner {
+    fn queue(
+        &self,
+        session: &Arc<SessionHandle>,
+        publication: &Publication,
+        written: Option<Sender<PathBuf>>,
+    ) {
+        for snapshot in &publication.snapshots {
+            let job = WriteJob {
+                session: Arc::clone(session),
+                snapshot: Arc::clone(snapshot),
+                path: self.config.directory.join(&session.id).join(file_name(snapshot)),
+                written: written.clone(),
+            };
+            if self.jobs.send(job).is_err() {
+                session.note_snapshot_failure("the archiver has stopped".to_owned());
+            }
+        }
+    }
+}
+
+fn run(job: WriteJob, writer: &SnapshotWriter) {
+    let WriteJob { session, snapshot, path, written } = job;
+    let write = std::panic::AssertUnwindSafe(|| write(&session, &snapshot, &path, writer));
+    // A defect in one file must not end the archive of every other session.
+    let outcome = std::panic::catch_unwind(write)
+        .unwrap_or_else(|_| Err(WriteFailed("internal error of the snapshot writer".to_owned())));
+    match (outcome, written) {
+        // The receiver has room for every file of the publication, and may have gone without harm.
+        (Ok(()), Some(written)) => drop(written.try_send(path)),
+        (Ok(()), None) => {}
+        (Err(error), _) => session.note_snapshot_failure(format!("{}: {error}", path.display())),
+    }
+}
+
+fn write(
+    session: &SessionHandle,
+    snapshot: &Snapshot,
+    path: &Path,
+    writer: &SnapshotWriter,
+) -> Result<(), WriteFailed> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| WriteFailed(error.to_string()))?;
+    }
+    // A file of that name holds the same bins of the same window, and finished files are never touched.
+    if path.exists() {
+        return Ok(());
+    }
+    let origin = SnapshotOrigin {
+        session_id: &session.id,
+        gap_count: session.counters.gap_count.load(Ordering::Relaxed),
+        gap_bins: session.counters.gap_bins.load(Ordering::Relaxed),
+    };
+    writer(path, snapshot, &origin)
+}
+
+/// The writer of HDF5 files.
+pub(super) fn hdf5_writer() -> SnapshotWriter {
+    Arc::new(|path, snapshot, origin| {
+        let provenance = Provenance {
+            session_id: origin.session_id.to_owned(),
+            source: "live".to_owned(),
+            created: SystemTime::now(),
+            gap_count: origin.gap_count,
+            gap_bins: origin.gap_bins,
+        };
+        write_snapshot(path, snapshot, &provenance, Overwrite::Refuse)
+            .map_err(|error| WriteFailed(error.to_string()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_read_back() {
+        assert_eq!(parse_file_name("000000003000_10min.h5"), Some((3000, Window::Last { ms: 600_000 })));
+        assert_eq!(parse_file_name("000000003000_all.h5"), Some((3000, Window::All)));
+        for name in ["", "3000.h5", "x_all.h5", "000000003000_all.h5.tmp", "000000003000_soon.h5"] {
+            assert_eq!(parse_file_name(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! What the daemon can be told, with defaults and allowed ranges.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Estimator, Lags, NEURONS_MAX, Window};
+use crate::session::SessionSpec;
+
+/// Configuration of the daemon; `config/glauber.toml` holds every key with its unit, default and range.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DaemonConfig {
+    /// Network and threads.
+    pub server: ServerConfig,
+    /// What a session gets that does not say otherwise.
+    pub defaults: SessionDefaults,
+    /// Bounds on what clients can make the daemon hold.
+    pub limits: Limits,
+    /// Snapshots on disk.
+    pub archive: ArchiveConfig,
+}
+
+/// Network and threads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Least time between two acknowledgements of a stream.
+    pub ack_interval_ms: u64,
+    /// Longest time a shutdown waits for streams, engines and the last snapshots.
+    pub shutdown_grace_s: u64,
+    /// Threads that compute estimates, shared by all sessions.
+    pub estimator_threads: usize,
+    /// Time between two HTTP/2 pings on a connection.
+    pub keepalive_interval_s: u64,
+    /// Time after which an unanswered ping ends the connection.
+    pub keepalive_timeout_s: u64,
+}
+
+/// What a session gets that does not say otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionDefaults {
+    /// Windows over which counts are kept: `all` or durations.
+    pub windows: Vec<String>,
+    /// Lags of the delayed correlations; lag 1 is always kept.
+    pub lags_bins: Vec<u32>,
+    /// Estimators run at each refresh; the first answers queries that name none.
+    pub estimators: Vec<String>,
+    /// Ridge added to the diagonal of the equal-time correlations.
+    pub ridge: f64,
+    /// Recording time between two refreshes of the estimates.
+    pub refresh_interval_ms: u64,
+}
+
+/// Bounds on what clients can make the daemon hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Sessions open at once.
+    pub sessions_open_max: usize,
+    /// Closed sessions that still answer queries; the oldest is forgotten first.
+    pub sessions_closed_kept: usize,
+    /// Neurons of a session.
+    pub neurons_max: usize,
+    /// Size of one request message.
+    pub message_bytes_max: usize,
+    /// Bins in one request message.
+    pub message_bins_max: u32,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Calls at once on one connection.
+    pub streams_max: u32,
+    /// Messages waiting for one session's engine.
+    pub engine_queue_messages: usize,
+    /// Bins of one session that its windows may make it hold.
+    pub ring_bytes_max: u64,
+    /// Counts of all open sessions together.
+    pub counts_bytes_max: u64,
+}
+
+/// Snapshots on disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchiveConfig {
+    /// Directory of the snapshots; empty turns archiving off.
+    pub directory: PathBuf,
+    /// Recording time between two snapshots of a session.
+    pub snapshot_interval_s: u64,
+    /// Whether closing a session writes a snapshot.
+    pub on_close: bool,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            ack_interval_ms: 20,
+            shutdown_grace_s: 30,
+            estimator_threads: 1,
+            keepalive_interval_s: 20,
+            keepalive_timeout_s: 20,
+        }
+    }
+}
+
+impl Default for SessionDefaults {
+    fn default() -> Self {
+        Self {
+            windows: ["1min", "10min", "all"].map(String::from).to_vec(),
+            lags_bins: vec![1],
+            estimators: ["nmf", "tap", "exact-mean-field"].map(String::from).to_vec(),
+            ridge: 0.0,
+            refresh_interval_ms: 1000,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_open_max: 64,
+            sessions_closed_kept: 64,
+            neurons_max: NEURONS_MAX,
+            message_bytes_max: 4 << 20,
+            message_bins_max: 65_536,
+            connections_max: 256,
+            streams_max: 256,
+            engine_queue_messages: 64,
+            ring_bytes_max: 1 << 30,
+            counts_bytes_max: 4 << 30,
+        }
+    }
+}
+
+impl Default for ArchiveConfig {
+    fn default() -> Self {
+        Self { directory: PathBuf::new(), snapshot_interval_s: 600, on_close: true }
+    }
+}
+
+/// A value that is not allowed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{key} = {value} is not allowed: expected {allowed}")]
+pub struct ConfigError {
+    /// The key, with its section.
+    pub key: &'static str,
+    /// The value found.
+    pub value: String,
+    /// What is allowed there.
+    pub allowed: String,
+}
+
+impl ConfigError {
+    fn new(key: &'static str, value: impl ToString, allowed: impl ToString) -> Self {
+        Self { key, value: value.to_string(), allowed: allowed.to_string() }
+    }
+}
+
+fn in_range<T: PartialOrd + std::fmt::Display>(
+    key: &'static str,
+    value: T,
+    min: T,
+    max: T,
+) -> Result<(), ConfigError> {
+    if value >= min && value <= max {
+        return Ok(());
+    }
+    Err(ConfigError::new(key, value, format_args!("{min} to {max}")))
+}
+
+impl DaemonConfig {
+    /// Check every value.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] found.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.server.check()?;
+        self.defaults.check()?;
+        self.limits.check()?;
+        in_range("archive.snapshot_interval_s", self.archive.snapshot_interval_s, 1, 604_800)
+    }
+}
+
+impl ServerConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !self.listen.ip().is_loopback() {
+            let allowed = "a loopback address such as 127.0.0.1:50051: connections are not encrypted";
+            return Err(ConfigError::new("server.listen", self.listen, allowed));
+        }
+        in_range("server.ack_interval_ms", self.ack_interval_ms, 1, 60_000)?;
+        in_range("server.shutdown_grace_s", self.shutdown_grace_s, 1, 3600)?;
+        in_range("server.estimator_threads", self.estimator_threads, 1, 256)?;
+        in_range("server.keepalive_interval_s", self.keepalive_interval_s, 1, 3600)?;
+        in_range("server.keepalive_timeout_s", self.keepalive_timeout_s, 1, 3600)
+    }
+}
+
+impl SessionDefaults {
+    fn check(&self) -> Result<(), ConfigError> {
+        let mut windows = std::collections::BTreeSet::new();
+        for text in &self.windows {
+            let window: Window = text.parse().map_err(|_| {
+                let allowed = "'all' or a duration such as 30s, 10min or 2h";
+                ConfigError::new("defaults.windows", format_args!("'{text}'"), allowed)
+            })?;
+            windows.insert(window);
+        }
+        if windows.is_empty()
+            || windows.len() != self.windows.len()
+            || windows.len() > SessionSpec::WINDOWS_MAX
+        {
+            let allowed = format_args!("1 to {} distinct windows", SessionSpec::WINDOWS_MAX).to_string();
+            return Err(ConfigError::new("defaults.windows", format_args!("{:?}", self.windows), allowed));
+        }
+        if let Err(error) = Lags::new(&self.lags_bins) {
+            return Err(ConfigError::new("defaults.lags_bins", format_args!("{:?}", self.lags_bins), error));
+        }
+        let mut estimators = std::collections::HashSet::new();
+        for text in &self.estimators {
+            let unknown = |_| {
+                let names = Estimator::ALL.map(Estimator::as_str).join(", ");
+                let allowed = format_args!("one of {names}").to_string();
+                ConfigError::new("defaults.estimators", format_args!("'{text}'"), allowed)
+            };
+            estimators.insert(text.parse::<Estimator>().map_err(unknown)?);
+        }
+        if estimators.is_empty() || estimators.len() != self.estimators.len() {
+            let value = format_args!("{:?}", self.estimators).to_string();
+            return Err(ConfigError::new("defaults.estimators", value, "at least one, each once"));
+        }
+        // Not a range check alone: NaN is in no range, infinity in none that helps.
+        in_range("defaults.ridge", self.ridge, 0.0, 1e6)?;
+        in_range("defaults.refresh_interval_ms", self.refresh_interval_ms, 1, 86_400_000)
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ConfigError> {
+        in_range("limits.sessions_open_max", self.sessions_open_max, 1, 4096)?;
+        in_range("limits.sessions_closed_kept", self.sessions_closed_kept, 0, 4096)?;
+        in_range("limits.neurons_max", self.neurons_max, 1, NEURONS_MAX)?;
+        in_range("limits.message_bytes_max", self.message_bytes_max, 64 << 10, 256 << 20)?;
+        in_range("limits.message_bins_max", self.message_bins_max, 1, 1 << 20)?;
+        in_range("limits.connections_max", self.connections_max, 1, 65_536)?;
+        in_range("limits.streams_max", self.streams_max, 1, 65_536)?;
+        in_range("limits.engine_queue_messages", self.engine_queue_messages, 1, 65_536)?;
+        in_range("limits.ring_bytes_max", self.ring_bytes_max, 1 << 20, 1 << 44)?;
+        in_range("limits.counts_bytes_max", self.counts_bytes_max, 1 << 20, 1 << 44)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut DaemonConfig)) -> String {
+        let mut config = DaemonConfig::default();
+        change(&mut config);
+        config.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        assert_eq!(DaemonConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn absurd_values_are_refused_with_key_value_and_range() {
+        assert_eq!(
+            refused(|c| c.defaults.ridge = f64::NAN),
+            "defaults.ridge = NaN is not allowed: expected 0 to 1000000"
+        );
+        assert!(refused(|c| c.defaults.ridge = f64::INFINITY).contains("inf"));
+        assert!(refused(|c| c.defaults.ridge = -1e-9).contains("defaults.ridge"));
+        assert_eq!(
+            refused(|c| c.limits.neurons_max = 20_000),
+            "limits.neurons_max = 20000 is not allowed: expected 1 to 16384"
+        );
+        assert!(refused(|c| c.server.listen = ([0, 0, 0, 0], 1).into()).contains("0.0.0.0:1"));
+        assert!(refused(|c| c.defaults.windows = vec!["soon".into()]).contains("'soon'"));
+        assert!(refused(|c| c.defaults.windows = vec!["60s".into(), "1min".into()]).contains("distinct"));
+        assert!(refused(|c| c.defaults.windows.clear()).contains("defaults.windows"));
+        assert!(refused(|c| c.defaults.lags_bins = vec![0]).contains("lag 0"));
+        assert!(refused(|c| c.defaults.estimators = vec!["nmf".into(), "nmf".into()]).contains("each once"));
+        assert!(refused(|c| c.defaults.estimators = vec!["magic".into()]).contains("'magic'"));
+    }
+
+    #[test]
+    fn zeros_are_refused_where_nothing_would_work() {
+        type Change = fn(&mut DaemonConfig);
+        let zero: [(&str, Change); 15] = [
+            ("server.ack_interval_ms", |c| c.server.ack_interval_ms = 0),
+            ("server.shutdown_grace_s", |c| c.server.shutdown_grace_s = 0),
+            ("server.estimator_threads", |c| c.server.estimator_threads = 0),
+            ("server.keepalive_interval_s", |c| c.server.keepalive_interval_s = 0),
+            ("server.keepalive_timeout_s", |c| c.server.keepalive_timeout_s = 0),
+            ("defaults.refresh_interval_ms", |c| c.defaults.refresh_interval_ms = 0),
+            ("limits.sessions_open_max", |c| c.limits.sessions_open_max = 0),
+            ("limits.message_bytes_max", |c| c.limits.message_bytes_max = 0),
+            ("limits.message_bins_max", |c| c.limits.message_bins_max = 0),
+            ("limits.connections_max", |c| c.limits.connections_max = 0),
+            ("limits.streams_max", |c| c.limits.streams_max = 0),
+            ("limits.engine_queue_messages", |c| c.limits.engine_queue_messages = 0),
+            ("limits.ring_bytes_max", |c| c.limits.ring_bytes_max = 0),
+            ("limits.counts_bytes_max", |c| c.limits.counts_bytes_max = 0),
+            ("archive.snapshot_interval_s", |c| c.archive.snapshot_interval_s = 0),
+        ];
+        for (key, change) in zero {
+            assert!(refused(change).starts_with(&format!("{key} = 0 is not allowed")), "{key}");
+        }
+    }
+}

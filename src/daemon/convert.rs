@@ -1,0 +1,123 @@
+//! The vocabulary of the core in the words of the interface, and back.
+
+use std::time::Duration;
+
+use super::handle::SessionHandle;
+use crate::model::{Estimator, RowStatus, TapForm};
+use crate::proto::v1;
+use crate::session::SessionSpec;
+
+pub(super) fn estimator_to_proto(estimator: Estimator) -> v1::Estimator {
+    match estimator {
+        Estimator::Nmf => v1::Estimator::Nmf,
+        Estimator::Tap(TapForm::Preprint) => v1::Estimator::Tap,
+        Estimator::Tap(TapForm::SelfConsistent) => v1::Estimator::TapSelfConsistent,
+        Estimator::ExactMeanField => v1::Estimator::ExactMeanField,
+    }
+}
+
+/// The estimator of a number; `Ok(None)` when it is left open, the number itself when it stands for nothing.
+pub(super) fn estimator_from_proto(number: i32) -> Result<Option<Estimator>, i32> {
+    match v1::Estimator::try_from(number) {
+        Ok(v1::Estimator::Unspecified) => Ok(None),
+        Ok(v1::Estimator::Nmf) => Ok(Some(Estimator::Nmf)),
+        Ok(v1::Estimator::Tap) => Ok(Some(Estimator::Tap(TapForm::Preprint))),
+        Ok(v1::Estimator::TapSelfConsistent) => Ok(Some(Estimator::Tap(TapForm::SelfConsistent))),
+        Ok(v1::Estimator::ExactMeanField) => Ok(Some(Estimator::ExactMeanField)),
+        Err(_) => Err(number),
+    }
+}
+
+pub(super) fn status_to_proto(status: RowStatus) -> v1::RowStatus {
+    match status {
+        RowStatus::Ok => v1::RowStatus::Ok,
+        RowStatus::Silent => v1::RowStatus::Silent,
+        RowStatus::Saturated => v1::RowStatus::Saturated,
+        RowStatus::Duplicate => v1::RowStatus::Duplicate,
+        RowStatus::Undersampled => v1::RowStatus::Undersampled,
+        RowStatus::Singular => v1::RowStatus::Singular,
+        RowStatus::TapNoRoot => v1::RowStatus::TapNoRoot,
+        RowStatus::ExactMeanFieldNoRoot => v1::RowStatus::ExactMeanFieldNoRoot,
+        RowStatus::NotConverged => v1::RowStatus::NotConverged,
+    }
+}
+
+/// Whether a session is told of with its list of neurons: in a list of sessions it would pass any message limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Neurons {
+    Listed,
+    Counted,
+}
+
+fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::SessionSpec {
+    let listed = spec.neurons.iter().filter(|_| neurons == Neurons::Listed);
+    v1::SessionSpec {
+        name: spec.name.clone(),
+        neurons: listed.map(|n| v1::Neuron { id: n.id, label: n.label.clone() }).collect(),
+        neuron_count: spec.n_neurons() as u32,
+        bin_width_us: spec.bin_width.us(),
+        origin_ns: spec.origin_ns,
+        windows: spec.windows.iter().map(ToString::to_string).collect(),
+        lags_bins: spec.lags.as_slice().to_vec(),
+        estimators: spec.estimators.iter().map(|&e| estimator_to_proto(e).into()).collect(),
+        ridge: Some(spec.ridge),
+        refresh_interval_bins: Some(spec.refresh_interval_bins),
+    }
+}
+
+pub(super) fn watermarks(session: &SessionHandle) -> v1::Watermarks {
+    // In this order: bins applied between the two readings must not pass those received.
+    let applied_through = session.applied_through();
+    let received_through = session.received_through().max(applied_through);
+    v1::Watermarks { received_through, applied_through, durable_through: 0 }
+}
+
+pub(super) fn session_to_proto(session: &SessionHandle, neurons: Neurons) -> v1::Session {
+    use std::sync::atomic::Ordering::Relaxed;
+    let state = if session.is_closed() { v1::SessionState::Closed } else { v1::SessionState::Open };
+    let record = session.record().clone();
+    let producer = session.producer.current();
+    let counters = &session.counters;
+    v1::Session {
+        session_id: session.id.clone(),
+        spec: Some(spec_to_proto(&session.spec, neurons)),
+        state: state.into(),
+        watermarks: Some(watermarks(session)),
+        gap_bins: counters.gap_bins.load(Relaxed),
+        gap_count: counters.gap_count.load(Relaxed),
+        active_entries: counters.active_entries.load(Relaxed),
+        repeated_bins: counters.repeated_bins.load(Relaxed),
+        refreshes_published: session.publisher.count(),
+        refreshes_skipped: counters.refreshes_skipped.load(Relaxed),
+        producer_connected: producer.as_ref().is_some_and(|link| link.is_connected()),
+        producer_epoch: producer.map_or(0, |link| link.epoch),
+        memory_bytes: session.memory_bytes(),
+        last_bin_age_ms: record.last_bin_at.map(|at| milliseconds(at.elapsed())),
+        snapshot_failures: record.snapshot_failures,
+        last_snapshot_error: record.last_snapshot_error,
+    }
+}
+
+pub(super) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimators_and_statuses_keep_their_meaning() {
+        for estimator in Estimator::ALL {
+            assert_eq!(estimator_from_proto(estimator_to_proto(estimator).into()), Ok(Some(estimator)));
+        }
+        assert_eq!(estimator_from_proto(0), Ok(None));
+        assert_eq!(estimator_from_proto(99), Err(99));
+        for status in RowStatus::ALL {
+            assert_eq!(
+                status_to_proto(status).as_str_name().strip_prefix("ROW_STATUS_"),
+                Some(status.as_str())
+            );
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! One thread per session: owns the session by value and is its only writer.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::archiver::Archive;
+use super::error::RequestError;
+use super::estimators::{Estimators, InFlight, compute};
+use super::handle::SessionHandle;
+use super::producer::ProducerLink;
+use super::registry::Reservation;
+use crate::model::SpikeBlock;
+use crate::session::{PushError, PushOutcome, Session, SessionSpec, SpecError, WindowCounts};
+
+/// What an engine is asked to do, in the order in which it was asked.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Take bins from this producer from now on, and from no other; gives the bin to go on with.
+    Attach { link: Arc<ProducerLink>, reply: oneshot::Sender<u64> },
+    /// Count bins.
+    Bins { link: Arc<ProducerLink>, block: SpikeBlock, trial_edges: Vec<u64> },
+    /// Answer once everything queued before is counted.
+    Drained { reply: oneshot::Sender<()> },
+    /// Let no transition cross these edges.
+    MarkTrial { edges: Vec<u64>, reply: oneshot::Sender<Result<(), PushError>> },
+    /// Give the counts of a window, as of everything queued before.
+    WindowCounts { index: usize, reply: oneshot::Sender<WindowCounts> },
+    /// Publish and archive the final estimates, then end.
+    Close { reply: oneshot::Sender<()> },
+}
+
+/// What an engine works with.
+pub(super) struct EngineParts {
+    pub(super) id: String,
+    pub(super) queue_messages: usize,
+    pub(super) estimators: Estimators,
+    pub(super) archive: Archive,
+    /// Given back when the engine ends and its session's counts are gone.
+    pub(super) reservation: Reservation,
+}
+
+/// The answer of a starting engine.
+pub(super) type Started = oneshot::Receiver<Result<Arc<SessionHandle>, SpecError>>;
+
+/// Start the thread of a session. The session is made on it: its counts can take seconds to allocate.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(JoinHandle<()>, Started)> {
+    let (reply, started) = oneshot::channel();
+    let thread = std::thread::Builder::new().name(format!("engine-{}", parts.id));
+    let handle = thread.spawn(move || {
+        let session = match Session::new(spec) {
+            Ok(session) => session,
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return;
+            }
+        };
+        let (sender, commands) = mpsc::channel(parts.queue_messages);
+        let handle = Arc::new(SessionHandle::new(parts.id, Arc::clone(session.spec()), sender));
+        let refresher = Refresher {
+            handle: Arc::clone(&handle),
+            estimators: parts.estimators,
+            archive: parts.archive,
+            in_flight: InFlight::default(),
+        };
+        let engine = Engine { session, refresher, producer: None, _reservation: parts.reservation };
+        engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
+        // Nobody waits any more: the queue has no sender then, and the engine ends at once.
+        let _ = reply.send(Ok(handle));
+        engine.run(commands);
+    })?;
+    Ok((handle, started))
+}
+
+struct Engine {
+    session: Session,
+    refresher: Refresher,
+    producer: Option<Arc<ProducerLink>>,
+    _reservation: Reservation,
+}
+
+/// Hands counts to the estimators, or skips when those before are still being worked on.
+struct Refresher {
+    handle: Arc<SessionHandle>,
+    estimators: Estimators,
+    archive: Archive,
+    in_flight: InFlight,
+}
+
+impl Refresher {
+    fn refresh(&mut self, session: &Session) {
+        let counters = &self.handle.counters;
+        if !self.in_flight.is_busy()
+            && let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive)
+        {
+            self.in_flight = in_flight;
+            return;
+        }
+        if counters.refreshes_skipped.fetch_add(1, Ordering::Relaxed) == 0 {
+            let bin = session.next_bin();
+            tracing::warn!(session = %self.handle.id, bin, "refresh skipped: the one before is still computed");
+        }
+    }
+}
+
+fn windows(session: &Session) -> Vec<WindowCounts> {
+    (0..session.spec().windows.len()).map(|index| session.window_counts(index)).collect()
+}
+
+impl Engine {
+    fn handle(&self) -> &Arc<SessionHandle> {
+        &self.refresher.handle
+    }
+
+    fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        while let Some(command) = commands.blocking_recv() {
+            if let ControlFlow::Break(reply) = self.obey(command) {
+                // Who waits for the end finds the session closed, its memory and its share of the limits given back.
+                drop((self, commands));
+                let _ = reply.send(());
+                return;
+            }
+        }
+    }
+
+    /// Obey, and break with whom to tell when that was the last command.
+    fn obey(&mut self, command: Command) -> ControlFlow<oneshot::Sender<()>> {
+        // An answer that nobody waits for any more is no concern of the engine.
+        match command {
+            Command::Attach { link, reply } => {
+                self.producer = Some(link);
+                let _ = reply.send(self.session.next_bin());
+            }
+            Command::Bins { link, block, trial_edges } => self.take_bins(&link, &block, &trial_edges),
+            Command::Drained { reply } => {
+                let _ = reply.send(());
+            }
+            Command::MarkTrial { edges, reply } => {
+                let _ = reply.send(self.mark_edges(&edges));
+            }
+            Command::WindowCounts { index, reply } => {
+                let _ = reply.send(self.session.window_counts(index));
+            }
+            Command::Close { reply } => {
+                self.finish();
+                return ControlFlow::Break(reply);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Count bins, unless their producer was fenced or a message of it refused: what follows a refused message would
+    /// otherwise turn the refused bins into a gap.
+    fn take_bins(&mut self, link: &Arc<ProducerLink>, block: &SpikeBlock, trial_edges: &[u64]) {
+        let attached = self.producer.as_ref().is_some_and(|producer| Arc::ptr_eq(producer, link));
+        if !attached || link.received_through().is_none() {
+            return;
+        }
+        match self.push(block, trial_edges) {
+            Ok(outcome) => self.note(block, outcome),
+            Err(error) => {
+                tracing::info!(session = %self.handle().id, %error, "bins refused");
+                link.fail(error.into());
+            }
+        }
+    }
+
+    fn push(&mut self, block: &SpikeBlock, trial_edges: &[u64]) -> Result<PushOutcome, PushError> {
+        // The session cuts the block at its edges; a late one is refused before anything is counted.
+        self.mark_edges(trial_edges)?;
+        let Self { session, refresher, .. } = self;
+        session.push(block, &mut |session| refresher.refresh(session))
+    }
+
+    fn mark_edges(&mut self, edges: &[u64]) -> Result<(), PushError> {
+        edges.iter().try_for_each(|&bin| self.session.mark_trial_edge(bin))
+    }
+
+    fn note(&self, block: &SpikeBlock, outcome: PushOutcome) {
+        let counters = &self.handle().counters;
+        if let Some(gap) = outcome.gap {
+            tracing::info!(session = %self.handle().id, first_bin = gap.first_bin, end_bin = gap.end_bin, "gap");
+        }
+        let (gap_count, gap_bins) = self.session.gaps();
+        counters.gap_count.store(gap_count, Ordering::Relaxed);
+        counters.gap_bins.store(gap_bins, Ordering::Relaxed);
+        counters.repeated_bins.fetch_add(outcome.repeated_bins, Ordering::Relaxed);
+        counters.active_entries.fetch_add(outcome.active_entries, Ordering::Relaxed);
+        counters.session_bytes.store(self.session.bytes() as u64, Ordering::Relaxed);
+        // Last, so that whoever reads the new bin also reads what belongs to it.
+        counters.applied_through.store(self.session.next_bin(), Ordering::Release);
+        debug_assert!(block.end_bin() <= self.session.next_bin());
+    }
+
+    /// The final estimates of every window: never skipped, and the last to be published.
+    fn finish(&mut self) {
+        self.refresher.in_flight.wait();
+        let handle = Arc::clone(self.handle());
+        let publication = handle.publisher.publish_final(compute(&handle, windows(&self.session)));
+        if let Some(publication) = publication {
+            let paths = self.refresher.archive.on_close(&handle, &publication);
+            handle.record().final_snapshots = paths;
+        }
+        handle.counters.session_bytes.store(0, Ordering::Relaxed);
+        tracing::info!(session = %handle.id, bins = self.session.next_bin(), "session closed");
+    }
+}
+
+impl Drop for Engine {
+    /// However the engine ends, readers must learn of it.
+    fn drop(&mut self) {
+        let handle = self.handle();
+        let error = if std::thread::panicking() {
+            tracing::error!(session = %handle.id, "engine stopped: internal error");
+            RequestError::Stopped { what: "session's engine" }
+        } else {
+            handle.closed_error()
+        };
+        handle.set_closed();
+        handle.publisher.end();
+        if let Some(link) = handle.producer.current() {
+            link.fail(error);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Why a request cannot be answered. [`super::status`] says what the client sees.
+
+use std::fmt;
+
+use crate::ingest::AdmitError;
+use crate::model::{BinWidthError, LagsError, UnknownEstimator, WindowError};
+use crate::session::{PushError, SpecError};
+
+/// A request that cannot be answered.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    /// A field that has to be there is not.
+    #[error("'{field}' is missing")]
+    Missing {
+        /// Path of the field in the request.
+        field: &'static str,
+    },
+    /// No such session.
+    #[error("there is no session '{session_id}'")]
+    UnknownSession {
+        /// The identifier asked for.
+        session_id: String,
+    },
+    /// The session takes no more bins.
+    #[error("session '{session_id}' is closed")]
+    SessionClosed {
+        /// Which session.
+        session_id: String,
+    },
+    /// A session that cannot be made.
+    #[error("{field}: {problem}")]
+    Spec {
+        /// Path of the field in the request.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: SpecProblem,
+    },
+    /// A bound of the daemon is reached.
+    #[error("{what}: {asked} asked for, {max} allowed (limits.{key})")]
+    Limit {
+        /// The key of the bound in the configuration.
+        key: &'static str,
+        /// What is bounded.
+        what: &'static str,
+        /// What the request would come to.
+        asked: u64,
+        /// The bound.
+        max: u64,
+    },
+    /// The first message of a stream did not open it.
+    #[error("the first message of a stream must be 'open'")]
+    NotOpened,
+    /// A later message of a stream opened it again.
+    #[error("'open' must be the first message of a stream and come once")]
+    OpenedTwice,
+    /// A message that does not describe bins.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// Bins or trial edges that the session refuses.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// Bins before those of the message before.
+    #[error("bins go backwards: a message begins at bin {first_bin}, the one before began at bin {previous}")]
+    Backwards {
+        /// First bin of the message.
+        first_bin: u64,
+        /// First bin of the message before.
+        previous: u64,
+    },
+    /// Someone else is sending.
+    #[error(
+        "session '{session_id}' has a producer of epoch {connected}; epoch {asked} does not take over, a higher one would"
+    )]
+    ProducerConnected {
+        /// Which session.
+        session_id: String,
+        /// Epoch of the producer that is connected.
+        connected: u64,
+        /// Epoch of the one that is not.
+        asked: u64,
+    },
+    /// Someone else has taken over.
+    #[error("fenced: a producer of epoch {epoch} took session '{session_id}' over")]
+    Fenced {
+        /// Which session.
+        session_id: String,
+        /// Epoch of the new producer.
+        epoch: u64,
+    },
+    /// A trial that stops before it starts.
+    #[error("the trial stops at bin {stop_bin}, which is not after its start at bin {start_bin}")]
+    TrialBounds {
+        /// First bin.
+        start_bin: u64,
+        /// Bin after the last one.
+        stop_bin: u64,
+    },
+    /// No estimate yet.
+    #[error("session '{session_id}' has published nothing yet: {when}")]
+    NothingPublished {
+        /// Which session.
+        session_id: String,
+        /// When the first estimate comes.
+        when: FirstPublication,
+    },
+    /// A name that stands for none of what the session has.
+    #[error("{field} '{asked}' is not one of this session, which has {available}")]
+    NotOfSession {
+        /// Path of the field in the request.
+        field: &'static str,
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        available: String,
+    },
+    /// A receiver that does not exist.
+    #[error("receiver {receiver} does not exist, the session has {n_neurons} neurons (0 to {})", n_neurons - 1)]
+    UnknownReceiver {
+        /// The index asked for.
+        receiver: u32,
+        /// Number of neurons of the session.
+        n_neurons: usize,
+    },
+    /// More pairs than are sorted out.
+    #[error("{asked} pairs asked for, at most {max} are sorted out; ask for rows instead")]
+    TooManyPairs {
+        /// The number asked for.
+        asked: u32,
+        /// The largest number answered.
+        max: u32,
+    },
+    /// Snapshots are not kept.
+    #[error("this daemon keeps no snapshots: archive.directory is not set")]
+    NoArchive,
+    /// No such snapshot.
+    #[error("session '{session_id}' has no snapshot '{file_name}'")]
+    UnknownSnapshot {
+        /// Which session.
+        session_id: String,
+        /// The file asked for.
+        file_name: String,
+    },
+    /// A snapshot cannot be read.
+    #[error("the archive cannot be read: {reason}")]
+    ArchiveUnreadable {
+        /// What the system said.
+        reason: String,
+    },
+    /// The daemon is going down.
+    #[error("the daemon is shutting down")]
+    ShuttingDown,
+    /// A thread of the daemon ended when it should not have.
+    #[error("the {what} stopped because of an internal error; the log has the details")]
+    Stopped {
+        /// Which part.
+        what: &'static str,
+    },
+}
+
+/// What is wrong with a session's specification.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SpecProblem {
+    /// The number of neurons is given twice, differently.
+    #[error("{neuron_count} does not agree with the {listed} neurons listed")]
+    NeuronCounts {
+        /// The number given.
+        neuron_count: u32,
+        /// The number listed.
+        listed: usize,
+    },
+    /// The bin width.
+    #[error(transparent)]
+    BinWidth(#[from] BinWidthError),
+    /// A window.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    /// A lag.
+    #[error(transparent)]
+    Lags(#[from] LagsError),
+    /// An estimator's number.
+    #[error("{number} stands for no estimator")]
+    EstimatorNumber {
+        /// The number given.
+        number: i32,
+    },
+    /// An estimator's name.
+    #[error(transparent)]
+    Estimator(#[from] UnknownEstimator),
+    /// The same estimator twice.
+    #[error("an estimator is listed twice")]
+    EstimatorTwice,
+    /// Anything else.
+    #[error(transparent)]
+    Session(#[from] SpecError),
+}
+
+/// When the first estimate of a session comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstPublication {
+    /// Once this bin has been reached.
+    AtBin(u64),
+    /// It is being computed.
+    Soon,
+}
+
+impl fmt::Display for FirstPublication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtBin(bin) => write!(f, "the first estimate comes at bin {bin}"),
+            Self::Soon => f.write_str("the first estimate is being computed"),
+        }
+    }
+}

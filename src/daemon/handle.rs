@@ -1,0 +1,144 @@
+//! What the rest of the daemon knows of a session: the way to its engine, its counters and its last publication.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::engine::Command;
+use super::error::{FirstPublication, RequestError};
+use super::producer::ProducerSlot;
+use super::publish::{Publication, Publisher};
+use crate::session::SessionSpec;
+
+/// A session, open or closed, as everyone but its engine sees it.
+#[derive(Debug)]
+pub(super) struct SessionHandle {
+    pub(super) id: String,
+    pub(super) spec: Arc<SessionSpec>,
+    pub(super) producer: ProducerSlot,
+    pub(super) publisher: Publisher,
+    pub(super) counters: Counters,
+    commands: mpsc::Sender<Command>,
+    closed_at: OnceLock<Instant>,
+    record: Mutex<Record>,
+}
+
+/// Numbers of a session that its engine, estimators and the archiver write and everyone reads.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) applied_through: AtomicU64,
+    pub(super) gap_count: AtomicU64,
+    pub(super) gap_bins: AtomicU64,
+    pub(super) active_entries: AtomicU64,
+    pub(super) repeated_bins: AtomicU64,
+    pub(super) refreshes_skipped: AtomicU64,
+    pub(super) session_bytes: AtomicU64,
+    /// Bin of the newest snapshot handed to the archiver, so that each period gets one.
+    pub(super) archived_through: AtomicU64,
+}
+
+/// What changes rarely and is more than a number.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Record {
+    pub(super) last_bin_at: Option<Instant>,
+    pub(super) snapshot_failures: u64,
+    pub(super) last_snapshot_error: String,
+    /// Files of the final snapshot.
+    pub(super) final_snapshots: Vec<PathBuf>,
+}
+
+impl SessionHandle {
+    pub(super) fn new(id: String, spec: Arc<SessionSpec>, commands: mpsc::Sender<Command>) -> Self {
+        Self {
+            id,
+            spec,
+            producer: ProducerSlot::default(),
+            publisher: Publisher::new(),
+            counters: Counters::default(),
+            commands,
+            closed_at: OnceLock::new(),
+            record: Mutex::new(Record::default()),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed_at().is_some()
+    }
+
+    pub(super) fn closed_at(&self) -> Option<Instant> {
+        self.closed_at.get().copied()
+    }
+
+    pub(super) fn set_closed(&self) {
+        self.closed_at.get_or_init(Instant::now);
+    }
+
+    pub(super) fn closed_error(&self) -> RequestError {
+        RequestError::SessionClosed { session_id: self.id.clone() }
+    }
+
+    /// Queue a command for the engine, waiting while the queue is full.
+    pub(super) async fn send(&self, command: Command) -> Result<(), RequestError> {
+        self.commands.send(command).await.map_err(|_| self.closed_error())
+    }
+
+    /// Queue a command and wait for what the engine answers.
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, RequestError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        answer.await.map_err(|_| self.closed_error())
+    }
+
+    /// The last publication, or when the first one comes.
+    pub(super) fn publication(&self) -> Result<Arc<Publication>, RequestError> {
+        self.publisher.latest().ok_or_else(|| {
+            let interval = self.spec.refresh_interval_bins;
+            let when = if self.applied_through() < interval {
+                FirstPublication::AtBin(interval)
+            } else {
+                FirstPublication::Soon
+            };
+            RequestError::NothingPublished { session_id: self.id.clone(), when }
+        })
+    }
+
+    pub(super) fn applied_through(&self) -> u64 {
+        self.counters.applied_through.load(Ordering::Acquire)
+    }
+
+    /// Bin before which everything has been received, applied or still in the queue.
+    pub(super) fn received_through(&self) -> u64 {
+        let link = self.producer.current();
+        let received = link.and_then(|link| link.received_through()).unwrap_or(0);
+        received.max(self.applied_through())
+    }
+
+    /// Bytes of bins, counts and published estimates.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let published = self.publisher.latest().map_or(0, |publication| publication.bytes());
+        self.counters.session_bytes.load(Ordering::Relaxed) + published
+    }
+
+    pub(super) fn record(&self) -> MutexGuard<'_, Record> {
+        // Every change of a record is a plain assignment: a poisoned one is still whole.
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_bins_arrived(&self) {
+        self.record().last_bin_at = Some(Instant::now());
+    }
+
+    /// Count a snapshot that could not be written; the recording goes on.
+    pub(super) fn note_snapshot_failure(&self, reason: String) {
+        tracing::warn!(session = %self.id, %reason, "snapshot not written");
+        let mut record = self.record();
+        record.snapshot_failures += 1;
+        record.last_snapshot_error = reason;
+    }
+}

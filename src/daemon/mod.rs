@@ -1,0 +1,31 @@
+//! The async shell: gRPC services, worker threads, configuration and shutdown around the deterministic core.
+//!
+//! ```text
+//!  StreamSpikes ──bounded──▶ engine (one thread per session, owns it) ──bounded──▶ estimators ──▶ publication ──▶ queries
+//!   (waits when full)          │ close: final estimates itself                     (a pool)         (Arc)      watchers
+//!                              └─────────────────────────▶ archiver (one thread) ◀────┘
+//! ```
+//!
+//! Tokio serves the network and nothing else: counting, estimating and writing files have threads of their own. Every queue
+//! has a bound, and who fills it waits; a refresh that comes while the one before is still computed is skipped and counted.
+
+mod archiver;
+mod config;
+mod connections;
+mod convert;
+mod couplings;
+mod engine;
+mod error;
+mod estimators;
+mod handle;
+mod producer;
+mod publish;
+mod registry;
+mod services;
+mod session_spec;
+mod start;
+mod status;
+
+pub use archiver::{SnapshotOrigin, SnapshotWriter, WriteFailed};
+pub use config::{ArchiveConfig, ConfigError, DaemonConfig, Limits, ServerConfig, SessionDefaults};
+pub use start::{RunningDaemon, ShutdownReport, StartError, start, start_with_writer};

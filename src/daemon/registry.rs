@@ -1,0 +1,183 @@
+//! The sessions there are, and what they may take together.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::archiver::Archive;
+use super::config::DaemonConfig;
+use super::engine::{self, Command, EngineParts};
+use super::error::{RequestError, SpecProblem};
+use super::estimators::Estimators;
+use super::handle::SessionHandle;
+use crate::session::{Session, SessionSpec};
+
+/// All sessions of the daemon, open and closed.
+pub(super) struct Registry {
+    pub(super) config: DaemonConfig,
+    pub(super) archive: Archive,
+    estimators: Estimators,
+    budget: Arc<Mutex<Budget>>,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    by_id: HashMap<String, Arc<SessionHandle>>,
+    engines: Vec<JoinHandle<()>>,
+    shutting_down: bool,
+}
+
+/// What open sessions take of the limits.
+#[derive(Debug, Default)]
+struct Budget {
+    sessions_open: usize,
+    counts_bytes: u64,
+}
+
+/// A share of the limits, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    budget: Arc<Mutex<Budget>>,
+    counts_bytes: u64,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut budget = lock(&self.budget);
+        budget.sessions_open -= 1;
+        budget.counts_bytes -= self.counts_bytes;
+    }
+}
+
+/// Every change under these locks is complete before anything can panic, so a poisoned value is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Registry {
+    pub(super) fn new(config: DaemonConfig, estimators: Estimators, archive: Archive) -> Self {
+        Self {
+            config,
+            archive,
+            estimators,
+            budget: Arc::default(),
+            sessions: Mutex::new(Sessions::default()),
+        }
+    }
+
+    /// Open a session.
+    pub(super) async fn create(&self, spec: SessionSpec) -> Result<Arc<SessionHandle>, RequestError> {
+        let reservation = self.reserve(&spec)?;
+        let parts = EngineParts {
+            id: self.free_id(),
+            queue_messages: self.config.limits.engine_queue_messages,
+            estimators: self.estimators.clone(),
+            archive: self.archive.clone(),
+            reservation,
+        };
+        let stopped = RequestError::Stopped { what: "session's engine" };
+        let (thread, started) = engine::spawn(spec, parts).map_err(|error| {
+            tracing::error!(%error, "no thread for a session");
+            stopped.clone()
+        })?;
+        let handle = match started.await {
+            Ok(Ok(handle)) => handle,
+            Ok(Err(error)) => return Err(RequestError::Spec { field: "spec", problem: error.into() }),
+            Err(_) => return Err(stopped),
+        };
+        self.insert(&handle, thread)?;
+        let (neurons, name) = (handle.spec.n_neurons(), handle.spec.name.as_str());
+        tracing::info!(session = %handle.id, neurons, bin_width = %handle.spec.bin_width, name, "session created");
+        Ok(handle)
+    }
+
+    fn insert(&self, handle: &Arc<SessionHandle>, thread: JoinHandle<()>) -> Result<(), RequestError> {
+        let mut sessions = lock(&self.sessions);
+        if sessions.shutting_down {
+            return Err(RequestError::ShuttingDown);
+        }
+        sessions.engines.retain(|engine| !engine.is_finished());
+        sessions.engines.push(thread);
+        sessions.by_id.insert(handle.id.clone(), Arc::clone(handle));
+        Ok(())
+    }
+
+    /// Check a session against the limits before anything of it is allocated.
+    fn reserve(&self, spec: &SessionSpec) -> Result<Reservation, RequestError> {
+        let limits = &self.config.limits;
+        let within = |key, what, asked: u64, max: u64| {
+            if asked > max { Err(RequestError::Limit { key, what, asked, max }) } else { Ok(()) }
+        };
+        let neurons = spec.n_neurons() as u64;
+        within("neurons_max", "neurons of the session", neurons, limits.neurons_max as u64)?;
+        let (ring_bytes, counts_bytes) = Session::bytes_max(spec)
+            .map_err(|error| RequestError::Spec { field: "spec", problem: SpecProblem::Session(error) })?;
+        within("ring_bytes_max", "bytes of bins in the windows", ring_bytes, limits.ring_bytes_max)?;
+
+        let mut budget = lock(&self.budget);
+        let (open, counts) = (budget.sessions_open + 1, budget.counts_bytes.saturating_add(counts_bytes));
+        within("sessions_open_max", "open sessions", open as u64, limits.sessions_open_max as u64)?;
+        within("counts_bytes_max", "bytes of counts of all open sessions", counts, limits.counts_bytes_max)?;
+        budget.sessions_open = open;
+        budget.counts_bytes = counts;
+        Ok(Reservation { budget: Arc::clone(&self.budget), counts_bytes })
+    }
+
+    fn free_id(&self) -> String {
+        let sessions = lock(&self.sessions);
+        loop {
+            // Each `RandomState` has keys of its own, from the system's randomness.
+            let id = format!("s-{:08x}", RandomState::new().hash_one(0_u8) as u32);
+            if !sessions.by_id.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    pub(super) fn get(&self, session_id: &str) -> Result<Arc<SessionHandle>, RequestError> {
+        let session = lock(&self.sessions).by_id.get(session_id).cloned();
+        session.ok_or_else(|| RequestError::UnknownSession { session_id: session_id.to_owned() })
+    }
+
+    /// All sessions, by identifier.
+    pub(super) fn list(&self) -> Vec<Arc<SessionHandle>> {
+        let mut sessions: Vec<_> = lock(&self.sessions).by_id.values().cloned().collect();
+        sessions.sort_by(|a, b| a.id.cmp(&b.id));
+        sessions
+    }
+
+    /// Close a session; returns once its final estimates are published and archived.
+    pub(super) async fn close(&self, session: &SessionHandle) {
+        // An error means that the engine has ended: someone else closed the session.
+        drop(session.ask(|reply| Command::Close { reply }).await);
+        self.forget_oldest_closed();
+    }
+
+    fn forget_oldest_closed(&self) {
+        let mut sessions = lock(&self.sessions);
+        let closed = sessions.by_id.values().filter_map(|s| s.closed_at().map(|at| (at, s.id.clone())));
+        let mut closed: Vec<_> = closed.collect();
+        closed.sort();
+        let excess = closed.len().saturating_sub(self.config.limits.sessions_closed_kept);
+        for (_, id) in closed.into_iter().take(excess) {
+            sessions.by_id.remove(&id);
+        }
+    }
+
+    /// Take no more sessions and close those there are.
+    pub(super) async fn close_all(&self) {
+        lock(&self.sessions).shutting_down = true;
+        let mut closing = tokio::task::JoinSet::new();
+        for session in self.list().into_iter().filter(|session| !session.is_closed()) {
+            closing.spawn(async move { drop(session.ask(|reply| Command::Close { reply }).await) });
+        }
+        while closing.join_next().await.is_some() {}
+    }
+
+    /// The threads of the engines, to be joined.
+    pub(super) fn take_engines(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut lock(&self.sessions).engines)
+    }
+}

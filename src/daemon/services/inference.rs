@@ -1,0 +1,167 @@
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{ANSWERS_QUEUED, Answers};
+use crate::daemon::couplings::{Query, rows_per_chunk, window_index};
+use crate::daemon::engine::Command;
+use crate::daemon::error::RequestError;
+use crate::daemon::handle::SessionHandle;
+use crate::daemon::registry::Registry;
+use crate::proto::v1;
+use crate::proto::v1::get_correlations_response::Part as CorrelationsPart;
+use crate::proto::v1::inference_service_server::InferenceService;
+use crate::session::WindowCounts;
+
+/// Couplings and correlations out.
+pub(in crate::daemon) struct InferenceRpc {
+    pub(in crate::daemon) registry: Arc<Registry>,
+}
+
+#[tonic::async_trait]
+impl InferenceService for InferenceRpc {
+    type GetCouplingsStream = Answers<v1::GetCouplingsResponse>;
+    type WatchCouplingsStream = ReceiverStream<Result<v1::WatchCouplingsResponse, Status>>;
+    type GetCorrelationsStream = Answers<v1::GetCorrelationsResponse>;
+
+    async fn get_couplings(
+        &self,
+        request: Request<v1::GetCouplingsRequest>,
+    ) -> Result<Response<Self::GetCouplingsStream>, Status> {
+        let query = Query::check(&self.registry, request.into_inner().query)?;
+        let publication = query.session.publication()?;
+        let parts = query.parts(&publication, 0).await?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts.map(|part| Ok(part.into()))))))
+    }
+
+    async fn watch_couplings(
+        &self,
+        request: Request<v1::WatchCouplingsRequest>,
+    ) -> Result<Response<Self::WatchCouplingsStream>, Status> {
+        let query = Query::check(&self.registry, request.into_inner().query)?;
+        let (answers, stream) = mpsc::channel(ANSWERS_QUEUED);
+        tokio::spawn(async move {
+            if let Err(error) = watch(&query, &answers).await {
+                // A client that has gone needs no status.
+                drop(answers.send(Err(error.into())).await);
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn get_correlations(
+        &self,
+        request: Request<v1::GetCorrelationsRequest>,
+    ) -> Result<Response<Self::GetCorrelationsStream>, Status> {
+        let request = request.into_inner();
+        let session = self.registry.get(&request.session_id)?;
+        let index = window_index(&session, &request.window, "window")?;
+        let lag_bins = lag_of_session(&session, request.lag_bins.max(1))?;
+        let window = current_counts(&session, index).await?;
+        let header_only = request.header_only;
+        // Correlations of a thousand neurons take milliseconds: not on a thread of the network.
+        let parts =
+            tokio::task::spawn_blocking(move || correlations(&session, &window, lag_bins, header_only));
+        let parts = parts.await.map_err(|_| RequestError::Stopped { what: "query" })??;
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts.map(Ok)))))
+    }
+}
+
+/// Send the last publication and each one that follows, until the session ends or the client goes.
+async fn watch(
+    query: &Query,
+    answers: &mpsc::Sender<Result<v1::WatchCouplingsResponse, Status>>,
+) -> Result<(), RequestError> {
+    let mut updates = query.session.publisher.watch();
+    let mut sent = None;
+    loop {
+        let latest = updates.borrow_and_update().clone();
+        if let Some(publication) = latest.publication.filter(|publication| sent != Some(publication.sequence))
+        {
+            let skipped = sent.map_or(0, |sent| publication.sequence - sent - 1);
+            for part in query.parts(&publication, skipped).await? {
+                if answers.send(Ok(part.into())).await.is_err() {
+                    return Ok(());
+                }
+            }
+            sent = Some(publication.sequence);
+        }
+        if latest.ended {
+            return Ok(());
+        }
+        tokio::select! {
+            changed = updates.changed() => if changed.is_err() { return Ok(()) },
+            () = answers.closed() => return Ok(()),
+        }
+    }
+}
+
+fn lag_of_session(session: &SessionHandle, lag_bins: u32) -> Result<u32, RequestError> {
+    let lags = session.spec.lags.as_slice();
+    if lags.contains(&lag_bins) {
+        return Ok(lag_bins);
+    }
+    let available: Vec<_> = lags.iter().map(ToString::to_string).collect();
+    Err(RequestError::NotOfSession {
+        field: "lag_bins",
+        asked: lag_bins.to_string(),
+        available: available.join(", "),
+    })
+}
+
+/// The counts of a window: of an open session as of its newest bin, of a closed one as of its last.
+async fn current_counts(session: &SessionHandle, index: usize) -> Result<WindowCounts, RequestError> {
+    match session.ask(|reply| Command::WindowCounts { index, reply }).await {
+        Ok(window) => Ok(window),
+        Err(error) => {
+            let publication = session.publisher.latest().ok_or(error.clone())?;
+            publication.snapshots.get(index).map(|snapshot| snapshot.window.clone()).ok_or(error)
+        }
+    }
+}
+
+type CorrelationParts = Box<dyn Iterator<Item = v1::GetCorrelationsResponse> + Send>;
+
+fn correlations(
+    session: &SessionHandle,
+    window: &WindowCounts,
+    lag_bins: u32,
+    header_only: bool,
+) -> Result<CorrelationParts, RequestError> {
+    let counts = &window.counts;
+    let lag = counts.lag(lag_bins).ok_or(RequestError::Stopped { what: "query" })?;
+    let header = v1::CorrelationsHeader {
+        session_id: session.id.clone(),
+        window: window.window.to_string(),
+        first_bin: window.first_bin,
+        end_bin: window.end_bin,
+        bins_observed: counts.bins,
+        lag_bins,
+        transitions: lag.transitions,
+        spikes: counts.spikes.clone(),
+        magnetization: counts.magnetization().to_vec(),
+        magnetization_sender: lag.magnetization_sender().to_vec(),
+        magnetization_receiver: lag.magnetization_receiver().to_vec(),
+        neuron_ids: session.spec.neurons.iter().map(|neuron| neuron.id).collect(),
+    };
+    let message = |part| v1::GetCorrelationsResponse { part: Some(part) };
+    let header = std::iter::once(message(CorrelationsPart::Header(header)));
+    if header_only {
+        return Ok(Box::new(header));
+    }
+    let (equal_time, delayed) = (counts.equal_time_correlations(), lag.delayed_correlations());
+    let n = counts.n_neurons;
+    let per_chunk = rows_per_chunk(n, 2);
+    let rows = (0..n).step_by(per_chunk).map(move |first| {
+        let rows = ndarray::s![first..n.min(first + per_chunk), ..];
+        message(CorrelationsPart::Rows(v1::CorrelationRows {
+            first_row: first as u32,
+            row_count: (n.min(first + per_chunk) - first) as u32,
+            equal_time: equal_time.slice(rows).iter().copied().collect(),
+            delayed: delayed.slice(rows).iter().copied().collect(),
+        }))
+    });
+    Ok(Box::new(header.chain(rows)))
+}

@@ -1,0 +1,238 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{RwLock, mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::ANSWERS_QUEUED;
+use crate::daemon::convert::watermarks;
+use crate::daemon::engine::Command;
+use crate::daemon::error::RequestError;
+use crate::daemon::handle::SessionHandle;
+use crate::daemon::producer::ProducerGuard;
+use crate::daemon::registry::Registry;
+use crate::ingest;
+use crate::model::SpikeBlock;
+use crate::proto::v1;
+use crate::proto::v1::ingest_service_server::IngestService;
+use crate::proto::v1::spike_bins::Spikes;
+use crate::proto::v1::stream_spikes_request::Message;
+use crate::proto::v1::stream_spikes_response::Message as Reply;
+
+/// Spikes in.
+pub(in crate::daemon) struct IngestRpc {
+    pub(in crate::daemon) registry: Arc<Registry>,
+    pub(in crate::daemon) stopping: Stopping,
+}
+
+/// How streams learn of a shutdown, and the shutdown of their end.
+#[derive(Clone)]
+pub(in crate::daemon) struct Stopping {
+    /// Turns true when the daemon shuts down.
+    pub(in crate::daemon) signal: watch::Receiver<bool>,
+    /// Held shared by every stream; the shutdown takes it alone.
+    pub(in crate::daemon) streams: Arc<RwLock<()>>,
+}
+
+type Replies = mpsc::Sender<Result<v1::StreamSpikesResponse, Status>>;
+
+#[tonic::async_trait]
+impl IngestService for IngestRpc {
+    type StreamSpikesStream = ReceiverStream<Result<v1::StreamSpikesResponse, Status>>;
+
+    async fn stream_spikes(
+        &self,
+        request: Request<Streaming<v1::StreamSpikesRequest>>,
+    ) -> Result<Response<Self::StreamSpikesStream>, Status> {
+        // The answer begins before the first message is there: some clients wait for it before they send anything.
+        let (replies, answers) = mpsc::channel(ANSWERS_QUEUED);
+        let (registry, stopping) = (Arc::clone(&self.registry), self.stopping.clone());
+        tokio::spawn(async move {
+            if let Err(status) = serve(&registry, stopping, request.into_inner(), &replies).await {
+                // A client that has gone needs no status.
+                drop(replies.send(Err(status)).await);
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+async fn serve(
+    registry: &Registry,
+    stopping: Stopping,
+    mut inbound: Streaming<v1::StreamSpikesRequest>,
+    replies: &Replies,
+) -> Result<(), Status> {
+    let Stopping { signal: mut shutdown, streams } = stopping;
+    let Ok(_stream) = streams.try_read() else { return Err(RequestError::ShuttingDown.into()) };
+    let mut producer = tokio::select! {
+        opened = Producer::open(registry, &mut inbound, replies) => opened?,
+        () = shutting_down(&mut shutdown) => return Err(RequestError::ShuttingDown.into()),
+    };
+    let outcome = producer.run(&mut inbound, &mut shutdown).await;
+    let (session, epoch) = (&producer.session.id, producer.guard.link.epoch);
+    match &outcome {
+        Ok(()) => tracing::info!(%session, epoch, "producer disconnected"),
+        Err(status) => tracing::info!(%session, epoch, reason = status.message(), "producer disconnected"),
+    }
+    outcome
+}
+
+/// Ends once the daemon shuts down, or has ended.
+async fn shutting_down(shutdown: &mut watch::Receiver<bool>) {
+    drop(shutdown.wait_for(|&down| down).await);
+}
+
+/// Ends with the error that ends the stream.
+async fn fault(faults: &mut watch::Receiver<Option<RequestError>>) -> RequestError {
+    let fault = faults.wait_for(Option::is_some).await.ok().and_then(|fault| fault.clone());
+    fault.unwrap_or(RequestError::Stopped { what: "session's engine" })
+}
+
+struct Producer<'a> {
+    session: Arc<SessionHandle>,
+    guard: ProducerGuard,
+    faults: watch::Receiver<Option<RequestError>>,
+    replies: &'a Replies,
+    bins_max: u32,
+    ack_interval: Duration,
+    /// First bin of the message before.
+    previous: Option<u64>,
+    acknowledged: Option<v1::Watermarks>,
+}
+
+impl<'a> Producer<'a> {
+    /// Read the first message, take the session's place for a producer and say where to resume.
+    async fn open(
+        registry: &Registry,
+        inbound: &mut Streaming<v1::StreamSpikesRequest>,
+        replies: &'a Replies,
+    ) -> Result<Self, Status> {
+        let first = inbound.message().await?.and_then(|request| request.message);
+        let Some(Message::Open(open)) = first else { return Err(RequestError::NotOpened.into()) };
+        let session = registry.get(&open.session_id)?;
+        if session.is_closed() {
+            return Err(session.closed_error().into());
+        }
+        let guard = session.producer.take(&session.id, open.producer_epoch)?;
+        let link = Arc::clone(&guard.link);
+        // The engine answers when it has counted all that producers before this one had sent.
+        let resume_from_bin = session.ask(|reply| Command::Attach { link, reply }).await?;
+        tracing::info!(session = %session.id, epoch = open.producer_epoch, resume_from_bin, "producer connected");
+        let producer = Self {
+            faults: guard.link.watch_fault(),
+            session,
+            guard,
+            replies,
+            bins_max: registry.config.limits.message_bins_max,
+            ack_interval: Duration::from_millis(registry.config.server.ack_interval_ms),
+            previous: None,
+            acknowledged: None,
+        };
+        producer.reply(Reply::Opened(v1::StreamOpened { resume_from_bin })).await;
+        Ok(producer)
+    }
+
+    async fn run(
+        &mut self,
+        inbound: &mut Streaming<v1::StreamSpikesRequest>,
+        shutdown: &mut watch::Receiver<bool>,
+    ) -> Result<(), Status> {
+        let mut tick = tokio::time::interval(self.ack_interval);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                error = fault(&mut self.faults) => return Err(error.into()),
+                () = shutting_down(shutdown) => {
+                    self.finish().await?;
+                    return Err(RequestError::ShuttingDown.into());
+                }
+                _ = tick.tick() => self.acknowledge(),
+                request = inbound.message() => match request? {
+                    Some(request) => if let Err(error) = self.take(request).await {
+                        return Err(self.first_error(error).await.into());
+                    },
+                    None => return Ok(self.finish().await?),
+                },
+            }
+        }
+    }
+
+    async fn take(&mut self, request: v1::StreamSpikesRequest) -> Result<(), RequestError> {
+        let bins = match request.message {
+            Some(Message::Bins(bins)) => bins,
+            Some(Message::Open(_)) => return Err(RequestError::OpenedTwice),
+            None => return Err(RequestError::Missing { field: "message" }),
+        };
+        let (block, trial_edges) = self.admit(bins)?;
+        let end_bin = block.end_bin();
+        self.session.note_bins_arrived();
+        let link = Arc::clone(&self.guard.link);
+        // While the queue is full this waits, nothing is read, and flow control slows the producer down.
+        let queued = tokio::select! {
+            biased;
+            error = fault(&mut self.faults) => return Err(error),
+            queued = self.session.send(Command::Bins { link, block, trial_edges }) => queued,
+        };
+        queued.map_err(|error| self.guard.link.fault().unwrap_or(error))?;
+        self.guard.link.receive_through(end_bin);
+        Ok(())
+    }
+
+    fn admit(&mut self, bins: v1::SpikeBins) -> Result<(SpikeBlock, Vec<u64>), RequestError> {
+        let (first_bin, n_neurons) = (bins.first_bin, self.session.spec.n_neurons());
+        if let Some(previous) = self.previous.filter(|&previous| first_bin < previous) {
+            return Err(RequestError::Backwards { first_bin, previous });
+        }
+        let block = match bins.spikes {
+            Some(Spikes::Sparse(sparse)) => {
+                let counts = &sparse.active_counts;
+                ingest::from_sparse(first_bin, counts, &sparse.neurons, n_neurons, self.bins_max)?
+            }
+            Some(Spikes::Packed(packed)) => {
+                ingest::from_packed(first_bin, packed.bin_count, &packed.bits, n_neurons, self.bins_max)?
+            }
+            None => return Err(RequestError::Missing { field: "bins.spikes" }),
+        };
+        ingest::check_trial_edges(first_bin, &bins.trial_edges)?;
+        self.previous = Some(first_bin);
+        Ok((block, bins.trial_edges))
+    }
+
+    /// Acknowledge what is new, unless the client is behind with reading: a later acknowledgement says all.
+    fn acknowledge(&mut self) {
+        let now = watermarks(&self.session);
+        if self.acknowledged == Some(now) {
+            return;
+        }
+        let ack = Reply::Ack(v1::Ack { watermarks: Some(now) });
+        if self.replies.try_send(Ok(v1::StreamSpikesResponse { message: Some(ack) })).is_ok() {
+            self.acknowledged = Some(now);
+        }
+    }
+
+    /// The error of the earliest message that is refused: of one before this, should the engine refuse it.
+    async fn first_error(&self, error: RequestError) -> RequestError {
+        drop(self.session.ask(|reply| Command::Drained { reply }).await);
+        self.guard.link.fault().unwrap_or(error)
+    }
+
+    /// Wait until everything sent is counted, and acknowledge it.
+    async fn finish(&mut self) -> Result<(), RequestError> {
+        let drained = self.session.ask(|reply| Command::Drained { reply }).await;
+        if let Some(error) = self.guard.link.fault() {
+            return Err(error);
+        }
+        drained?;
+        self.reply(Reply::Ack(v1::Ack { watermarks: Some(watermarks(&self.session)) })).await;
+        Ok(())
+    }
+
+    async fn reply(&self, message: Reply) {
+        // A client that has gone shows when the next message is read.
+        drop(self.replies.send(Ok(v1::StreamSpikesResponse { message: Some(message) })).await);
+    }
+}

@@ -1,0 +1,92 @@
+//! A requested session, with the daemon's defaults where it says nothing.
+
+use super::config::{Limits, SessionDefaults};
+use super::convert::estimator_from_proto;
+use super::error::{RequestError, SpecProblem};
+use crate::model::{BinWidth, Estimator, Lags, Neuron, UnknownEstimator, Window, WindowError};
+use crate::proto::v1;
+use crate::session::SessionSpec;
+
+/// The specification asked for, checked.
+///
+/// # Errors
+/// [`RequestError`] naming the field.
+pub(super) fn session_spec(
+    asked: v1::SessionSpec,
+    defaults: &SessionDefaults,
+    limits: &Limits,
+) -> Result<SessionSpec, RequestError> {
+    let bin_width = BinWidth::from_us(asked.bin_width_us.into()).map_err(at("spec.bin_width_us"))?;
+    let refresh_interval_bins = asked
+        .refresh_interval_bins
+        .unwrap_or_else(|| bin_width.bins_covering(defaults.refresh_interval_ms as f64 / 1e3));
+    let lags_bins = if asked.lags_bins.is_empty() { &defaults.lags_bins } else { &asked.lags_bins };
+    let spec = SessionSpec {
+        name: asked.name,
+        neurons: neurons(asked.neurons, asked.neuron_count, limits)?,
+        bin_width,
+        origin_ns: asked.origin_ns,
+        windows: windows(&asked.windows, defaults).map_err(at("spec.windows"))?,
+        lags: Lags::new(lags_bins).map_err(at("spec.lags_bins"))?,
+        estimators: estimators(&asked.estimators, defaults).map_err(at("spec.estimators"))?,
+        ridge: asked.ridge.unwrap_or(defaults.ridge),
+        refresh_interval_bins,
+    };
+    spec.check().map_err(|error| {
+        let field = field_of(&error);
+        at(field)(error)
+    })?;
+    Ok(spec)
+}
+
+fn at<E: Into<SpecProblem>>(field: &'static str) -> impl FnOnce(E) -> RequestError {
+    move |problem| RequestError::Spec { field, problem: problem.into() }
+}
+
+fn field_of(error: &crate::session::SpecError) -> &'static str {
+    use crate::session::SpecError as E;
+    match error {
+        E::NeuronCount { .. } | E::DuplicateNeuronId { .. } => "spec.neurons",
+        E::WindowCount { .. } | E::Window(_) | E::WindowShorterThanLag { .. } => "spec.windows",
+        E::Ridge { .. } => "spec.ridge",
+        E::RefreshInterval => "spec.refresh_interval_bins",
+    }
+}
+
+fn neurons(listed: Vec<v1::Neuron>, neuron_count: u32, limits: &Limits) -> Result<Vec<Neuron>, RequestError> {
+    if !listed.is_empty() {
+        if neuron_count != 0 && neuron_count as usize != listed.len() {
+            let problem = SpecProblem::NeuronCounts { neuron_count, listed: listed.len() };
+            return Err(RequestError::Spec { field: "spec.neuron_count", problem });
+        }
+        return Ok(listed.into_iter().map(|n| Neuron { id: n.id, label: n.label }).collect());
+    }
+    // Before the list is made: a count of four billion is a short message.
+    if neuron_count as usize > limits.neurons_max {
+        let (asked, max) = (neuron_count.into(), limits.neurons_max as u64);
+        return Err(RequestError::Limit { key: "neurons_max", what: "neurons of the session", asked, max });
+    }
+    Ok((0..neuron_count).map(|id| Neuron { id: id.into(), label: String::new() }).collect())
+}
+
+fn windows(asked: &[String], defaults: &SessionDefaults) -> Result<Vec<Window>, WindowError> {
+    let texts = if asked.is_empty() { &defaults.windows } else { asked };
+    texts.iter().map(|text| text.parse()).collect()
+}
+
+fn estimators(asked: &[i32], defaults: &SessionDefaults) -> Result<Vec<Estimator>, SpecProblem> {
+    let estimators: Vec<Estimator> = if asked.is_empty() {
+        defaults.estimators.iter().map(|text| text.parse()).collect::<Result<_, UnknownEstimator>>()?
+    } else {
+        let known = |&number: &i32| match estimator_from_proto(number) {
+            Ok(Some(estimator)) => Ok(estimator),
+            _ => Err(SpecProblem::EstimatorNumber { number }),
+        };
+        asked.iter().map(known).collect::<Result<_, _>>()?
+    };
+    let distinct: std::collections::HashSet<_> = estimators.iter().collect();
+    if distinct.len() != estimators.len() {
+        return Err(SpecProblem::EstimatorTwice);
+    }
+    Ok(estimators)
+}

@@ -1,0 +1,252 @@
+//! Starting the daemon and taking it down in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{RwLock, watch};
+use tonic::server::NamedService;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::archiver::{Archive, SnapshotWriter, hdf5_writer};
+use super::config::{ConfigError, DaemonConfig};
+use super::connections::Connections;
+use super::estimators::Estimators;
+use super::registry::Registry;
+use super::services::{ArchiveRpc, InferenceRpc, IngestRpc, SessionRpc, Stopping};
+use crate::proto::DESCRIPTOR_SET;
+use crate::proto::v1::archive_service_server::ArchiveServiceServer;
+use crate::proto::v1::inference_service_server::InferenceServiceServer;
+use crate::proto::v1::ingest_service_server::IngestServiceServer;
+use crate::proto::v1::session_service_server::SessionServiceServer;
+
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+const FRAME_BYTES: u32 = 1 << 20;
+
+/// A daemon that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A value of the configuration is not allowed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Snapshots cannot be written where they should go.
+    #[error("archive.directory = {directory} cannot be written to: {source}", directory = directory.display())]
+    Archive {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// The description of the interface that is built in cannot be read.
+    #[error("the built-in description of the interface cannot be read: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A daemon that serves. Dropping it ends it without the order of [`RunningDaemon::shutdown`].
+#[derive(Debug)]
+pub struct RunningDaemon {
+    address: SocketAddr,
+    grace: Duration,
+    shutdown: watch::Sender<bool>,
+    streams: Arc<RwLock<()>>,
+    health: HealthReporter,
+    server: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    workers: Workers,
+}
+
+/// How a shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Whether every queue was drained, every session closed and every thread joined in time.
+    pub complete: bool,
+}
+
+struct Workers {
+    registry: Arc<Registry>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workers").field("threads", &self.threads.len()).finish_non_exhaustive()
+    }
+}
+
+/// Start a daemon; it serves when this returns.
+///
+/// # Errors
+/// [`StartError`] naming what is wrong; nothing runs then.
+pub async fn start(config: DaemonConfig) -> Result<RunningDaemon, StartError> {
+    start_with_writer(config, hdf5_writer()).await
+}
+
+/// Start a daemon whose snapshots are written by `writer`.
+///
+/// # Errors
+/// [`StartError`] naming what is wrong; nothing runs then.
+pub async fn start_with_writer(
+    config: DaemonConfig,
+    writer: SnapshotWriter,
+) -> Result<RunningDaemon, StartError> {
+    config.check()?;
+    check_archive(&config.archive.directory)?;
+    let failed = |source| StartError::Listen { address: config.server.listen, source };
+    let listener = TcpListener::bind(config.server.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let grace = Duration::from_secs(config.server.shutdown_grace_s);
+    let connections = Connections::new(listener, config.limits.connections_max);
+
+    let (archive, archiver) = Archive::start(&config.archive, writer).map_err(StartError::Thread)?;
+    let (estimators, mut threads) =
+        Estimators::start(config.server.estimator_threads, config.limits.sessions_open_max)
+            .map_err(StartError::Thread)?;
+    threads.extend(archiver);
+    let registry = Arc::new(Registry::new(config, estimators, archive));
+
+    let (shutdown, mut signal) = watch::channel(false);
+    let streams = Arc::new(RwLock::new(()));
+    let stopping = Stopping { signal: signal.clone(), streams: Arc::clone(&streams) };
+    let (health, router) = router(&registry, stopping).await?;
+    // The sender gone means the daemon was dropped: that stops it as well.
+    let stopped = async move { drop(signal.wait_for(|&down| down).await) };
+    let server = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
+    tracing::info!(%address, "listening");
+    let workers = Workers { registry, threads };
+    Ok(RunningDaemon { address, grace, shutdown, streams, health, server, workers })
+}
+
+/// Make the directory and write into it, so that a wrong one shows at start and not hours later.
+fn check_archive(directory: &Path) -> Result<(), StartError> {
+    if directory.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let probe = directory.join(format!(".glauber-{}.tmp", std::process::id()));
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|source| StartError::Archive { directory: directory.to_path_buf(), source })
+}
+
+async fn router(
+    registry: &Arc<Registry>,
+    stopping: Stopping,
+) -> Result<(HealthReporter, Router), StartError> {
+    let (server, limits) = (&registry.config.server, &registry.config.limits);
+    let decode = limits.message_bytes_max;
+    // A session is told of with its neurons, which came in one request.
+    let encode = decode.max(4 << 20) + (1 << 20);
+    let registry = || Arc::clone(registry);
+
+    let sessions = SessionServiceServer::new(SessionRpc { registry: registry() })
+        .max_decoding_message_size(decode)
+        .max_encoding_message_size(encode);
+    let ingest = IngestServiceServer::new(IngestRpc { registry: registry(), stopping })
+        .max_decoding_message_size(decode)
+        .max_encoding_message_size(encode);
+    let inference = InferenceServiceServer::new(InferenceRpc { registry: registry() })
+        .max_decoding_message_size(decode)
+        .max_encoding_message_size(encode);
+    let archive = ArchiveServiceServer::new(ArchiveRpc { registry: registry() })
+        .max_decoding_message_size(decode)
+        .max_encoding_message_size(encode);
+
+    let (health, health_service) = tonic_health::server::health_reporter();
+    set_health(&health, ServingStatus::Serving).await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+    };
+    let router = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(limits.streams_max)
+        .http2_keepalive_interval(Some(Duration::from_secs(server.keepalive_interval_s)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(server.keepalive_timeout_s)))
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        // Some clients still ask for the older reflection.
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(sessions)
+        .add_service(ingest)
+        .add_service(inference)
+        .add_service(archive);
+    Ok((health, router))
+}
+
+/// Report the daemon as a whole, under the empty name, and each of its services.
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    let services = [
+        "",
+        <SessionServiceServer<SessionRpc> as NamedService>::NAME,
+        <IngestServiceServer<IngestRpc> as NamedService>::NAME,
+        <InferenceServiceServer<InferenceRpc> as NamedService>::NAME,
+        <ArchiveServiceServer<ArchiveRpc> as NamedService>::NAME,
+    ];
+    for service in services {
+        health.set_service_status(service, status).await;
+    }
+}
+
+impl RunningDaemon {
+    /// The address it listens on, with the port that was free.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Take it down in order: report not serving, stop accepting, end the producers' streams with everything they sent
+    /// counted, close each session with its final estimates and snapshots, join the threads. Whatever is not done
+    /// after the time of grace is given up.
+    pub async fn shutdown(self) -> ShutdownReport {
+        tracing::info!("shutting down");
+        set_health(&self.health, ServingStatus::NotServing).await;
+        self.shutdown.send_replace(true);
+        let Self { mut server, workers, grace, streams, .. } = self;
+        let abort = server.abort_handle();
+        let orderly = async {
+            // Not the whole time of grace: a producer that has stopped reading must not cost the final estimates.
+            drop(tokio::time::timeout(grace / 2, streams.write()).await);
+            workers.registry.close_all().await;
+            // Watchers end with their sessions, producers with the signal; what is left are answers being sent.
+            drop((&mut server).await);
+            tokio::task::spawn_blocking(move || workers.join()).await.is_ok()
+        };
+        let complete = tokio::time::timeout(grace, orderly).await.unwrap_or(false);
+        if !complete {
+            tracing::warn!(grace_s = grace.as_secs(), "shutdown given up after the time of grace");
+            abort.abort();
+        }
+        ShutdownReport { complete }
+    }
+}
+
+impl Workers {
+    /// Wait for every thread. Dropping the registry ends the queues of the pool and the archiver.
+    fn join(self) {
+        let engines = self.registry.take_engines();
+        drop(self.registry);
+        for thread in engines.into_iter().chain(self.threads) {
+            // A thread that panicked has said so in the log.
+            drop(thread.join());
+        }
+    }
+}

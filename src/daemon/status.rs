@@ -1,0 +1,95 @@
+//! What a client sees of an error: the one mapping to `google.rpc.Status` with details.
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::error::RequestError;
+use crate::ingest::AdmitError;
+use crate::model::BlockError;
+use crate::session::PushError;
+
+impl From<RequestError> for Status {
+    fn from(error: RequestError) -> Self {
+        let (code, details) = describe(&error);
+        Status::with_error_details(code, error.to_string(), details)
+    }
+}
+
+fn describe(error: &RequestError) -> (Code, ErrorDetails) {
+    use RequestError as E;
+    match error {
+        E::Missing { field } | E::Spec { field, .. } | E::NotOfSession { field, .. } => {
+            bad_field(field, error)
+        }
+        E::NotOpened | E::OpenedTwice => bad_field("open", error),
+        E::UnknownReceiver { .. } => bad_field("query.receivers", error),
+        E::TooManyPairs { .. } => bad_field("query.top_pairs", error),
+        E::TrialBounds { .. } => bad_field("stop_bin", error),
+        E::Admit(admit) => bad_field(admitted_field(admit), error),
+        E::Backwards { .. } => (Code::OutOfRange, violation("bins.first_bin", error)),
+        E::Push(push) => pushed(push, error),
+        E::UnknownSession { session_id } => (Code::NotFound, resource("session", session_id, error)),
+        E::UnknownSnapshot { session_id, file_name } => {
+            (Code::NotFound, resource("snapshot", &format!("{session_id}/{file_name}"), error))
+        }
+        E::SessionClosed { session_id } => precondition("SESSION_OPEN", session_id, error),
+        E::NothingPublished { session_id, .. } => precondition("ESTIMATE_PUBLISHED", session_id, error),
+        E::NoArchive => precondition("ARCHIVE_ON", "archive.directory", error),
+        E::Limit { key, .. } => {
+            let subject = format!("limits.{key}");
+            (Code::ResourceExhausted, ErrorDetails::with_quota_failure_violation(subject, error.to_string()))
+        }
+        E::ProducerConnected { session_id, .. } => {
+            (Code::AlreadyExists, resource("producer", session_id, error))
+        }
+        E::Fenced { session_id, .. } => (Code::Aborted, resource("producer", session_id, error)),
+        E::ArchiveUnreadable { .. } => (Code::Internal, ErrorDetails::new()),
+        E::Stopped { .. } => (Code::Internal, ErrorDetails::new()),
+        E::ShuttingDown => (Code::Unavailable, ErrorDetails::new()),
+    }
+}
+
+fn admitted_field(error: &AdmitError) -> &'static str {
+    match error {
+        AdmitError::BinCount { .. } => "bins.spikes",
+        AdmitError::BinTooLarge { .. } => "bins.first_bin",
+        AdmitError::ActiveCounts { .. } => "bins.sparse.active_counts",
+        AdmitError::PackedLength { .. } | AdmitError::LeftoverBit { .. } => "bins.packed.bits",
+        AdmitError::Block(BlockError::NeuronOutOfRange { .. } | BlockError::TooManySpikes { .. }) => {
+            "bins.sparse.neurons"
+        }
+        AdmitError::TrialEdgeBeforeRun { .. } | AdmitError::TrialEdgesUnordered { .. } => "bins.trial_edges",
+    }
+}
+
+fn pushed(push: &PushError, error: &RequestError) -> (Code, ErrorDetails) {
+    match push {
+        PushError::GapTooLarge { .. } | PushError::BinTooLarge { .. } => {
+            (Code::OutOfRange, violation("first_bin", error))
+        }
+        PushError::TrialEdgeInPast { .. } | PushError::TrialEdgeTooFar { .. } => {
+            (Code::OutOfRange, violation("trial_edges", error))
+        }
+        PushError::TooManyTrialEdges => (
+            Code::ResourceExhausted,
+            ErrorDetails::with_quota_failure_violation("trial_edges", error.to_string()),
+        ),
+    }
+}
+
+fn bad_field(field: &str, error: &RequestError) -> (Code, ErrorDetails) {
+    (Code::InvalidArgument, violation(field, error))
+}
+
+fn violation(field: &str, error: &RequestError) -> ErrorDetails {
+    ErrorDetails::with_bad_request_violation(field, error.to_string())
+}
+
+fn precondition(kind: &str, subject: &str, error: &RequestError) -> (Code, ErrorDetails) {
+    let details = ErrorDetails::with_precondition_failure_violation(kind, subject, error.to_string());
+    (Code::FailedPrecondition, details)
+}
+
+fn resource(kind: &str, name: &str, error: &RequestError) -> ErrorDetails {
+    ErrorDetails::with_resource_info(kind, name, "", error.to_string())
+}

@@ -1,0 +1,114 @@
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use super::Estimate;
+
+/// The coupling between two different neurons, with what it is worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CouplingPair {
+    /// Index of the neuron that is acted on.
+    pub receiver: usize,
+    /// Index of the neuron that acts.
+    pub sender: usize,
+    /// `J`; dimensionless.
+    pub coupling: f64,
+    /// Asymptotic standard error of `J`.
+    pub standard_error: f64,
+}
+
+impl CouplingPair {
+    /// `J / SE`.
+    #[must_use]
+    pub fn z(&self) -> f64 {
+        self.coupling / self.standard_error
+    }
+}
+
+/// Orders pairs by strength: larger |z| first, then smaller indices.
+#[derive(Debug, PartialEq)]
+struct Ranked(CouplingPair);
+
+impl Eq for Ranked {}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (&self.0, &other.0);
+        let place = |pair: &CouplingPair| Reverse((pair.receiver, pair.sender));
+        a.z().abs().total_cmp(&b.z().abs()).then_with(|| place(a).cmp(&place(b)))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Estimate {
+    /// The pairs with the largest `|J| / SE`, strongest first and ties by index; self-couplings, and pairs of which one neuron
+    /// takes no part, left out. Cost O(n² log `count`), memory O(`count`).
+    #[must_use]
+    pub fn strongest_pairs(&self, count: usize) -> Vec<CouplingPair> {
+        let mut kept = BinaryHeap::new();
+        let rows =
+            (0..self.n_neurons()).filter(|&receiver| count > 0 && self.status[receiver].has_estimate());
+        for receiver in rows {
+            for (sender, &coupling) in self.couplings.row(receiver).indexed_iter() {
+                let Some(standard_error) =
+                    self.standard_error(receiver, sender).filter(|_| sender != receiver)
+                else {
+                    continue;
+                };
+                let candidate = Reverse(Ranked(CouplingPair { receiver, sender, coupling, standard_error }));
+                if kept.len() < count {
+                    kept.push(candidate);
+                } else if let Some(mut weakest) = kept.peek_mut().filter(|weakest| candidate < **weakest) {
+                    *weakest = candidate;
+                }
+            }
+        }
+        // Sorting puts the smallest `Reverse`, which is the strongest pair, first.
+        kept.into_sorted_vec().into_iter().map(|Reverse(Ranked(pair))| pair).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2};
+
+    use super::*;
+    use crate::model::{Estimator, RowStatus, SamplingVariance};
+
+    fn estimate() -> Estimate {
+        let couplings =
+            [[9.0, 0.5, -0.25, 1.0], [0.5, 9.0, 0.0, 1.0], [0.25, -2.0, 9.0, 1.0], [7.0, 7.0, 7.0, 9.0]];
+        Estimate {
+            estimator: Estimator::Nmf,
+            ridge: 0.0,
+            couplings: Array2::from_shape_fn((4, 4), |(i, j)| couplings[i][j]),
+            fields: Array1::zeros(4),
+            status: vec![RowStatus::Ok, RowStatus::Ok, RowStatus::TapNoRoot, RowStatus::Silent],
+            variance: SamplingVariance {
+                sender: Array1::from(vec![1.0, 1.0, 1.0, 0.0]),
+                receiver: Array1::from(vec![1.0, 1.0, 1.0, 0.0]),
+                transitions: 100,
+            },
+        }
+    }
+
+    #[test]
+    fn strongest_first_ties_by_index_without_self_and_silent() {
+        let all = estimate().strongest_pairs(100);
+        let places: Vec<_> = all.iter().map(|pair| (pair.receiver, pair.sender)).collect();
+        assert_eq!(places, [(2, 1), (0, 1), (1, 0), (0, 2), (2, 0), (1, 2)]);
+        assert!((all[0].z() + 20.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn fewer_are_the_first_of_all() {
+        let all = estimate().strongest_pairs(100);
+        for count in 0..=6 {
+            assert_eq!(estimate().strongest_pairs(count), all[..count]);
+        }
+    }
+}
