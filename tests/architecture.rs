@@ -106,7 +106,8 @@ fn imported_rooms(code: &str) -> Vec<String> {
 
 fn names_crate(code: &str, name: &str) -> bool {
     code.match_indices(name).any(|(at, _)| {
-        let before = code[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
+        let before =
+            code[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
         let after = code[at + name.len()..].chars().next();
         before && (after == Some(':') || after == Some(';') || after == Some(' '))
     })
@@ -131,7 +132,8 @@ fn imports_point_one_way() {
         for (file, code) in files {
             for import in imported_rooms(&code) {
                 let known = MAY_IMPORT.iter().any(|(name, _)| *name == import);
-                let fine = !known || import == room || allowed.contains(&import.as_str()) || allowed == &["*"];
+                let fine =
+                    !known || import == room || allowed.contains(&import.as_str()) || allowed == &["*"];
                 assert!(fine, "{}: src/{room} may not import {import}", file.display());
             }
         }
@@ -152,7 +154,8 @@ fn reserved_crates_stay_in_their_rooms() {
 
 #[test]
 fn the_reading_of_imports_is_not_blind() {
-    let code = "use crate::model::X;\nuse crate::{ring::{A, B}, moments};\nlet x = crate::kinetic::estimate();";
+    let code =
+        "use crate::model::X;\nuse crate::{ring::{A, B}, moments};\nlet x = crate::kinetic::estimate();";
     assert_eq!(imported_rooms(code), ["model", "ring", "moments", "kinetic"]);
     assert!(names_crate("use tokio::sync;", "tokio") && !names_crate("my_tokio::x; mytokio::", "tokio"));
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use glauber::archive::{
     ArchiveError, Overwrite, Provenance, StorageError, describe, read_snapshot, write_snapshot,
@@ -251,27 +251,4 @@ fn python_finds_the_same_moments() {
     let check = Command::new(python).arg(script).arg(&path).output().unwrap();
     let printed = String::from_utf8_lossy(&check.stderr);
     assert!(check.status.success(), "{printed}");
-}
-
-/// `cargo test --release --no-default-features --features hdf5 --test archive_roundtrip -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement: meaningful in release builds only"]
-fn large_snapshots_are_written_in_time() {
-    let folder = tempfile::tempdir().unwrap();
-    for n in [410, 1000] {
-        let written = snapshot(n, 20_000);
-        let path = folder.path().join(format!("{n}.h5"));
-        let start = Instant::now();
-        write(&path, &written).unwrap();
-        let (elapsed, bytes) = (start.elapsed(), fs::metadata(&path).unwrap().len());
-        println!(
-            "n = {n}, {} lags, {} estimators: wrote {bytes} bytes in {elapsed:?}",
-            written.spec.lags.as_slice().len(),
-            written.estimates.len()
-        );
-        let start = Instant::now();
-        assert_eq!(read_snapshot(&path).unwrap().snapshot, written);
-        println!("n = {n}: read and compared in {:?}", start.elapsed());
-        assert!(elapsed < Duration::from_secs(2), "n = {n}: {elapsed:?}");
-    }
 }

@@ -328,7 +328,7 @@ mod tests {
         RecordedUnit {
             neuron: Neuron { id, label: String::new() },
             spike_times_ns: times_ms.iter().map(|t| t * 1_000_000).collect(),
-            observed: observed_ms.map(|list| intervals(list)),
+            observed: observed_ms.map(intervals),
         }
     }
 

@@ -16,27 +16,27 @@ impl Participation {
     pub(super) fn of(counts: &Counts) -> Self {
         let lag = &counts.lags[0];
         let total = lag.transitions;
-        let mut status = vec![RowStatus::Ok; counts.n_neurons];
         // Neurons with equal counts are the only ones that can be duplicates.
         let mut same_count: HashMap<u64, Vec<usize>> = HashMap::new();
-        for i in 0..counts.n_neurons {
+        let mut status_of = |i: usize| {
             let (sends, receives) = (lag.sender[i], lag.receiver[i]);
-            status[i] = if total == 0 {
-                RowStatus::Undersampled
-            } else if sends == 0 || receives == 0 {
-                RowStatus::Silent
-            } else if sends == total || receives == total {
-                RowStatus::Saturated
-            } else {
-                let alike = same_count.entry(sends).or_default();
-                if alike.iter().any(|&first| counts.equal_time(first, i) == sends) {
-                    RowStatus::Duplicate
-                } else {
-                    alike.push(i);
-                    RowStatus::Ok
-                }
-            };
-        }
+            if total == 0 {
+                return RowStatus::Undersampled;
+            }
+            if sends == 0 || receives == 0 {
+                return RowStatus::Silent;
+            }
+            if sends == total || receives == total {
+                return RowStatus::Saturated;
+            }
+            let alike = same_count.entry(sends).or_default();
+            if alike.iter().any(|&first| counts.equal_time(first, i) == sends) {
+                return RowStatus::Duplicate;
+            }
+            alike.push(i);
+            RowStatus::Ok
+        };
+        let status: Vec<RowStatus> = (0..counts.n_neurons).map(&mut status_of).collect();
         let active = (0..counts.n_neurons).filter(|&i| status[i] == RowStatus::Ok).collect();
         Self { active, status }
     }
