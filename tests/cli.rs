@@ -284,25 +284,19 @@ fn a_session_can_be_watched_queried_and_listed() {
     let table = stdout(&with(&["status"]));
     assert!(table.contains("rig") && table.lines().all(|line| line.chars().count() <= 80), "{table}");
 
-    let pairs = json(&with(&[
-        "couplings",
-        "--session",
-        "ri",
-        "--estimator",
-        "tap",
-        "--window",
-        "all",
-        "--top",
-        "4",
-        "--json",
-    ]));
+    // Closing publishes the final estimates: what is asked for now does not depend on when.
+    let done = ["replay", &desk.rig(), "--bin-width", WIDTH, "--name", "done", "--json"];
+    let id = json(&[&done[..], &connect[..]].concat())["session_id"].clone();
+    let tap =
+        ["couplings", "--session", "do", "--estimator", "tap", "--window", "all", "--top", "4", "--json"];
+    let pairs = json(&with(&tap));
     assert_eq!(pairs["session_id"], id);
     assert_eq!(pairs["estimator"], "tap");
+    assert_eq!(pairs["bins_observed"], 12_000);
     assert_eq!(pairs["pairs"].as_array().unwrap().len(), 4);
-    let text = stdout(&with(&["couplings", "--top", "2"]));
+    let text = stdout(&with(&["couplings", "--session", "done", "--top", "2"]));
     assert!(text.contains("excitatory") || text.contains("inhibitory"), "{text}");
-
-    let watched = stdout(&with(&["watch", "--count", "1", "--top", "1", "--json"]));
+    let watched = stdout(&with(&["watch", "--session", "done", "--count", "1", "--top", "1", "--json"]));
     assert_eq!(watched.lines().count(), 1);
     let missing = refusal(&mut glauber(&with(&["couplings", "--window", "3min"])), 1);
     assert!(missing.contains("3min") && missing.contains("10min"), "{missing}");
