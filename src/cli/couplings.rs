@@ -15,8 +15,7 @@ use super::text;
 /// Show the strongest couplings a session has right now
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-A coupling J goes from the sender to the receiver one bin later. z = J / standard error: |z| above 4 or so is hard
-to get by chance among thousands of pairs.
+A coupling J goes from the sender to the receiver one bin later. z = J / standard error: |z| above 4 or so is hard to get by chance among thousands of pairs.
 
 Examples:
   glauber couplings --top 20

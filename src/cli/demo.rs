@@ -38,8 +38,7 @@ const ESTIMATORS: [Estimator; 3] =
 /// See it work: a simulated rig with known couplings, recovered live
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Starts a daemon on a free port, streams a simulated network into it and compares the couplings it publishes with the
-true ones. Leaves a recording and snapshots in the directory, which may be there from an earlier run.
+Starts a daemon on a free port, streams a simulated network into it and compares the couplings it publishes with the true ones. Leaves a recording and snapshots in the directory, which may be there from an earlier run.
 
 Examples:
   glauber demo

@@ -79,7 +79,7 @@ pub(crate) fn pair_table(pairs: &[Pair]) -> comfy_table::Table {
         ("coupling J", Align::Right),
         ("std error", Align::Right),
         ("z", Align::Right),
-        ("sign", Align::Left),
+        ("effect", Align::Left),
         ("row", Align::Left),
     ]);
     for pair in pairs {
@@ -89,11 +89,16 @@ pub(crate) fn pair_table(pairs: &[Pair]) -> comfy_table::Table {
             text::signed(pair.coupling),
             format!("{:.4}", pair.standard_error),
             format!("{:+.1}", pair.z),
-            text::sign_word(pair.coupling).to_owned(),
-            pair.status.to_owned(),
+            text::effect(pair.coupling).to_owned(),
+            short_status(pair.status).to_owned(),
         ]);
     }
     table
+}
+
+/// The status as a table of 80 columns has room for; the estimator stands above it.
+fn short_status(status: &'static str) -> &'static str {
+    if status.ends_with("NO_ROOT") { "NO_ROOT" } else { status }
 }
 
 /// How many rows have which status, by name.

@@ -16,9 +16,7 @@ use super::output::{self, outln};
 /// Run the daemon: takes spikes, answers with couplings
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Every setting is a key of the configuration file (config/glauber.toml lists them with units and ranges). An argument
-goes before the environment, that before the file, that before the default. In the environment, limits.streams_max is
-GLAUBER_LIMITS__STREAMS_MAX, and a list is written [\"1min\", \"all\"].
+Every setting is a key of the configuration file (config/glauber.toml lists them with units and ranges). An argument goes before the environment, that before the file, that before the default. In the environment, limits.streams_max is GLAUBER_LIMITS__STREAMS_MAX, and a list is written [\"1min\", \"all\"].
 
 Examples:
   glauber serve --archive-dir snapshots
@@ -32,7 +30,7 @@ pub(crate) struct ServeArgs {
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Directory of the snapshots [default: no archive]
+    /// Directory of the snapshots; '' keeps none [default: glauber-snapshots]
     #[arg(long, value_name = "DIR")]
     archive_dir: Option<PathBuf>,
     /// Set any key of the configuration; may be repeated
@@ -90,7 +88,7 @@ fn announce(daemon: &RunningDaemon, archive: &std::path::Path, manner: Manner) -
     let archive = if has_archive {
         format!("snapshots in {}", archive.display())
     } else {
-        "no archive (--archive-dir DIR)".to_owned()
+        "no snapshots (--archive-dir DIR)".to_owned()
     };
     outln!("glauber {} listening on {address}, {archive}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
 }

@@ -22,9 +22,7 @@ const SPIKES_MAX: f64 = 2e9;
 /// Simulate a network with known couplings and write the recording (NWB)
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-A kinetic Ising network: neuron i fires in bin t+1 with probability 1 / (1 + exp(-2 (h_i + Σ_j J_ij s_j(t)))), s = +1
-for a spike and -1 for none. The couplings J are independent and normal with standard deviation g / √neurons; they and
-the fields h are written into the file beside the spikes.
+A kinetic Ising network: neuron i fires in bin t+1 with probability 1 / (1 + exp(-2 (h_i + Σ_j J_ij s_j(t)))), s = +1 for a spike and -1 for none. The couplings J are independent and normal with standard deviation g / √neurons; they and the fields h are written into the file beside the spikes.
 
 Examples:
   glauber simulate --neurons 60 --coupling-std 0.5 --duration 10min --bin-width 10ms --out rig.nwb

@@ -73,13 +73,13 @@ pub(crate) fn signed(value: f64) -> String {
 }
 
 /// What the sign of a coupling means.
-pub(crate) fn sign_word(coupling: f64) -> &'static str {
+pub(crate) fn effect(coupling: f64) -> &'static str {
     if coupling > 0.0 {
-        "+ excitatory"
+        "excitatory"
     } else if coupling < 0.0 {
-        "− inhibitory"
+        "inhibitory"
     } else {
-        "0 none"
+        "none"
     }
 }
 

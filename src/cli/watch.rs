@@ -1,7 +1,5 @@
 //! `glauber watch`: the strongest couplings, each time new ones are published.
 
-use std::time::Duration;
-
 use clap::Args;
 use glauber::proto::v1;
 
@@ -12,14 +10,10 @@ use super::error::CliError;
 use super::output::{self, outln};
 use super::pairs::{self, Pair};
 
-/// How long the pairs of a publication may come after its header.
-const PAIRS_WAIT: Duration = Duration::from_millis(500);
-
 /// Follow the strongest couplings of a session as they are published
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-On a terminal the table is redrawn in place; otherwise each publication is printed below the one before, with --json
-as one JSON document per line. Ends when the session is closed.
+On a terminal the table is redrawn in place; otherwise each publication is printed below the one before, with --json as one JSON document per line. Ends when the session is closed.
 
 Examples:
   glauber watch
@@ -47,36 +41,21 @@ async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
     let mut stream = daemon.watch(args.selection.query(&session)).await?;
     let redraws = output::stdout_is_terminal() && !manner.json;
     let mut screen = Screen { json: manner.json, redraws, lines: 0, left: args.count };
-    let mut waiting = None;
-    loop {
+    let mut header = None;
+    while let Some(response) = stream.message().await.map_err(daemon.failure("watching couplings"))? {
         use v1::watch_couplings_response::Part;
-        let patience = if waiting.is_some() { PAIRS_WAIT } else { Duration::MAX };
-        // Couplings of which no pair can be estimated are a header alone.
-        let Ok(response) = tokio::time::timeout(patience, stream.message()).await else {
-            if let Some(header) = waiting.take()
-                && screen.publish(header, Vec::new(), &session)?
-            {
-                return Ok(());
+        match response.part {
+            Some(Part::Header(new)) => header = Some(new),
+            Some(Part::Pairs(pairs)) => {
+                let Some(header) = header.take() else { continue };
+                if screen.publish(header, pairs.pairs, &session)? {
+                    break;
+                }
             }
-            continue;
-        };
-        let response = response.map_err(daemon.failure("watching couplings"))?;
-        let has_ended = response.is_none();
-        let (header, pairs) = match response.and_then(|response| response.part) {
-            Some(Part::Header(new)) => (waiting.replace(new), Vec::new()),
-            Some(Part::Pairs(pairs)) => (waiting.take(), pairs.pairs),
-            Some(Part::Rows(_)) | None => (waiting.take(), Vec::new()),
-        };
-        let Some(header) = header else {
-            if has_ended {
-                return Ok(());
-            }
-            continue;
-        };
-        if screen.publish(header, pairs, &session)? || has_ended {
-            return Ok(());
+            Some(Part::Rows(_)) | None => {}
         }
     }
+    Ok(())
 }
 
 /// One publication as text.

@@ -78,8 +78,10 @@ pub struct Limits {
     pub engine_queue_messages: usize,
     /// Bins of one session that its windows may make it hold.
     pub ring_bytes_max: u64,
-    /// Counts of all open sessions together.
-    pub counts_bytes_max: u64,
+    /// Counts and estimates of all open sessions together.
+    pub memory_bytes_max: u64,
+    /// Estimates of the closed sessions that are kept; the oldest is forgotten first, the newest never.
+    pub closed_bytes_max: u64,
 }
 
 /// Snapshots on disk.
@@ -131,14 +133,15 @@ impl Default for Limits {
             streams_max: 256,
             engine_queue_messages: 64,
             ring_bytes_max: 1 << 30,
-            counts_bytes_max: 4 << 30,
+            memory_bytes_max: 8 << 30,
+            closed_bytes_max: 1 << 30,
         }
     }
 }
 
 impl Default for ArchiveConfig {
     fn default() -> Self {
-        Self { directory: PathBuf::new(), snapshot_interval_s: 600, on_close: true }
+        Self { directory: PathBuf::from("glauber-snapshots"), snapshot_interval_s: 600, on_close: true }
     }
 }
 
@@ -249,7 +252,8 @@ impl Limits {
         in_range("limits.streams_max", self.streams_max, 1, 65_536)?;
         in_range("limits.engine_queue_messages", self.engine_queue_messages, 1, 65_536)?;
         in_range("limits.ring_bytes_max", self.ring_bytes_max, 1 << 20, 1 << 44)?;
-        in_range("limits.counts_bytes_max", self.counts_bytes_max, 1 << 20, 1 << 44)
+        in_range("limits.memory_bytes_max", self.memory_bytes_max, 1 << 20, 1 << 44)?;
+        in_range("limits.closed_bytes_max", self.closed_bytes_max, 0, 1 << 44)
     }
 }
 
@@ -306,7 +310,7 @@ mod tests {
             ("limits.streams_max", |c| c.limits.streams_max = 0),
             ("limits.engine_queue_messages", |c| c.limits.engine_queue_messages = 0),
             ("limits.ring_bytes_max", |c| c.limits.ring_bytes_max = 0),
-            ("limits.counts_bytes_max", |c| c.limits.counts_bytes_max = 0),
+            ("limits.memory_bytes_max", |c| c.limits.memory_bytes_max = 0),
             ("archive.snapshot_interval_s", |c| c.archive.snapshot_interval_s = 0),
         ];
         for (key, change) in zero {

@@ -223,5 +223,9 @@ fn ranked_pairs(snapshot: &Snapshot, estimator: Estimator, count: usize) -> std:
     let chunk = |pairs: &[CouplingPair]| {
         Part::Pairs(v1::CouplingPairs { pairs: pairs.iter().map(to_proto).collect() })
     };
+    if pairs.is_empty() {
+        // The reader must not wait for pairs that there are not.
+        return vec![chunk(&[])].into_iter();
+    }
     pairs.chunks(CHUNK_PAIRS).map(chunk).collect::<Vec<_>>().into_iter()
 }

@@ -29,6 +29,8 @@ pub(super) enum Command {
     MarkTrial { edges: Vec<u64>, reply: oneshot::Sender<Result<(), PushError>> },
     /// Give the counts of a window, as of everything queued before.
     WindowCounts { index: usize, reply: oneshot::Sender<WindowCounts> },
+    /// Nothing by itself: after every command the engine makes up for a refresh that was skipped. Sent when one is done.
+    Refreshed,
     /// Publish and archive the final estimates, then end.
     Close { reply: oneshot::Sender<()> },
 }
@@ -68,6 +70,7 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             estimators: parts.estimators,
             archive: parts.archive,
             in_flight: InFlight::default(),
+            skipped_at: None,
         };
         let engine = Engine { session, refresher, producer: None, _reservation: parts.reservation };
         engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
@@ -91,6 +94,8 @@ struct Refresher {
     estimators: Estimators,
     archive: Archive,
     in_flight: InFlight,
+    /// Bin of the refresh skipped last, until one is under way again.
+    skipped_at: Option<u64>,
 }
 
 impl Refresher {
@@ -100,11 +105,27 @@ impl Refresher {
             && let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive)
         {
             self.in_flight = in_flight;
+            self.skipped_at = None;
             return;
         }
+        self.skipped_at = Some(session.next_bin());
         if counters.refreshes_skipped.fetch_add(1, Ordering::Relaxed) == 0 {
             let bin = session.next_bin();
             tracing::warn!(session = %self.handle.id, bin, "refresh skipped: the one before is still computed");
+        }
+    }
+}
+
+impl Refresher {
+    /// Refresh after all when a refresh was skipped, so that what is published is never older than one computation takes,
+    /// even when no further bin comes.
+    fn catch_up(&mut self, session: &Session) {
+        if self.skipped_at.is_some()
+            && !self.in_flight.is_busy()
+            && let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive)
+        {
+            self.in_flight = in_flight;
+            self.skipped_at = None;
         }
     }
 }
@@ -126,6 +147,7 @@ impl Engine {
                 let _ = reply.send(());
                 return;
             }
+            self.refresher.catch_up(&self.session);
         }
     }
 
@@ -147,6 +169,7 @@ impl Engine {
             Command::WindowCounts { index, reply } => {
                 let _ = reply.send(self.session.window_counts(index));
             }
+            Command::Refreshed => {}
             Command::Close { reply } => {
                 self.finish();
                 return ControlFlow::Break(reply);
@@ -178,7 +201,9 @@ impl Engine {
         session.push(block, &mut |session| refresher.refresh(session))
     }
 
+    /// Mark all edges or, when one is refused, none.
     fn mark_edges(&mut self, edges: &[u64]) -> Result<(), PushError> {
+        edges.iter().try_for_each(|&bin| self.session.check_trial_edge(bin))?;
         edges.iter().try_for_each(|&bin| self.session.mark_trial_edge(bin))
     }
 

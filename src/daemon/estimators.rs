@@ -92,6 +92,7 @@ fn run(job: RefreshJob) {
         }
         Err(_) => tracing::error!(session = %session.id, "estimates not computed: internal error"),
     }
+    session.wake_engine();
 }
 
 /// The snapshots of all windows. Cost O(n³) each.

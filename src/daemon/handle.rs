@@ -85,6 +85,12 @@ impl SessionHandle {
         self.commands.send(command).await.map_err(|_| self.closed_error())
     }
 
+    /// Let the engine look whether there is something to make up for. Not needed when its queue is full: it looks after
+    /// every command.
+    pub(super) fn wake_engine(&self) {
+        drop(self.commands.try_send(Command::Refreshed));
+    }
+
     /// Queue a command and wait for what the engine answers.
     pub(super) async fn ask<T>(
         &self,

@@ -11,7 +11,7 @@ use super::engine::{self, Command, EngineParts};
 use super::error::{RequestError, SpecProblem};
 use super::estimators::Estimators;
 use super::handle::SessionHandle;
-use crate::session::{Session, SessionSpec};
+use crate::session::{Session, SessionSpec, Snapshot};
 
 /// All sessions of the daemon, open and closed.
 pub(super) struct Registry {
@@ -33,21 +33,21 @@ struct Sessions {
 #[derive(Debug, Default)]
 struct Budget {
     sessions_open: usize,
-    counts_bytes: u64,
+    memory_bytes: u64,
 }
 
 /// A share of the limits, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
     budget: Arc<Mutex<Budget>>,
-    counts_bytes: u64,
+    memory_bytes: u64,
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut budget = lock(&self.budget);
         budget.sessions_open -= 1;
-        budget.counts_bytes -= self.counts_bytes;
+        budget.memory_bytes -= self.memory_bytes;
     }
 }
 
@@ -115,14 +115,17 @@ impl Registry {
         let (ring_bytes, counts_bytes) = Session::bytes_max(spec)
             .map_err(|error| RequestError::Spec { field: "spec", problem: SpecProblem::Session(error) })?;
         within("ring_bytes_max", "bytes of bins in the windows", ring_bytes, limits.ring_bytes_max)?;
+        // The estimates published, and the ones being computed.
+        let memory_bytes = counts_bytes + 2 * Snapshot::bytes_of_all_windows(spec);
 
         let mut budget = lock(&self.budget);
-        let (open, counts) = (budget.sessions_open + 1, budget.counts_bytes.saturating_add(counts_bytes));
+        let (open, memory) = (budget.sessions_open + 1, budget.memory_bytes.saturating_add(memory_bytes));
         within("sessions_open_max", "open sessions", open as u64, limits.sessions_open_max as u64)?;
-        within("counts_bytes_max", "bytes of counts of all open sessions", counts, limits.counts_bytes_max)?;
+        let what = "bytes of counts and estimates of all open sessions";
+        within("memory_bytes_max", what, memory, limits.memory_bytes_max)?;
         budget.sessions_open = open;
-        budget.counts_bytes = counts;
-        Ok(Reservation { budget: Arc::clone(&self.budget), counts_bytes })
+        budget.memory_bytes = memory;
+        Ok(Reservation { budget: Arc::clone(&self.budget), memory_bytes })
     }
 
     fn free_id(&self) -> String {
@@ -160,9 +163,16 @@ impl Registry {
         let closed = sessions.by_id.values().filter_map(|s| s.closed_at().map(|at| (at, s.id.clone())));
         let mut closed: Vec<_> = closed.collect();
         closed.sort();
-        let excess = closed.len().saturating_sub(self.config.limits.sessions_closed_kept);
-        for (_, id) in closed.into_iter().take(excess) {
-            sessions.by_id.remove(&id);
+        let limits = &self.config.limits;
+        let (mut kept, mut bytes) = (0, 0);
+        for (_, id) in closed.into_iter().rev() {
+            kept += 1;
+            bytes += sessions.by_id.get(&id).map_or(0, |session| session.memory_bytes());
+            // The one just closed is always there to be asked.
+            let newest_stays = kept == 1 && limits.sessions_closed_kept > 0;
+            if !newest_stays && (kept > limits.sessions_closed_kept || bytes > limits.closed_bytes_max) {
+                sessions.by_id.remove(&id);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::Estimate;
+use super::{Estimate, RowStatus};
 
 /// The coupling between two different neurons, with what it is worth.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,17 +24,21 @@ impl CouplingPair {
     }
 }
 
-/// Orders pairs by strength: larger |z| first, then smaller indices.
+/// Orders pairs: those of rows estimated as asked first, then by larger |z|, then by smaller indices.
 #[derive(Debug, PartialEq)]
-struct Ranked(CouplingPair);
+struct Ranked {
+    row_is_ok: bool,
+    pair: CouplingPair,
+}
 
 impl Eq for Ranked {}
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
-        let (a, b) = (&self.0, &other.0);
+        let (a, b) = (&self.pair, &other.pair);
         let place = |pair: &CouplingPair| Reverse((pair.receiver, pair.sender));
-        a.z().abs().total_cmp(&b.z().abs()).then_with(|| place(a).cmp(&place(b)))
+        let by_strength = a.z().abs().total_cmp(&b.z().abs()).then_with(|| place(a).cmp(&place(b)));
+        self.row_is_ok.cmp(&other.row_is_ok).then(by_strength)
     }
 }
 
@@ -45,8 +49,9 @@ impl PartialOrd for Ranked {
 }
 
 impl Estimate {
-    /// The pairs with the largest `|J| / SE`, strongest first and ties by index; self-couplings, and pairs of which one neuron
-    /// takes no part, left out. Cost O(n² log `count`), memory O(`count`).
+    /// The pairs with the largest `|J| / SE`, strongest first and ties by index. Rows that hold a fallback or did not converge
+    /// come after all rows that are [`RowStatus::Ok`]; self-couplings, and pairs of which one neuron takes no part, are left
+    /// out. Cost O(n² log `count`), memory O(`count`).
     #[must_use]
     pub fn strongest_pairs(&self, count: usize) -> Vec<CouplingPair> {
         let mut kept = BinaryHeap::new();
@@ -59,7 +64,9 @@ impl Estimate {
                 else {
                     continue;
                 };
-                let candidate = Reverse(Ranked(CouplingPair { receiver, sender, coupling, standard_error }));
+                let row_is_ok = self.status[receiver] == RowStatus::Ok;
+                let pair = CouplingPair { receiver, sender, coupling, standard_error };
+                let candidate = Reverse(Ranked { row_is_ok, pair });
                 if kept.len() < count {
                     kept.push(candidate);
                 } else if let Some(mut weakest) = kept.peek_mut().filter(|weakest| candidate < **weakest) {
@@ -68,7 +75,7 @@ impl Estimate {
             }
         }
         // Sorting puts the smallest `Reverse`, which is the strongest pair, first.
-        kept.into_sorted_vec().into_iter().map(|Reverse(Ranked(pair))| pair).collect()
+        kept.into_sorted_vec().into_iter().map(|Reverse(ranked)| ranked.pair).collect()
     }
 }
 
@@ -77,7 +84,7 @@ mod tests {
     use ndarray::{Array1, Array2};
 
     use super::*;
-    use crate::model::{Estimator, RowStatus, SamplingVariance};
+    use crate::model::{Estimator, SamplingVariance};
 
     fn estimate() -> Estimate {
         let couplings =
@@ -97,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn strongest_first_ties_by_index_without_self_and_silent() {
+    fn strongest_first_fallback_rows_last_ties_by_index_without_self_and_silent() {
         let all = estimate().strongest_pairs(100);
         let places: Vec<_> = all.iter().map(|pair| (pair.receiver, pair.sender)).collect();
-        assert_eq!(places, [(2, 1), (0, 1), (1, 0), (0, 2), (2, 0), (1, 2)]);
-        assert!((all[0].z() + 20.0).abs() < 1e-12);
+        assert_eq!(places, [(0, 1), (1, 0), (0, 2), (1, 2), (2, 1), (2, 0)]);
+        assert!((all[4].z() + 20.0).abs() < 1e-12);
     }
 
     #[test]

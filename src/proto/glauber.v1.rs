@@ -683,7 +683,8 @@ pub struct CouplingsQuery {
     /// Send the rows of these receivers only (indices); all rows when empty.
     #[prost(uint32, repeated, tag = "4")]
     pub receivers: ::prost::alloc::vec::Vec<u32>,
-    /// Instead of rows, send this many of the strongest pairs, by |J| / SE, self-couplings left out; 0 = rows.
+    /// Instead of rows, send this many of the strongest pairs, by |J| / SE, self-couplings left out and rows that are not OK
+    /// last; 0 = rows. At least one message of pairs is sent, empty when no pair can be estimated.
     #[prost(uint32, tag = "5")]
     pub top_pairs: u32,
     /// Send only the header.

@@ -30,7 +30,6 @@ pub struct Session {
     ring: Option<Ring>,
     total: Accumulator,
     windows: Vec<WindowState>,
-    window_step_bins: u64,
     next_bin: u64,
     /// The newest bins of the current run, as many as the longest lag: what later bins make transitions with.
     tail: SpikeBlock,
@@ -43,11 +42,23 @@ pub struct Session {
 #[derive(Debug)]
 struct WindowState {
     window: Window,
-    /// Length in bins; `None` for the whole session.
-    bins: Option<u64>,
+    /// Length and step of the left edge, in bins; `None` for the whole session.
+    sliding: Option<Sliding>,
     start_bin: u64,
     /// What has left the window; `None` until something does.
     gone: Option<Accumulator>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sliding {
+    bins: u64,
+    step_bins: u64,
+}
+
+impl Sliding {
+    fn of(bins: u64) -> Self {
+        Self { bins, step_bins: window_step_bins(bins) }
+    }
 }
 
 impl Session {
@@ -62,17 +73,16 @@ impl Session {
         for &window in &spec.windows {
             windows.push(WindowState {
                 window,
-                bins: window.bins(spec.bin_width)?,
+                sliding: window.bins(spec.bin_width)?.map(Sliding::of),
                 start_bin: 0,
                 gone: None,
             });
         }
-        let shortest = windows.iter().filter_map(|w| w.bins).min();
+        let any_slides = windows.iter().any(|w| w.sliding.is_some());
         Ok(Self {
-            ring: shortest.map(|_| Ring::new(n)),
+            ring: any_slides.then(|| Ring::new(n)),
             total: Accumulator::new(n, &spec.lags),
             windows,
-            window_step_bins: shortest.map_or(1, window_step_bins),
             next_bin: 0,
             tail: SpikeBlock::empty(0),
             run_begins: true,
@@ -95,10 +105,14 @@ impl Session {
         self.next_bin
     }
 
-    /// Bins by which the left edge of a window moves: a window is up to this much longer than asked for.
+    /// Bins by which the left edge of window `index` moves, `None` when it is the whole session: the window is up to this much
+    /// longer than asked for. Depends on the length of that window alone.
+    ///
+    /// # Panics
+    /// When the specification has no window `index`.
     #[must_use]
-    pub fn window_step_bins(&self) -> u64 {
-        self.window_step_bins
+    pub fn window_step_bins(&self, index: usize) -> Option<u64> {
+        self.windows[index].sliding.map(|sliding| sliding.step_bins)
     }
 
     /// The counts of window `index` of the specification, as of the newest bin. Copies them: O(n²).
@@ -133,7 +147,8 @@ impl Session {
         self.ring.as_ref().map_or(0, Ring::bytes) + self.total.bytes() + gone
     }
 
-    /// Most bytes a session of this specification can hold: `(bins, counts)`.
+    /// Most bytes a session of this specification can hold: `(bins, counts)`. Snapshots come on top, see
+    /// [`Snapshot::bytes_of_all_windows`].
     ///
     /// # Errors
     /// [`SpecError`] when the specification cannot be carried out.
@@ -143,19 +158,15 @@ impl Session {
         for window in &spec.windows {
             finite.extend(window.bins(spec.bin_width)?);
         }
-        let ring = match (finite.iter().max(), finite.iter().min()) {
-            (Some(&longest), Some(&shortest)) => {
-                Ring::bytes_max(spec.n_neurons(), longest + window_step_bins(shortest))
-            }
-            _ => 0,
-        };
+        let longest = finite.iter().map(|&bins| bins + window_step_bins(bins)).max();
+        let ring = longest.map_or(0, |bins| Ring::bytes_max(spec.n_neurons(), bins));
         let counts = Accumulator::bytes_for(spec.n_neurons(), spec.lags.as_slice().len()) as u64;
         Ok((ring, counts * (1 + finite.len() as u64)))
     }
 }
 
-/// A sixteenth of the shortest window, as a power of two from one word of bins to a full pass of the dense kernel.
-fn window_step_bins(shortest_window_bins: u64) -> u64 {
-    let sixteenth = (shortest_window_bins / 16).max(1);
+/// A sixteenth of the window, as a power of two from one word of bins to a full pass of the dense kernel.
+fn window_step_bins(window_bins: u64) -> u64 {
+    let sixteenth = (window_bins / 16).max(1);
     (1 << sixteenth.ilog2()).clamp(64, 2048)
 }

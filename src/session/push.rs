@@ -128,6 +128,16 @@ impl Session {
     /// # Errors
     /// [`PushError`] when the edge comes too late or too far ahead.
     pub fn mark_trial_edge(&mut self, bin: u64) -> Result<(), PushError> {
+        self.check_trial_edge(bin)?;
+        self.trial_edges.insert(bin);
+        Ok(())
+    }
+
+    /// Whether [`Session::mark_trial_edge`] would take the edge.
+    ///
+    /// # Errors
+    /// What it would answer.
+    pub fn check_trial_edge(&self, bin: u64) -> Result<(), PushError> {
         let next_bin = self.next_bin;
         if self.trial_edges.contains(&bin) {
             return Ok(());
@@ -141,7 +151,6 @@ impl Session {
         if self.trial_edges.len() >= Self::TRIAL_EDGES_MAX {
             return Err(PushError::TooManyTrialEdges);
         }
-        self.trial_edges.insert(bin);
         Ok(())
     }
 
@@ -198,9 +207,9 @@ impl Session {
         let Some(ring) = &mut self.ring else { return };
         let mut oldest_needed = self.next_bin;
         for state in &mut self.windows {
-            let Some(bins) = state.bins else { continue };
-            let edge = self.next_bin.saturating_sub(bins);
-            let start = edge - edge % self.window_step_bins;
+            let Some(sliding) = state.sliding else { continue };
+            let edge = self.next_bin.saturating_sub(sliding.bins);
+            let start = edge - edge % sliding.step_bins;
             if start > state.start_bin {
                 let gone = state
                     .gone

@@ -37,6 +37,17 @@ impl Snapshot {
         Self { spec, window, estimates }
     }
 
+    /// Bytes that the snapshots of all windows of a session take together: counts and estimates.
+    #[must_use]
+    pub fn bytes_of_all_windows(spec: &SessionSpec) -> u64 {
+        let n = spec.n_neurons() as u64;
+        let pairs_of_counts = n * (n + 1) / 2 + n * n * spec.lags.as_slice().len() as u64;
+        let pairs_of_estimates = n * n * spec.estimators.len() as u64;
+        // Vectors of n are left to the 1/16 that rounds this up.
+        let bytes = 8 * (pairs_of_counts + pairs_of_estimates) * spec.windows.len() as u64;
+        bytes + bytes / 16 + 4096
+    }
+
     /// The estimate of one estimator, when the session runs it.
     #[must_use]
     pub fn estimate(&self, estimator: Estimator) -> Option<&Estimate> {

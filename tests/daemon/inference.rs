@@ -3,7 +3,7 @@ use glauber::proto::v1::get_couplings_response::Part;
 use glauber::proto::v1::watch_couplings_response::Part as WatchPart;
 use tonic::{Code, Streaming};
 
-use super::rig::{NEURONS, Producer, Rig, assert_status, pattern, query, spec};
+use super::rig::{NEURONS, Producer, Rig, assert_status, pattern, query, spec, test_config};
 
 const N: usize = NEURONS as usize;
 
@@ -231,4 +231,48 @@ async fn correlations_include_the_newest_bin() {
         // The variance of a spin is 1 − m², up to the rounding of the three operations.
         assert!((rows.equal_time[2 * N + 2] - (1.0 - m * m)).abs() < 1e-15 * 4.0);
     }
+}
+
+/// Bins of 100 neurons, a fixed pattern, packed.
+fn hundred(first_bin: u64, count: u32) -> v1::SpikeBins {
+    let mut state = first_bin ^ 0x9E37_79B9_7F4A_7C15;
+    let bytes = (0..count * 13).map(|k| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // 100 neurons leave 4 bits over in the 13th byte.
+        let mask = if k % 13 == 12 { 0x0F } else { 0xFF };
+        (state >> 40) as u8 & (state >> 20) as u8 & mask
+    });
+    let packed = v1::PackedBins { bin_count: count, bits: bytes.collect() };
+    v1::SpikeBins { first_bin, spikes: Some(v1::spike_bins::Spikes::Packed(packed)), trial_edges: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_full_queue_slows_the_producer_and_skipped_refreshes_are_made_up_for() {
+    let mut config = test_config();
+    config.limits.engine_queue_messages = 1;
+    let mut rig = Rig::with(config).await;
+    let asked = v1::SessionSpec {
+        name: "flood".to_owned(),
+        neuron_count: 100,
+        bin_width_us: 20_000,
+        windows: vec!["all".to_owned()],
+        refresh_interval_bins: Some(1),
+        ..Default::default()
+    };
+    let session = rig.create_from(asked).await.unwrap().session_id;
+    let watched = v1::CouplingsQuery { header_only: true, ..query(&session) };
+    let request = v1::WatchCouplingsRequest { query: Some(watched) };
+    let mut watcher = rig.inference.watch_couplings(request).await.unwrap().into_inner();
+    let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    for first_bin in (0..20_000).step_by(500) {
+        producer.send(hundred(first_bin, 500)).await;
+    }
+    assert_eq!(producer.finish().await.unwrap().applied_through, 20_000);
+    // No bin follows, and yet the estimates reach the newest one.
+    while next_header(&mut watcher).await.unwrap().end_bin < 20_000 {}
+    let now = rig.session(&session).await;
+    assert!(now.refreshes_skipped > 0, "a refresh per bin cannot be kept up with");
+    assert!(now.refreshes_published < 20_000);
 }

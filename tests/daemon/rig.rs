@@ -31,6 +31,7 @@ pub(crate) fn fake_writer(written: &Arc<Mutex<Vec<PathBuf>>>) -> SnapshotWriter 
 
 pub(crate) fn test_config() -> DaemonConfig {
     let mut config = DaemonConfig::default();
+    config.archive.directory = PathBuf::new();
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.server.ack_interval_ms = 1;
     config

@@ -59,7 +59,7 @@ async fn defaults_fill_what_is_left_open() {
 async fn limits_are_checked_before_anything_is_allocated() {
     let mut config = test_config();
     config.limits.neurons_max = 1000;
-    config.limits.counts_bytes_max = 1 << 20;
+    config.limits.memory_bytes_max = 4 << 20;
     config.limits.ring_bytes_max = 1 << 20;
     config.limits.sessions_open_max = 2;
     let mut rig = Rig::with(config).await;
@@ -73,7 +73,7 @@ async fn limits_are_checked_before_anything_is_allocated() {
     };
     limited("neurons_max", &|s| s.neuron_count = u32::MAX).await;
     limited("neurons_max", &|s| s.neuron_count = 1001).await;
-    limited("counts_bytes_max", &|s| {
+    limited("memory_bytes_max", &|s| {
         s.neuron_count = 1000;
         s.windows = vec!["all".into()];
     })
