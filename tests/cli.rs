@@ -184,33 +184,23 @@ fn replay_through_the_daemon_equals_fit_bit_for_bit() {
     let server = Server::start(&desk.dir.path().join("snapshots"));
     let recordings = [desk.rig(), with_trials_and_a_gap(&desk)];
     for (recording, observed) in recordings.iter().zip([12_000, 11_900]) {
-        for window in ["all", "1min"] {
+        let same = [recording, "--bin-width", WIDTH, "--lags", "1,3", "--ridge", "0.01", "--json"];
+        // A batch length that divides neither the refresh interval nor the recording; several windows at once.
+        let sent = ["--connect", &server.address, "--batch-bins", "37", "--windows", "1min,all,30s"];
+        let replayed = json(&[&["replay"], &same[..], &sent[..]].concat());
+        let live = replayed["snapshots"].as_array().unwrap();
+        for (window, live) in ["1min", "all", "30s"].into_iter().zip(live) {
             let out = desk.path(&format!("{observed}-{window}.h5"));
-            let same = [
-                recording,
-                "--bin-width",
-                WIDTH,
-                "--lags",
-                "1,3",
-                "--ridge",
-                "0.01",
-                "--window",
-                window,
-                "--json",
-            ];
-            let fitted = json(&[&["fit"], &same[..], &["--out", &out]].concat());
+            let fitted = json(&[&["fit"], &same[..], &["--window", window, "--out", &out]].concat());
             assert_eq!(fitted["recording"]["bins_observed"], observed);
-            // A batch length that divides neither the refresh interval nor the recording.
-            let sent = ["--connect", &server.address, "--batch-bins", "37"];
-            let replayed = json(&[&["replay"], &same[..], &sent[..]].concat());
-            let [live] = replayed["snapshots"].as_array().unwrap().as_slice() else { panic!("{replayed}") };
-
             let live = read_snapshot(live.as_str().unwrap()).unwrap().snapshot;
             let fit = read_snapshot(&out).unwrap().snapshot;
+            assert_eq!(live.window.window.to_string(), window);
             assert_eq!(live.window, fit.window, "{recording} {window}");
             assert_eq!(live.estimates, fit.estimates, "{recording} {window}");
             assert_eq!(live.estimates.len(), 3);
         }
+        assert_eq!(live.len(), 3);
     }
     assert_eq!(server.terminate(), Some(0));
 }

@@ -23,7 +23,7 @@ const BATCH_BINS: u64 = 2048;
 /// Estimate the couplings of a recording, without a daemon
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Gives exactly what a daemon with the same settings has after a replay of the recording: bit for bit over 'all', and over a shorter window when the daemon's session keeps that window alone.
+Gives exactly what a daemon with the same settings has after a replay of the recording, bit for bit.
 
 Examples:
   glauber fit session.nwb --bin-width 20ms --out fit.h5

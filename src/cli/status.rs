@@ -181,7 +181,7 @@ fn bin_width(session: &v1::Session) -> String {
 
 /// The name, cut so that a table of sessions fits 80 columns.
 fn name(session: &v1::Session) -> String {
-    const CHARS_MAX: usize = 16;
+    const CHARS_MAX: usize = 10;
     let name = client::session_name(session);
     if name.chars().count() <= CHARS_MAX {
         return name.to_owned();
