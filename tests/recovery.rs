@@ -49,19 +49,20 @@ fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
 }
 
-/// Mean square errors of one network of the reference implementation: g, naive mean field, TAP, exact mean field, bound.
-const REFERENCE: [(f64, [f64; 3], f64); 3] = [
-    (0.3, [2.06e-5, 1.14e-5, 1.14e-5], 1.08e-5),
-    (0.5, [1.63e-4, 1.33e-5, 1.28e-5], 1.21e-5),
-    (1.0, [3.20e-3, 1.52e-3, 9.0e-5], 1.66e-5),
+/// Mean square errors of one network of the reference implementation: g, the estimators in the order of `Estimator::ALL`, bound.
+/// The self-consistent form of TAP has few roots from g = 0.5 on.
+const REFERENCE: [(f64, [Option<f64>; 4], f64); 3] = [
+    (0.3, [Some(2.06e-5), Some(1.14e-5), Some(1.33e-5), Some(1.14e-5)], 1.08e-5),
+    (0.5, [Some(1.63e-4), Some(1.33e-5), None, Some(1.28e-5)], 1.21e-5),
+    (1.0, [Some(3.20e-3), Some(1.52e-3), None, Some(9.0e-5)], 1.66e-5),
 ];
 
 #[test]
 fn the_reference_errors_are_reproduced_within_the_spread_between_networks() {
     for (g, reference, bound) in REFERENCE {
         let runs: Vec<Recovered> = (0..SEEDS).map(|seed| recover(g, seed)).collect();
-        // The order of `Estimator::ALL` without the self-consistent form.
-        for (k, reference) in [0, 1, 3].into_iter().zip(reference) {
+        for (k, reference) in reference.into_iter().enumerate() {
+            let Some(reference) = reference else { continue };
             let name = Estimator::ALL[k];
             let (mean, deviation) = mean_and_deviation(&runs.iter().map(|r| r.mse[k]).collect::<Vec<_>>());
             // The reference is one draw of a network; 5 % covers the two or three digits it is given with.
@@ -72,7 +73,7 @@ fn the_reference_errors_are_reproduced_within_the_spread_between_networks() {
                 "g {g}, {name}: {mean:.3e}, reference {reference:.3e}"
             );
             assert!(
-                allowed < 0.9 * reference,
+                allowed < if g < 1.0 { 0.35 } else { 0.9 } * reference,
                 "g {g}, {name}: the spread {deviation:.1e} makes this test idle"
             );
         }

@@ -6,6 +6,10 @@ use crate::model::RowStatus;
 /// Nodes of the Gauss–Hermite rule.
 const NODES: usize = 64;
 
+/// Widest field, as its variance Δ, that the rule resolves: α is right to 1e-8 at Δ = 1 and to 1e-3 at Δ = 5. Beyond, the nodes lie
+/// too far apart to see the step of tanh, α stops falling, and roots appear that are not there.
+const DELTA_MAX: f64 = 5.0;
+
 /// Exact mean field for large asymmetric networks (Mézard & Sakellariou, J. Stat. Mech. L07001 (2011)).
 ///
 /// The field on neuron *i* is Gaussian, mean `u_i`, variance `Δ_i = Σ_j J_ij² (1 − (m_j⁻)²)`, and with `x ~ N(0, 1)`
@@ -16,8 +20,8 @@ const NODES: usize = 64;
 ///
 /// which closes in one unknown per row: `α(Δ)² Δ = γ_i = Σ_j B_ij² (1 − (m_j⁻)²)`. Then `h_i = u_i − Σ_j J_ij m_j⁻`.
 ///
-/// A row without a root up to `Δ = 1000 γ + 1` keeps its naive mean field values and gets
-/// [`RowStatus::ExactMeanFieldNoRoot`].
+/// A row without a root up to `Δ = 5`, as far as 64 nodes resolve the field, keeps its naive mean field values and gets
+/// [`RowStatus::ExactMeanFieldNoRoot`]; one whose iteration does not settle, [`RowStatus::NotConverged`].
 pub(super) fn rows(inversion: &Inversion) -> Rows {
     let rule = nodes_and_weights(NODES);
     let sender_gain = inversion.sender_gain();
@@ -26,9 +30,12 @@ pub(super) fn rows(inversion: &Inversion) -> Rows {
         let regression = inversion.regression.row(i);
         let gamma: f64 = regression.iter().zip(&sender_gain).map(|(b, g)| b * b * g).sum();
         let magnetization = inversion.magnetization_receiver[i];
-        let Some((gain, mean_field)) = GaussianField { rule: &rule, magnetization }.solve(gamma) else {
-            rows.status[i] = RowStatus::ExactMeanFieldNoRoot;
-            continue;
+        let (gain, mean_field) = match (GaussianField { rule: &rule, magnetization }).solve(gamma) {
+            Ok(solution) => solution,
+            Err(status) => {
+                rows.status[i] = status;
+                continue;
+            }
         };
         let mut row = rows.couplings.row_mut(i);
         row.assign(&regression.mapv(|b| b / gain));
@@ -45,33 +52,35 @@ struct GaussianField<'a> {
 }
 
 impl GaussianField<'_> {
-    /// `(α, u)` at the root of `α(Δ)² Δ = γ`.
-    fn solve(&self, gamma: f64) -> Option<(f64, f64)> {
+    /// `(α, u)` at the root of `α(Δ)² Δ = γ`, or the status of a row without.
+    fn solve(&self, gamma: f64) -> Result<(f64, f64), RowStatus> {
         let mut u = self.magnetization.atanh();
         if gamma == 0.0 {
-            return Some((1.0 - self.magnetization * self.magnetization, u));
+            return Ok((1.0 - self.magnetization * self.magnetization, u));
         }
         let mut excess = |delta: f64| {
-            let gain = self.gain(delta, &mut u)?;
-            Some((gain * gain * delta - gamma, gain, u))
+            let gain = self.gain(delta, &mut u).ok_or(RowStatus::NotConverged)?;
+            Ok((gain * gain * delta - gamma, gain, u))
         };
         // α ≤ 1, so no root lies below γ. Walk up until the sign changes.
-        let limit = 1e3 * gamma + 1.0;
+        if gamma >= DELTA_MAX {
+            return Err(RowStatus::ExactMeanFieldNoRoot);
+        }
         let (mut low, mut high) = (gamma, gamma);
         let (mut low_excess, mut found) = (-gamma, excess(gamma)?);
         while found.0 < 0.0 {
-            if high >= limit {
-                return None;
+            if high >= DELTA_MAX {
+                return Err(RowStatus::ExactMeanFieldNoRoot);
             }
             (low, low_excess) = (high, found.0);
-            high = (1.25 * high).min(limit);
+            high = (1.25 * high).min(DELTA_MAX);
             found = excess(high)?;
         }
         let mut high_excess = found.0;
         // Illinois variant of the secant method: keeps the bracket, converges superlinearly.
         for _ in 0..200 {
             if found.0 == 0.0 || high - low <= 4.0 * f64::EPSILON * high {
-                break;
+                return Ok((found.1, found.2));
             }
             let secant = (low * high_excess - high * low_excess) / (high_excess - low_excess);
             let middle = if secant > low && secant < high { secant } else { 0.5 * (low + high) };
@@ -89,7 +98,7 @@ impl GaussianField<'_> {
                 }
             }
         }
-        Some((found.1, found.2))
+        Err(RowStatus::NotConverged)
     }
 
     /// `α` at `Δ`, with `u` moved to where the mean of tanh is the magnetization; `u` enters as the starting point.
@@ -133,7 +142,7 @@ mod tests {
         for magnetization in [-0.98, -0.3, 0.0, 0.5] {
             for gamma in [1e-12, 1e-3, 0.05] {
                 let neuron = GaussianField { rule: &rule, magnetization };
-                let Some((gain, u)) = neuron.solve(gamma) else {
+                let Ok((gain, u)) = neuron.solve(gamma) else {
                     // α² Δ never exceeds what it tends to for wide fields; strongly biased neurons reach it early.
                     assert!(gamma > 1e-3 && magnetization < -0.9, "m = {magnetization}, γ = {gamma}");
                     continue;
@@ -149,8 +158,23 @@ mod tests {
     }
 
     #[test]
-    fn too_wide_a_field_has_no_root() {
+    fn past_the_supremum_there_is_no_root() {
+        // As Δ grows, α √Δ tends to 2 φ(z) with P(x < z) = (1 + m)/2, and α² Δ to its square from below. Values of 2 φ(z): tables.
         let rule = nodes_and_weights(NODES);
-        assert!(GaussianField { rule: &rule, magnetization: 0.0 }.solve(2.0).is_none());
+        for (magnetization, two_phi) in [
+            (0.0, 0.797_884_6),
+            (0.1, 0.791_620_6),
+            (-0.3, 0.740_793_2),
+            (-0.5, 0.635_552_6),
+            (-0.9, 0.206_271_2),
+        ] {
+            let neuron = GaussianField { rule: &rule, magnetization };
+            let supremum = two_phi * two_phi;
+            for above in [1.01, 2.0, 10.0, 1000.0] {
+                let answer = neuron.solve(above * supremum);
+                assert_eq!(answer, Err(RowStatus::ExactMeanFieldNoRoot), "m {magnetization}, {above}");
+            }
+            assert!(neuron.solve(0.5 * supremum).is_ok(), "m {magnetization}");
+        }
     }
 }

@@ -60,11 +60,11 @@ impl SpikeBlock {
     /// Append one bin whose active neurons are given strictly increasing and in range.
     ///
     /// # Panics
-    /// In debug builds, when the list is not strictly increasing.
+    /// Past 2³² − 1 active entries and, in debug builds, when the list is not strictly increasing.
     pub fn push_sorted(&mut self, active: &[u16]) {
         debug_assert!(active.windows(2).all(|w| w[0] < w[1]), "active neurons must be strictly increasing");
         self.neurons.extend_from_slice(active);
-        self.offsets.push(self.neurons.len() as u32);
+        self.offsets.push(Self::offset(self.neurons.len()));
     }
 
     /// Append one bin from neuron indices in any order; repeats within the bin count once.
@@ -109,10 +109,20 @@ impl SpikeBlock {
         Ok(())
     }
 
+    fn offset(entries: usize) -> u32 {
+        assert!(entries <= u32::MAX as usize, "a block holds at most 2³² − 1 active entries");
+        entries as u32
+    }
+
     /// Append the bins `from..to` (0-based inside `other`) of another block.
+    ///
+    /// # Panics
+    /// Past 2³² − 1 active entries.
     pub fn extend_from(&mut self, other: &SpikeBlock, from: usize, to: usize) {
         let (a, b) = (other.offsets[from], other.offsets[to]);
         let base = self.neurons.len() as u32;
+        // Every offset of the result is at most the last one.
+        Self::offset(self.neurons.len() + (b - a) as usize);
         self.neurons.extend_from_slice(&other.neurons[a as usize..b as usize]);
         self.offsets.extend(other.offsets[from + 1..=to].iter().map(|&o| o - a + base));
     }

@@ -6,9 +6,11 @@ use std::fmt;
 pub enum RowStatus {
     /// Estimated as asked.
     Ok = 1,
-    /// The neuron did not fire in the window; it takes no part: its row and column are zero.
+    /// The neuron did not fire in the sender bins, or not in the receiver bins, of the window's transitions; it takes no
+    /// part: its row and column are zero.
     Silent = 2,
-    /// The neuron fired in every bin of the window; it takes no part: its row and column are zero.
+    /// The neuron fired in every sender bin, or in every receiver bin, of the window's transitions; it takes no part: its
+    /// row and column are zero.
     Saturated = 3,
     /// The neuron has the very spike train of one with a lower index; it takes no part.
     Duplicate = 4,

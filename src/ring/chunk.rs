@@ -20,6 +20,9 @@ enum Stored {
 }
 
 impl Chunk {
+    /// What a chunk takes besides its bins: itself, and the book-keeping of two allocations.
+    pub(super) const OVERHEAD_BYTES: usize = size_of::<Self>() + 64;
+
     pub(super) fn new(block: SpikeBlock, starts_run: bool, n_neurons: usize) -> Self {
         let (first_bin, n_bins) = (block.first_bin(), block.n_bins());
         let words_per_bin = n_neurons.div_ceil(64);
@@ -51,10 +54,11 @@ impl Chunk {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        match &self.bins {
+        let bins = match &self.bins {
             Stored::Lists(block) => block.bytes(),
             Stored::Bits { words, .. } => words.len() * 8,
-        }
+        };
+        bins + Self::OVERHEAD_BYTES
     }
 
     pub(super) fn unpack(&self) -> SpikeBlock {

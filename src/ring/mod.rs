@@ -21,6 +21,7 @@ pub const CHUNK_BINS: usize = 1024;
 pub struct Ring {
     n_neurons: usize,
     sealed: VecDeque<Chunk>,
+    sealed_bytes: usize,
     /// The newest chunk, still growing.
     open: SpikeBlock,
     open_starts_run: bool,
@@ -39,7 +40,13 @@ impl Ring {
     /// An empty ring.
     #[must_use]
     pub fn new(n_neurons: usize) -> Self {
-        Self { n_neurons, sealed: VecDeque::new(), open: SpikeBlock::empty(0), open_starts_run: true }
+        Self {
+            n_neurons,
+            sealed: VecDeque::new(),
+            sealed_bytes: 0,
+            open: SpikeBlock::empty(0),
+            open_starts_run: true,
+        }
     }
 
     /// Append bins that follow everything held. `starts_run` says that no transition leads from what is held to them.
@@ -63,14 +70,16 @@ impl Ring {
     fn seal(&mut self) {
         if self.open.n_bins() > 0 {
             let block = std::mem::replace(&mut self.open, SpikeBlock::empty(0));
-            self.sealed.push_back(Chunk::new(block, self.open_starts_run, self.n_neurons));
+            let chunk = Chunk::new(block, self.open_starts_run, self.n_neurons);
+            self.sealed_bytes += chunk.bytes();
+            self.sealed.push_back(chunk);
         }
     }
 
     /// Forget the chunks that lie wholly before `bin`.
     pub fn forget_before(&mut self, bin: u64) {
-        while self.sealed.front().is_some_and(|chunk| chunk.end_bin() <= bin) {
-            self.sealed.pop_front();
+        while let Some(chunk) = self.sealed.pop_front_if(|chunk| chunk.end_bin() <= bin) {
+            self.sealed_bytes -= chunk.bytes();
         }
     }
 
@@ -100,13 +109,13 @@ impl Ring {
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.sealed.iter().map(Chunk::bytes).sum::<usize>() + self.open.bytes()
+        self.sealed_bytes + self.open.bytes()
     }
 
-    /// Most bytes a ring of `n_bins` bins can take, whatever the neurons do.
+    /// Most bytes a ring of `n_bins` bins can take, whatever the neurons do, and were every bin a run of its own.
     #[must_use]
     pub fn bytes_max(n_neurons: usize, n_bins: u64) -> u64 {
-        let bytes_per_bin = (n_neurons.div_ceil(64) * 8) as u64;
+        let bytes_per_bin = (n_neurons.div_ceil(64) * 8 + Chunk::OVERHEAD_BYTES) as u64;
         let open_chunk = (CHUNK_BINS * (n_neurons * 2 + 4)) as u64;
         (n_bins + CHUNK_BINS as u64).saturating_mul(bytes_per_bin).saturating_add(open_chunk)
     }
@@ -184,6 +193,18 @@ mod tests {
         assert_eq!(ring.first_bin(), Some(CHUNK_BINS as u64));
         ring.forget_before(u64::MAX);
         assert_eq!(ring.first_bin(), Some(2 * CHUNK_BINS as u64), "the growing chunk stays");
+    }
+
+    #[test]
+    fn memory_stays_within_its_bound_when_every_bin_is_a_run() {
+        let mut ring = Ring::new(100);
+        for bin in 0..5000 {
+            ring.append(&SpikeBlock::from_lists(2 * bin, &[vec![7, 9]], 100).unwrap(), true);
+        }
+        assert!(ring.bytes() > 4999 * Chunk::OVERHEAD_BYTES);
+        assert!(ring.bytes() as u64 <= Ring::bytes_max(100, 5000), "{}", ring.bytes());
+        ring.forget_before(u64::MAX);
+        assert_eq!(ring.bytes(), ring.open.bytes());
     }
 
     #[test]

@@ -144,10 +144,11 @@ impl Session {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let gone: usize = self.windows.iter().filter_map(|w| w.gone.as_ref()).map(Accumulator::bytes).sum();
-        self.ring.as_ref().map_or(0, Ring::bytes) + self.total.bytes() + gone
+        let edges = self.trial_edges.len() * size_of::<u64>();
+        self.ring.as_ref().map_or(0, Ring::bytes) + self.total.bytes() + gone + edges
     }
 
-    /// Most bytes a session of this specification can hold: `(bins, counts)`. Snapshots come on top, see
+    /// Most bytes a session of this specification can hold: `(bins, counts)`, trial edges aside. Snapshots come on top, see
     /// [`Snapshot::bytes_of_all_windows`].
     ///
     /// # Errors

@@ -68,16 +68,22 @@ pub enum PushError {
         /// The bin expected next.
         next_bin: u64,
     },
-    /// More trial edges than are remembered.
-    #[error("a session remembers at most {} trial edges", Session::TRIAL_EDGES_MAX)]
+    /// More trial edges at once than are remembered.
+    #[error(
+        "at most {} trial edges may lie ahead or less than {} bins back",
+        Session::TRIAL_EDGES_MAX,
+        Session::TRIAL_EDGE_MEMORY_BINS
+    )]
     TooManyTrialEdges,
 }
 
 impl Session {
     /// Longest gap, in bins: 2³² bins are 50 days at 1 ms.
     pub const GAP_BINS_MAX: u64 = 1 << 32;
-    /// Most trial edges of one session.
-    pub const TRIAL_EDGES_MAX: usize = 10_000_000;
+    /// Most trial edges that lie ahead or less than [`Session::TRIAL_EDGE_MEMORY_BINS`] back.
+    pub const TRIAL_EDGES_MAX: usize = 1 << 21;
+    /// How long a trial edge is remembered, so that a message that comes again may bring it again.
+    pub const TRIAL_EDGE_MEMORY_BINS: u64 = 1 << 20;
     /// Most bins counted in one go: bounds the scratch copy.
     const PIECE_BINS_MAX: u64 = 4096;
 
@@ -97,12 +103,35 @@ impl Session {
         block: &SpikeBlock,
         on_refresh: &mut dyn FnMut(&Session),
     ) -> Result<PushOutcome, PushError> {
+        self.push_with_trial_edges(block, &[], on_refresh)
+    }
+
+    /// Take a block of bins and trial edges at their left edges or later; see [`Session::push`] and
+    /// [`Session::mark_trial_edge`]. The edges of a block that was counted before are repeats like its bins.
+    ///
+    /// # Errors
+    /// [`PushError`]; nothing is counted and no edge is marked then.
+    ///
+    /// # Panics
+    /// As [`Session::push`].
+    pub fn push_with_trial_edges(
+        &mut self,
+        block: &SpikeBlock,
+        trial_edges: &[u64],
+        on_refresh: &mut dyn FnMut(&Session),
+    ) -> Result<PushOutcome, PushError> {
         let mut outcome = PushOutcome::default();
-        if block.end_bin() <= self.next_bin {
+        // An edge of a repeated block may be older than edges are remembered.
+        let repeated = |bin: u64| block.end_bin() <= self.next_bin && bin < self.next_bin;
+        let edges: Vec<u64> = trial_edges.iter().copied().filter(|&bin| !repeated(bin)).collect();
+        edges.iter().try_for_each(|&bin| self.check_trial_edge(bin))?;
+        if block.n_bins() == 0 || block.end_bin() <= self.next_bin {
+            self.trial_edges.extend(edges);
             outcome.repeated_bins = block.n_bins() as u64;
             return Ok(outcome);
         }
         outcome.gap = self.gap_before(block)?;
+        self.trial_edges.extend(edges);
         if let Some(gap) = outcome.gap {
             self.gap_count += 1;
             self.gap_bins += gap.end_bin - gap.first_bin;
@@ -199,6 +228,10 @@ impl Session {
         let longest_lag = self.spec.lags.longest() as usize;
         self.tail = run.slice(run.n_bins().saturating_sub(longest_lag), run.n_bins());
         self.slide_windows();
+        let remembered = self.next_bin.saturating_sub(Self::TRIAL_EDGE_MEMORY_BINS);
+        while self.trial_edges.first().is_some_and(|&bin| bin < remembered) {
+            self.trial_edges.pop_first();
+        }
         fresh.n_active()
     }
 

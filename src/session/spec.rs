@@ -50,6 +50,14 @@ pub enum SpecError {
         /// Number of distinct ones.
         found: usize,
     },
+    /// No estimator, or the same twice.
+    #[error("a session runs at least one estimator, each once; got {given} of which {found} are distinct")]
+    EstimatorCount {
+        /// Number of estimators given.
+        given: usize,
+        /// Number of distinct ones.
+        found: usize,
+    },
     /// A window that does not fit the bin width.
     #[error(transparent)]
     Window(#[from] WindowError),
@@ -98,6 +106,11 @@ impl SessionSpec {
             || distinct.len() != self.windows.len()
         {
             return Err(SpecError::WindowCount { given: self.windows.len(), found: distinct.len() });
+        }
+        let estimators: std::collections::HashSet<Estimator> = self.estimators.iter().copied().collect();
+        if estimators.is_empty() || estimators.len() != self.estimators.len() {
+            let (given, found) = (self.estimators.len(), estimators.len());
+            return Err(SpecError::EstimatorCount { given, found });
         }
         let lag_bins = self.lags.longest();
         for &window in &self.windows {
