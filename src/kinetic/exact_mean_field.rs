@@ -20,7 +20,8 @@ const DELTA_MAX: f64 = 5.0;
 ///
 /// which closes in one unknown per row: `α(Δ)² Δ = γ_i = Σ_j B_ij² (1 − (m_j⁻)²)`. Then `h_i = u_i − Σ_j J_ij m_j⁻`.
 ///
-/// A row without a root up to `Δ = 5`, as far as 64 nodes resolve the field, keeps its naive mean field values and gets
+/// A row without a root up to `Δ = 5`, as far as 64 nodes resolve the field, or up to `Δ = 1000 γ + 1`, past which couplings would
+/// be some thirty times the regression they come from, keeps its naive mean field values and gets
 /// [`RowStatus::ExactMeanFieldNoRoot`]; one whose iteration does not settle, [`RowStatus::NotConverged`].
 pub(super) fn rows(inversion: &Inversion) -> Rows {
     let rule = nodes_and_weights(NODES);
@@ -63,17 +64,18 @@ impl GaussianField<'_> {
             Ok((gain * gain * delta - gamma, gain, u))
         };
         // α ≤ 1, so no root lies below γ. Walk up until the sign changes.
-        if gamma >= DELTA_MAX {
+        let limit = DELTA_MAX.min(1e3 * gamma + 1.0);
+        if gamma >= limit {
             return Err(RowStatus::ExactMeanFieldNoRoot);
         }
         let (mut low, mut high) = (gamma, gamma);
         let (mut low_excess, mut found) = (-gamma, excess(gamma)?);
         while found.0 < 0.0 {
-            if high >= DELTA_MAX {
+            if high >= limit {
                 return Err(RowStatus::ExactMeanFieldNoRoot);
             }
             (low, low_excess) = (high, found.0);
-            high = (1.25 * high).min(DELTA_MAX);
+            high = (1.25 * high).min(limit);
             found = excess(high)?;
         }
         let mut high_excess = found.0;

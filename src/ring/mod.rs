@@ -78,8 +78,9 @@ impl Ring {
 
     /// Forget the chunks that lie wholly before `bin`.
     pub fn forget_before(&mut self, bin: u64) {
-        while let Some(chunk) = self.sealed.pop_front_if(|chunk| chunk.end_bin() <= bin) {
+        while let Some(chunk) = self.sealed.front().filter(|chunk| chunk.end_bin() <= bin) {
             self.sealed_bytes -= chunk.bytes();
+            self.sealed.pop_front();
         }
     }
 
