@@ -286,7 +286,9 @@ fn memory_stays_within_the_stated_bound() {
     }
     // The bound is for bins that are each a run of their own, and not wildly loose for them.
     for bin in (40_000..60_000).step_by(2) {
-        session.push(&SpikeBlock::from_lists(bin, &[all.clone()], 50).unwrap(), &mut |_| {}).unwrap();
+        session
+            .push(&SpikeBlock::from_lists(bin, std::slice::from_ref(&all), 50).unwrap(), &mut |_| {})
+            .unwrap();
         assert!(session.bytes() as u64 <= ring + counts, "{} > {ring} + {counts}", session.bytes());
     }
     assert!(session.bytes() as u64 > (ring + counts) / 4, "{} of {ring} + {counts}", session.bytes());
