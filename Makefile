@@ -22,9 +22,9 @@ lint: setup
 doc: setup
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-# Generate the gRPC code anew after a change under proto/.
+# Generate the gRPC code anew after a change under proto/. Builds the core alone: the daemon may not compile before.
 regenerate: setup
-	GLAUBER_REGENERATE=1 $(CARGO) test --locked --test generated_proto
+	GLAUBER_REGENERATE=1 $(CARGO) test --locked --no-default-features --test generated_proto
 
 setup:
 	@./setup.sh

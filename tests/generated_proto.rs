@@ -1,7 +1,6 @@
 //! The generated Rust and the descriptor set that are committed are those of `proto/`.
 //!
 //! Rewrite them after a change of the interface: `GLAUBER_REGENERATE=1 cargo test --test generated_proto`.
-#![cfg(feature = "daemon")]
 
 use std::path::{Path, PathBuf};
 

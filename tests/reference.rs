@@ -52,9 +52,14 @@ fn assert_estimate(file: &hdf5::File, name: &str, ours: &Estimate) {
     }
     let fields = vector(file, &format!("{name}/fields"));
     assert_close(&format!("{name} fields"), &ours.fields, &fields, 1e-8, 1e-8);
-    let has_root: Vec<u8> = file.dataset(&format!("{name}/has_root")).unwrap().read_raw().unwrap();
-    let ours: Vec<u8> = ours.status.iter().map(|&s| u8::from(s == RowStatus::Ok)).collect();
-    assert_eq!(ours, has_root, "{name}: rows with a root");
+    // Naive mean field has no root to find; its rows count as valid where TAP has one.
+    let rooted = if name == "nmf" { "tap" } else { name };
+    if name != "nmf-ridge" {
+        let has_root: Vec<u8> = file.dataset(&format!("{rooted}/has_root")).unwrap().read_raw().unwrap();
+        let ours: Vec<u8> = ours.status.iter().map(|&s| u8::from(s == RowStatus::Ok)).collect();
+        assert_eq!(ours, has_root, "{name}: rows with a root");
+    }
+    assert!(ours.status.iter().all(|s| s.has_estimate()));
 }
 
 fn assert_reference(name: &str, counts: &Counts) {

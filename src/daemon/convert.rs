@@ -39,6 +39,7 @@ pub(super) fn status_to_proto(status: RowStatus) -> v1::RowStatus {
         RowStatus::TapNoRoot => v1::RowStatus::TapNoRoot,
         RowStatus::ExactMeanFieldNoRoot => v1::RowStatus::ExactMeanFieldNoRoot,
         RowStatus::NotConverged => v1::RowStatus::NotConverged,
+        RowStatus::MeanFieldInvalid => v1::RowStatus::MeanFieldInvalid,
     }
 }
 

@@ -48,6 +48,7 @@ fn field_of(error: &crate::session::SpecError) -> &'static str {
     match error {
         E::NeuronCount { .. } | E::DuplicateNeuronId { .. } => "spec.neurons",
         E::WindowCount { .. } | E::Window(_) | E::WindowShorterThanLag { .. } => "spec.windows",
+        E::EstimatorCount { .. } => "spec.estimators",
         E::Ridge { .. } => "spec.ridge",
         E::RefreshInterval => "spec.refresh_interval_bins",
     }

@@ -32,7 +32,10 @@ pub(super) fn rows(inversion: &Inversion) -> Rows {
         let gamma: f64 = regression.iter().zip(&sender_gain).map(|(b, g)| b * b * g).sum();
         let magnetization = inversion.magnetization_receiver[i];
         let (gain, mean_field) = match (GaussianField { rule: &rule, magnetization }).solve(gamma) {
-            Ok(solution) => solution,
+            Ok(solution) => {
+                rows.status[i] = RowStatus::Ok;
+                solution
+            }
             Err(status) => {
                 rows.status[i] = status;
                 continue;

@@ -1,3 +1,5 @@
+use ndarray::{Array1, Array2};
+
 use super::inversion::Inversion;
 use super::{Rows, nmf};
 use crate::model::{RowStatus, TapForm};
@@ -12,25 +14,29 @@ use crate::model::{RowStatus, TapForm};
 /// [`RowStatus::TapNoRoot`].
 pub(super) fn rows(inversion: &Inversion, form: TapForm) -> Rows {
     let mut rows = nmf::rows(inversion);
-    let sender_gain = inversion.sender_gain();
-    for i in 0..inversion.n_active() {
-        let mut row = rows.couplings.row_mut(i);
-        let spread: f64 = row.iter().zip(&sender_gain).map(|(j, g)| j * j * g).sum();
-        let Some(root) = smallest_root(form, inversion.gain[i] * spread) else {
+    for (i, r) in strengths(inversion, &rows.couplings).into_iter().enumerate() {
+        let Some(root) = smallest_root(form, r) else {
             rows.status[i] = RowStatus::TapNoRoot;
             continue;
         };
+        rows.status[i] = RowStatus::Ok;
+        let mut row = rows.couplings.row_mut(i);
         row.mapv_inplace(|j| j / (1.0 - root));
         rows.gain[i] *= 1.0 - root;
         let m = inversion.magnetization_receiver[i];
-        let onsager = m * spread / ((1.0 - root) * (1.0 - root));
+        let onsager = m * r / inversion.gain[i] / ((1.0 - root) * (1.0 - root));
         rows.fields[i] = m.atanh() - row.dot(&inversion.magnetization_sender) + onsager;
     }
     rows
 }
 
+/// `r_i = a_i Σ_j J_ij² (1 − (m_j⁻)²)` of naive mean field couplings: how strongly the summed input of each neuron varies.
+pub(super) fn strengths(inversion: &Inversion, couplings: &Array2<f64>) -> Array1<f64> {
+    couplings.mapv(|j| j * j).dot(&inversion.sender_gain()) * &inversion.gain
+}
+
 /// The root of the cubic that grows from 0 with `r`, in closed form; `None` past the top of that branch.
-fn smallest_root(form: TapForm, r: f64) -> Option<f64> {
+pub(super) fn smallest_root(form: TapForm, r: f64) -> Option<f64> {
     match form {
         // F = (2/√3) sin φ turns F (1 − F²) into (2/3√3) sin 3φ.
         TapForm::Preprint => {

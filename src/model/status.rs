@@ -24,11 +24,14 @@ pub enum RowStatus {
     ExactMeanFieldNoRoot = 8,
     /// An iteration ended before it converged; the row holds its last value.
     NotConverged = 9,
+    /// The summed input that the couplings give the neuron varies too strongly for naive mean field to hold: the TAP equation has
+    /// no root. The row holds the naive mean field values all the same.
+    MeanFieldInvalid = 10,
 }
 
 impl RowStatus {
     /// Every status.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Silent,
         Self::Saturated,
@@ -38,6 +41,7 @@ impl RowStatus {
         Self::TapNoRoot,
         Self::ExactMeanFieldNoRoot,
         Self::NotConverged,
+        Self::MeanFieldInvalid,
     ];
 
     /// Name as it stands in files, messages and tables.
@@ -53,13 +57,21 @@ impl RowStatus {
             Self::TapNoRoot => "TAP_NO_ROOT",
             Self::ExactMeanFieldNoRoot => "EXACT_MEAN_FIELD_NO_ROOT",
             Self::NotConverged => "NOT_CONVERGED",
+            Self::MeanFieldInvalid => "MEAN_FIELD_INVALID",
         }
     }
 
     /// Whether the row holds an estimate at all (perhaps of a fallback), rather than zeros.
     #[must_use]
     pub fn has_estimate(self) -> bool {
-        matches!(self, Self::Ok | Self::TapNoRoot | Self::ExactMeanFieldNoRoot | Self::NotConverged)
+        matches!(
+            self,
+            Self::Ok
+                | Self::TapNoRoot
+                | Self::ExactMeanFieldNoRoot
+                | Self::NotConverged
+                | Self::MeanFieldInvalid
+        )
     }
 }
 

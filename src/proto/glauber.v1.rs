@@ -600,6 +600,8 @@ pub enum RowStatus {
     ExactMeanFieldNoRoot = 8,
     /// An iteration ended before it converged.
     NotConverged = 9,
+    /// The summed input varies too strongly for naive mean field to hold; the row holds its values all the same.
+    MeanFieldInvalid = 10,
 }
 impl RowStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -618,6 +620,7 @@ impl RowStatus {
             Self::TapNoRoot => "ROW_STATUS_TAP_NO_ROOT",
             Self::ExactMeanFieldNoRoot => "ROW_STATUS_EXACT_MEAN_FIELD_NO_ROOT",
             Self::NotConverged => "ROW_STATUS_NOT_CONVERGED",
+            Self::MeanFieldInvalid => "ROW_STATUS_MEAN_FIELD_INVALID",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -633,6 +636,7 @@ impl RowStatus {
             "ROW_STATUS_TAP_NO_ROOT" => Some(Self::TapNoRoot),
             "ROW_STATUS_EXACT_MEAN_FIELD_NO_ROOT" => Some(Self::ExactMeanFieldNoRoot),
             "ROW_STATUS_NOT_CONVERGED" => Some(Self::NotConverged),
+            "ROW_STATUS_MEAN_FIELD_INVALID" => Some(Self::MeanFieldInvalid),
             _ => None,
         }
     }
