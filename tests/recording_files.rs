@@ -30,13 +30,12 @@ fn refuse(name: &str) -> RecordingError {
 
 /// Folder with the larger files, when there is one.
 fn data() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let folder = std::env::var_os("GLAUBER_DATA").map_or(beside, PathBuf::from);
-    let found = folder.join("nwb_good").is_dir();
-    if !found {
+    let folder = std::env::var_os("GLAUBER_DATA").map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.join("nwb_good").is_dir());
+    if folder.is_none() {
         eprintln!("skipped: GLAUBER_DATA does not name a folder with nwb_good, nwb_bad and real");
     }
-    found.then_some(folder)
+    folder
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -138,7 +137,8 @@ fn disorder_is_sorted_and_reported() {
 
     let reset = read("times_reset.nwb");
     assert!(times(&reset)[0].is_sorted());
-    let first = Problem::TimesReset { unit: 0, spike: 12, before_ns: 16_500_000_000, after_ns: 0 };
+    let first =
+        Problem::TimesReset { units: 3, first_unit: 0, spike: 12, before_ns: 16_500_000_000, after_ns: 0 };
     assert_eq!(reset.problems.first(), Some(&first));
 
     let milliseconds = read("times_milliseconds.nwb");
@@ -249,6 +249,66 @@ fn the_layout_is_recognised_by_content() {
 }
 
 #[test]
+fn times_since_1970_are_read() {
+    let recording = read("times_since_1970.nwb");
+    for (train, exact) in times(&recording).iter().zip(shifted(1_717_243_200_000_000_000)) {
+        // Double-precision numbers at 1.7e9 are 238 ns apart.
+        assert!(train.iter().zip(exact).all(|(a, b)| (a - b).abs() <= 120), "{train:?}");
+    }
+    assert_eq!(recording.problems, []);
+}
+
+#[test]
+fn odd_columns_that_nobody_needs_do_not_refuse_the_file() {
+    let integer = read("intervals_integer.nwb");
+    assert_eq!(integer.session.trials, [interval(0, 2000), interval(2000, 4000)]);
+    assert_eq!(integer.session.units[1].observed, Some(vec![interval(3000, 4000)]));
+    assert_eq!(integer.problems, []);
+
+    let endless = read("intervals_endless.nwb");
+    assert_eq!(endless.session.units[0].observed, Some(vec![interval(0, 5125)]));
+    let object = "/units/obs_intervals".to_owned();
+    assert_eq!(
+        endless.problems,
+        [
+            Problem::UnusableIntervals { object: object.clone(), intervals: 2 },
+            Problem::EndlessIntervals { object, intervals: 3 }
+        ]
+    );
+
+    let ids_text = read("ids_text.nwb");
+    assert_eq!(ids(&ids_text), [0, 1, 2]);
+    let (object, found) = ("/units/id".to_owned(), "string (len 1)".to_owned());
+    assert_eq!(ids_text.problems, [Problem::UnusableIds { object, found }]);
+
+    let long = read("labels_long.nwb");
+    assert_eq!(labels(&long), ["a1", "b2", "c3"], "the next column");
+    let expected =
+        |p: &Problem| matches!(p, Problem::UnusableLabels { object, .. } if object == "/units/unit_name");
+    assert!(matches!(&long.problems[..], [problem] if expected(problem)), "{:?}", long.problems);
+
+    let linked = read("labels_linked.nwb");
+    assert_eq!(labels(&linked), ["", "", ""]);
+    assert_eq!(
+        linked.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["/units/label is a soft link, which is not followed; passed over"]
+    );
+    assert_eq!(labels(&read("labels_control.nwb")), ["a\u{fffd}1", "b\u{fffd}[2J", "c\u{fffd}3"]);
+}
+
+#[test]
+fn small_files_that_would_fill_the_memory_are_refused() {
+    let units = refuse_storage("bad_many_units.nwb");
+    assert!(
+        matches!(units, StorageError::TooLarge { unit: "units", declared: 2_000_000, limit: 1_000_000, .. }),
+        "{units}"
+    );
+    // Four million texts of one byte; as a fact about the session they are passed over.
+    let recording = read("identifier_many.nwb");
+    assert_eq!((times(&recording), recording.facts.identifier), (trains(), None));
+}
+
+#[test]
 fn problems_print_what_was_found_and_done() {
     for name in ["intervals_odd", "times_unsorted", "times_reset", "times_milliseconds", "times_negative"] {
         for problem in read(&format!("{name}.nwb")).problems {
@@ -264,7 +324,7 @@ fn times_that_are_not_times() {
     for (name, expected) in [
         ("bad_nan_time.nwb", f64::NAN),
         ("bad_infinite_time.nwb", f64::NEG_INFINITY),
-        ("bad_far_time.nwb", 2e9),
+        ("bad_far_time.nwb", 5e9),
     ] {
         match refuse(name) {
             RecordingError::UnusableTime { unit: 1, spike: 1, seconds, object, .. } => {

@@ -1,7 +1,7 @@
 //! How does a snapshot become a file that opens anywhere, and come back bit for bit?
 //!
 //! One HDF5 file per session, window and end bin, written whole or not at all: [`write_snapshot`] builds it in memory,
-//! writes `<name>.tmp`, syncs, reopens and verifies it, renames it and syncs the directory; a finished file is never
+//! writes a temporary file beside it, syncs, reopens and verifies it, gives it its name and syncs the directory; a finished file is never
 //! modified. [`read_snapshot`] gives back a [`Snapshot`](crate::session::Snapshot) equal to the one written;
 //! [`describe`] reads attributes only, for listings.
 //!

@@ -8,8 +8,8 @@ use crate::storage::{OutputFile, Overwrite, Storage, StorageError, publish};
 
 /// Write a snapshot as `path`, whole or not at all.
 ///
-/// The bytes go to `<name>.tmp` beside it, are synced, reopened and verified, and then renamed; on failure the
-/// temporary file is removed. Cost O(L n²); see the module for the layout.
+/// The bytes go to a temporary file beside it, are synced, reopened and verified, and then get their name; on failure
+/// the temporary file is removed. Cost O(L n²); see the module for the layout.
 ///
 /// # Errors
 /// [`ArchiveError`]: the file exists and may not be replaced, the directory cannot be written, the disk is full, a

@@ -106,6 +106,7 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
     } else {
         args.estimation.estimators.clone()
     };
+    let refresh_interval_ms = DaemonConfig::default().defaults.refresh_interval_ms;
     Ok(SessionSpec {
         name: recordings::stem(&args.recording.file),
         neurons: recording.neurons.clone(),
@@ -115,8 +116,8 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
         lags: Lags::new(&args.estimation.lags)?,
         estimators,
         ridge: args.estimation.ridge.unwrap_or(0.0),
-        // There is no one to refresh for before the end.
-        refresh_interval_bins: u64::MAX,
+        // Nobody looks before the end, but the specification is what a daemon's would be.
+        refresh_interval_bins: recording.bin_width.bins_covering(Duration::from_millis(refresh_interval_ms)),
     })
 }
 
@@ -165,7 +166,10 @@ fn report(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Re
     print_estimates(snapshot)?;
     outln!("")?;
     let out = args.out.display();
-    output::print_facts(&[("written", out.to_string()), ("next", format!("glauber inspect {out}"))])
+    output::print_facts(&[
+        ("written", out.to_string()),
+        ("next", format!("glauber inspect {}", text::quoted(&args.out))),
+    ])
 }
 
 /// Window and rows of a snapshot, for people.

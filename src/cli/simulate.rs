@@ -16,8 +16,8 @@ use super::{Manner, output, progress, text, values};
 
 /// Bins between two movements of the progress bar.
 const PIECE_BINS: u64 = 4096;
-/// Most spikes kept in memory: 16 GB of times.
-const SPIKES_MAX: f64 = 2e9;
+/// Most spikes of one recording: 4 GB of times, and as many as are read back.
+const SPIKES_MAX: f64 = 5e8;
 
 /// Simulate a network with known couplings and write the recording (NWB)
 #[derive(Debug, Clone, Args)]
@@ -31,7 +31,7 @@ pub(crate) struct SimulateArgs {
     /// Number of neurons
     #[arg(long, value_name = "N")]
     neurons: usize,
-    /// g: standard deviation of the summed input to a neuron
+    /// g: standard deviation of the summed input to a neuron, 0 to 100
     #[arg(long, value_name = "G")]
     coupling_std: f64,
     /// Length of the recording, such as 10min
@@ -60,7 +60,7 @@ pub(crate) struct SimulateArgs {
 pub(crate) fn run(args: &SimulateArgs, manner: Manner) -> Result<(), CliError> {
     check_output(&args.out, args.force)?;
     let network = network(args)?;
-    let bins = args.bin_width.bins_covering(args.duration.as_secs_f64());
+    let bins = args.bin_width.bins_covering(args.duration);
     let simulated = simulate(&network, bins, args.bin_width, args.seed, manner)?;
     simulated.write(&args.out, args.bin_width, args.force)?;
 
@@ -95,7 +95,10 @@ pub(crate) fn run(args: &SimulateArgs, manner: Manner) -> Result<(), CliError> {
         ),
         ("spikes", format!("{}, {rate:.2} per second and neuron", text::count(simulated.spikes))),
         ("couplings", format!("normal, standard deviation {:.4}", args.coupling_std / neurons.sqrt())),
-        ("next", format!("glauber fit {out} --bin-width {} --out fit.h5", args.bin_width)),
+        (
+            "next",
+            format!("glauber fit {} --bin-width {} --out fit.h5", text::quoted(&args.out), args.bin_width),
+        ),
     ])
 }
 

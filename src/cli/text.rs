@@ -1,5 +1,6 @@
 //! How counts, times and numbers are written for people.
 
+use std::path::Path;
 use std::time::Duration;
 
 /// `1234567` as `1,234,567`.
@@ -18,6 +19,17 @@ pub(crate) fn count(value: u64) -> String {
 /// A count with its noun, in the plural when it is not one.
 pub(crate) fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%~".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// A span of time with two units at most: `85 ms`, `3.2 s`, `12 min 5 s`, `2 h 3 min`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -101,7 +101,8 @@ impl Archive {
     /// Archive a publication when the recording has entered a new interval since the one archived last.
     pub(super) fn on_publication(&self, session: &Arc<SessionHandle>, publication: &Publication) {
         let Some(inner) = &self.inner else { return };
-        let interval_bins = session.spec.bin_width.bins_covering(inner.config.snapshot_interval_s as f64);
+        let interval_bins =
+            session.spec.bin_width.bins_covering(Duration::from_secs(inner.config.snapshot_interval_s));
         let end_bin = publication.end_bin();
         let last = session.counters.archived_through.load(Ordering::Relaxed);
         if end_bin / interval_bins > last / interval_bins {

@@ -1,5 +1,7 @@
 //! A requested session, with the daemon's defaults where it says nothing.
 
+use std::time::Duration;
+
 use super::config::{Limits, SessionDefaults};
 use super::convert::estimator_from_proto;
 use super::error::{RequestError, SpecProblem};
@@ -19,7 +21,7 @@ pub(super) fn session_spec(
     let bin_width = BinWidth::from_us(asked.bin_width_us.into()).map_err(at("spec.bin_width_us"))?;
     let refresh_interval_bins = asked
         .refresh_interval_bins
-        .unwrap_or_else(|| bin_width.bins_covering(defaults.refresh_interval_ms as f64 / 1e3));
+        .unwrap_or_else(|| bin_width.bins_covering(Duration::from_millis(defaults.refresh_interval_ms)));
     let lags_bins = if asked.lags_bins.is_empty() { &defaults.lags_bins } else { &asked.lags_bins };
     let spec = SessionSpec {
         name: asked.name,

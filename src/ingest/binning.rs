@@ -53,6 +53,12 @@ pub enum BinningError {
         /// Width of a bin.
         bin_width: BinWidth,
     },
+    /// Invalid intervals cover all that was recorded.
+    #[error("no bin of {bin_width} is left: the recording's invalid_times touch every one that was observed")]
+    AllInvalid {
+        /// Width of a bin.
+        bin_width: BinWidth,
+    },
     /// A span so long that the time unit is most likely wrong.
     #[error(
         "the recording spans {bins} bins of {bin_width}, more than the allowed {}: are its times in seconds?",
@@ -67,7 +73,8 @@ pub enum BinningError {
 }
 
 impl BinnedRecording {
-    /// Most bins of one recording: two weeks at 1 ms, and about 5 GB of bookkeeping.
+    /// Most bins of one recording: two weeks at 1 ms, and 4 bytes of bookkeeping each, 5 GB; as much again while a
+    /// recording with gaps is cut into its stretches.
     pub const BINS_MAX: u64 = 1_200_000_000;
 
     /// Active (neuron, bin) entries.
@@ -118,6 +125,12 @@ pub fn bin_recording(
         return Err(BinningError::TooLong { bins: n_bins, bin_width });
     }
     let stretches = observed_stretches(first..end, observed.as_deref(), &recording.invalid, width);
+    if stretches.is_empty() && !recording.invalid.is_empty() {
+        let without_masks = observed_stretches(first..end, observed.as_deref(), &[], width);
+        if !without_masks.is_empty() {
+            return Err(BinningError::AllInvalid { bin_width });
+        }
+    }
     if stretches.is_empty() {
         return Err(BinningError::NothingObserved { bin_width });
     }
@@ -257,31 +270,34 @@ fn observed_stretches(
 
 /// All spikes of the span as one block; the number outside the span; the number merged within a bin.
 fn count_spikes(units: &[&RecordedUnit], first: i64, n_bins: u64, width: i64) -> (SpikeBlock, u64, u64) {
-    let mut offsets = vec![0u32; n_bins as usize + 1];
+    let n = n_bins as usize;
+    let mut offsets = vec![0u32; n + 1];
     let (mut outside, mut merged) = (0, 0);
     for unit in units {
         let mut counted = 0;
         for bin in occupied_bins(unit, first, n_bins, width) {
-            offsets[bin + 1] += 1;
+            offsets[bin] += 1;
             counted += 1;
         }
         let inside = spikes_inside(unit, first, n_bins, width);
         merged += inside - counted;
         outside += unit.spike_times_ns.len() as u64 - inside;
     }
-    for k in 1..offsets.len() {
-        offsets[k] += offsets[k - 1];
+    let mut total = 0;
+    for offset in &mut offsets {
+        total += std::mem::replace(offset, total);
     }
-    let total = offsets.last().copied().unwrap_or(0) as usize;
-    let mut neurons = vec![0u16; total];
-    let mut next: Vec<u32> = offsets[..n_bins as usize].to_vec();
-    // Units in index order fill each bin's list in increasing order.
+    let mut neurons = vec![0u16; total as usize];
+    // Units in index order fill each bin's list in increasing order. Each start is the cursor of its own list, and ends
+    // as the start of the next one.
     for (index, unit) in units.iter().enumerate() {
         for bin in occupied_bins(unit, first, n_bins, width) {
-            neurons[next[bin] as usize] = index as u16;
-            next[bin] += 1;
+            neurons[offsets[bin] as usize] = index as u16;
+            offsets[bin] += 1;
         }
     }
+    offsets.copy_within(..n, 1);
+    offsets[0] = 0;
     (SpikeBlock::from_sorted_parts(0, offsets, neurons), outside, merged)
 }
 
@@ -433,6 +449,28 @@ mod tests {
     }
 
     #[test]
+    fn the_farthest_times_that_are_read_do_not_overflow() {
+        let far_ms = 4_000_000_000_000;
+        for (times, invalid) in
+            [([-far_ms, -far_ms + 25], (-far_ms, far_ms)), ([far_ms - 25, far_ms], (0, 1))]
+        {
+            let units = vec![unit(0, &times, None)];
+            let recording = RecordedSession { units, ..RecordedSession::default() };
+            for us in [100, 7000, 1_000_000] {
+                let binned = bin_recording(&recording, BinWidth::from_us(us).unwrap(), None).unwrap();
+                assert!(binned.n_active() >= 1 && binned.origin_ns <= times[0] * 1_000_000);
+            }
+            let masked = RecordedSession { invalid: intervals(&[invalid]), ..recording.clone() };
+            let _ = bin_recording(&masked, ten_ms(), None);
+            let apart = RecordedSession {
+                units: vec![unit(0, &[-far_ms, far_ms], Some(&[(-far_ms, far_ms)]))],
+                ..recording
+            };
+            assert!(matches!(bin_recording(&apart, ten_ms(), None), Err(BinningError::TooLong { .. })));
+        }
+    }
+
+    #[test]
     fn nothing_to_bin_is_an_error() {
         let none = RecordedSession::default();
         assert_eq!(bin_recording(&none, ten_ms(), None), Err(BinningError::NoUnits));
@@ -441,6 +479,12 @@ mod tests {
         let short =
             RecordedSession { units: vec![unit(0, &[3], Some(&[(1, 9)]))], ..RecordedSession::default() };
         assert!(matches!(bin_recording(&short, ten_ms(), None), Err(BinningError::NothingObserved { .. })));
+        let masked = RecordedSession {
+            units: vec![unit(0, &[3, 40], None)],
+            invalid: intervals(&[(0, 50)]),
+            ..RecordedSession::default()
+        };
+        assert!(matches!(bin_recording(&masked, ten_ms(), None), Err(BinningError::AllInvalid { .. })));
         let far = RecordedSession { units: vec![unit(0, &[0, 1 << 42], None)], ..RecordedSession::default() };
         assert!(matches!(bin_recording(&far, ten_ms(), None), Err(BinningError::TooLong { .. })));
     }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Width of a time bin, 0.1 ms to 1 s, a whole number of microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,13 +66,16 @@ impl BinWidth {
         f64::from(self.us) / 1e6
     }
 
-    /// Number of whole bins that cover `seconds`, rounded up; at least one.
+    /// Number of whole bins that cover a duration, rounded up; at least one.
     #[must_use]
-    pub fn bins_covering(self, seconds: f64) -> u64 {
-        let bins = (seconds * 1e6 / f64::from(self.us)).ceil();
-        if bins >= 1.0 { bins as u64 } else { 1 }
+    pub fn bins_covering(self, duration: Duration) -> u64 {
+        let bins = duration.as_nanos().div_ceil(u128::from(self.us) * 1000);
+        u64::try_from(bins).unwrap_or(u64::MAX).max(1)
     }
 }
+
+/// The micro sign and the Greek letter, which keyboards give and nobody can tell apart.
+const MICRO: [char; 2] = ['\u{b5}', '\u{3bc}'];
 
 impl FromStr for BinWidth {
     type Err = BinWidthError;
@@ -79,10 +83,11 @@ impl FromStr for BinWidth {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unreadable = || BinWidthError::Unreadable { text: text.to_owned() };
         let trimmed = text.trim();
-        let unit_at = trimmed.find(|c: char| c.is_ascii_alphabetic() || c == 'µ').ok_or_else(unreadable)?;
+        let unit_at =
+            trimmed.find(|c: char| c.is_ascii_alphabetic() || MICRO.contains(&c)).ok_or_else(unreadable)?;
         let (number, unit) = trimmed.split_at(unit_at);
         let us_per_unit = match unit {
-            "us" | "µs" => 1.0,
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1.0,
             "ms" => 1e3,
             "s" => 1e6,
             _ => return Err(unreadable()),
@@ -116,9 +121,15 @@ mod tests {
 
     #[test]
     fn reads_the_usual_spellings() {
-        for (text, us) in
-            [("20ms", 20_000), ("0.1ms", 100), ("1s", 1_000_000), ("500us", 500), (" 2.5 ms", 2500)]
-        {
+        for (text, us) in [
+            ("20ms", 20_000),
+            ("0.1ms", 100),
+            ("1s", 1_000_000),
+            ("500us", 500),
+            ("500\u{b5}s", 500),
+            ("500\u{3bc}s", 500),
+            (" 2.5 ms", 2500),
+        ] {
             assert_eq!(text.parse::<BinWidth>().map(BinWidth::us), Ok(us), "{text}");
         }
     }
@@ -144,8 +155,13 @@ mod tests {
     #[test]
     fn covering_rounds_up_to_whole_bins() {
         let width = BinWidth::from_us(20_000).unwrap();
-        assert_eq!(width.bins_covering(60.0), 3000);
-        assert_eq!(width.bins_covering(0.03), 2);
-        assert_eq!(width.bins_covering(0.0), 1);
+        assert_eq!(width.bins_covering(Duration::from_secs(60)), 3000);
+        assert_eq!(width.bins_covering(Duration::from_millis(30)), 2);
+        assert_eq!(width.bins_covering(Duration::from_nanos(20_000_001)), 2);
+        assert_eq!(width.bins_covering(Duration::ZERO), 1);
+        // In floating point this quotient is a hair above a whole number.
+        let narrow = BinWidth::from_us(100).unwrap();
+        assert_eq!(narrow.bins_covering(Duration::from_millis(2007)), 20_070);
+        assert_eq!(narrow.bins_covering(Duration::MAX), u64::MAX);
     }
 }

@@ -68,9 +68,9 @@ pub enum RecordingError {
         /// The column that sets the length.
         reference: String,
     },
-    /// A spike time is not a number or lies more than 31 years from zero.
+    /// A spike time is not a number or lies more than 4 · 10⁹ s from zero.
     #[error(
-        "{}: {object}: spike {spike} of unit {unit} is at {seconds} s: expected a finite time within ±1e9 s",
+        "{}: {object}: spike {spike} of unit {unit} is at {seconds} s: expected a finite time within ±4e9 s",
         path.display()
     )]
     UnusableTime {
@@ -84,6 +84,14 @@ pub enum RecordingError {
         spike: usize,
         /// The value found.
         seconds: f64,
+    },
+    /// A coupling or field is not a finite number.
+    #[error("{}: ground truth has {what} that are not finite", path.display())]
+    TruthNotFinite {
+        /// The file.
+        path: PathBuf,
+        /// `couplings` or `fields`.
+        what: &'static str,
     },
     /// Couplings and fields do not fit the units they are written with.
     #[error(

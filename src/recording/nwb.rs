@@ -13,7 +13,7 @@
 //! ```
 
 use super::layout::{Layout, RecordingLayout};
-use super::times::{self, SpikeColumn};
+use super::times::{self, INTERVALS_MAX, OddIntervals, SpikeColumn, UNITS_MAX};
 use super::{Problem, Recording, RecordingError, RecordingFacts};
 use crate::model::{Interval, Neuron, RecordedSession, RecordedUnit};
 use crate::storage::{Found, InputDataset, InputFile, StorageError};
@@ -47,9 +47,14 @@ impl RecordingLayout for Nwb {
             Some(table) => read_units(file, table, &mut problems)?,
             None => Vec::new(),
         };
-        let trials = read_intervals(file, "/intervals/trials", &mut problems)?;
+        let trials = read_intervals(file, "/intervals/trials", end_of_recording(&units, &[]), &mut problems)?;
         report_overlaps(&trials, &mut problems);
-        let invalid = read_intervals(file, "/intervals/invalid_times", &mut problems)?;
+        let invalid = read_intervals(
+            file,
+            "/intervals/invalid_times",
+            end_of_recording(&units, &trials),
+            &mut problems,
+        )?;
         let resolution_seconds = match &table {
             Some(table) => file.optional_number_attribute(&format!("{table}/spike_times"), "resolution")?,
             None => None,
@@ -109,35 +114,86 @@ fn read_units(
 ) -> Result<Vec<RecordedUnit>, RecordingError> {
     let (id_object, times_object) = (format!("{table}/id"), format!("{table}/spike_times"));
     let index_object = format!("{table}/spike_times_index");
-    let ids = match file.optional_dataset(&id_object)? {
-        Some(ids) => Some(ids.list()?.integers()?),
-        None => None,
-    };
+    let ids = read_ids(file, &id_object, problems)?;
     // A table without rows needs no columns; with rows, units without times cannot be used.
     let nothing_there =
         file.find(&times_object)? == Found::Nothing && file.find(&index_object)? == Found::Nothing;
-    if nothing_there && ids.as_ref().is_none_or(Vec::is_empty) {
+    if nothing_there && ids.as_ref().is_none_or(|ids| ids.len() == 0) {
         return Ok(Vec::new());
     }
     let spike_times = file.dataset(&times_object, "spike times of the units")?.list()?;
+    let available = spike_times.shape()[0];
     let index = file.dataset(&index_object, "one past the last spike of each unit")?.list()?;
-    let seconds = spike_times.numbers()?;
-    let ends = read_index(file, &index, &times_object, seconds.len(), problems)?;
+    let index = index.rows_at_most(UNITS_MAX, "units")?;
+    let ends = read_index(file, &index, &times_object, available, problems)?;
+    // What lies after the last end belongs to no unit and may be much.
+    let seconds = spike_times.first_numbers(ends.last().copied().unwrap_or(0))?;
     if let Some(ids) = &ids {
         check_length(file, &id_object, ids.len(), &index_object, ends.len())?;
     }
-    let labels = read_labels(file, table, ends.len())?;
+    let ids = ids.map(|ids| ids.usable(ends.len()));
+    let labels = read_labels(file, table, ends.len(), problems)?;
     let neurons: Vec<Neuron> = times::neurons(ends.len(), ids, labels, &id_object, problems);
     let column = SpikeColumn {
         path: file.path(),
         object: &times_object,
         seconds: &seconds,
+        available,
         single_precision: spike_times.is_single_precision(),
         ends: &ends,
     };
     let mut units = column.units(neurons, problems)?;
     read_observed(file, table, &mut units, problems)?;
     Ok(units)
+}
+
+/// The column of ids: numbers, or something else that is only as long.
+enum Ids {
+    Numbers(Vec<i64>),
+    Unusable { rows: usize },
+}
+
+impl Ids {
+    fn len(&self) -> usize {
+        match self {
+            Self::Numbers(ids) => ids.len(),
+            Self::Unusable { rows } => *rows,
+        }
+    }
+
+    /// The ids, or the places of the units.
+    fn usable(self, n: usize) -> Vec<i64> {
+        match self {
+            Self::Numbers(ids) => ids,
+            Self::Unusable { .. } => (0..n as i64).collect(),
+        }
+    }
+}
+
+/// The ids of the units; a column that is of no use as such is reported, and is no reason to refuse the spikes.
+fn read_ids(
+    file: &InputFile,
+    object: &str,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Ids>, RecordingError> {
+    let column = match file.optional_dataset(object) {
+        Ok(None) => return Ok(None),
+        Ok(Some(column)) => column.list()?.rows_at_most(UNITS_MAX, "units")?,
+        Err(StorageError::NotFollowed { kind, .. }) => {
+            problems.push(Problem::UnusableIds { object: object.to_owned(), found: kind.to_owned() });
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let rows = column.shape()[0];
+    match column.integers() {
+        Ok(ids) => Ok(Some(Ids::Numbers(ids))),
+        Err(StorageError::WrongType { got, .. }) => {
+            problems.push(Problem::UnusableIds { object: object.to_owned(), found: got });
+            Ok(Some(Ids::Unusable { rows }))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Cumulative ends of an index, checked against the length of what it divides.
@@ -177,21 +233,36 @@ fn read_index(
     Ok(ends)
 }
 
-/// The first column that names the units in plain text.
-fn read_labels(file: &InputFile, table: &str, n: usize) -> Result<Option<Vec<String>>, RecordingError> {
+/// The first column that names the units in plain text; one that cannot be read is reported and passed over.
+fn read_labels(
+    file: &InputFile,
+    table: &str,
+    n: usize,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Vec<String>>, RecordingError> {
     for name in LABEL_COLUMNS {
-        let object = format!("{table}/{name}");
-        if file.find(&object)? != Found::Dataset {
-            continue;
-        }
-        if let Some(column) = file.optional_dataset(&object)?
-            && column.is_text()
-            && column.shape() == [n]
-        {
-            return Ok(Some(column.texts()?));
+        match labels_in(file, &format!("{table}/{name}"), n) {
+            Ok(None) => {}
+            Ok(labels) => return Ok(labels),
+            Err(error) => {
+                problems.push(Problem::UnusableLabels {
+                    object: format!("{table}/{name}"),
+                    found: error.short(),
+                });
+            }
         }
     }
     Ok(None)
+}
+
+fn labels_in(file: &InputFile, object: &str, n: usize) -> Result<Option<Vec<String>>, StorageError> {
+    if file.find(object)? != Found::Dataset {
+        return Ok(None);
+    }
+    match file.optional_dataset(object)? {
+        Some(column) if column.is_text() && column.shape() == [n] => column.texts().map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Observation intervals of each unit, when the table has them.
@@ -204,33 +275,46 @@ fn read_observed(
     let object = format!("{table}/obs_intervals");
     let index_object = format!("{table}/obs_intervals_index");
     let Some(observed) = file.optional_dataset(&object)? else { return Ok(()) };
+    let observed = observed.rows_at_most(INTERVALS_MAX, "intervals")?;
     if observed.shape().len() != 2 || observed.shape()[1] != 2 {
         return Err(observed.wrong_shape("(n_intervals, 2)").into());
     }
-    let bounds = observed.numbers()?;
+    let bounds = observed.numbers_or_integers()?;
     let index = file.dataset(&index_object, "one past the last interval of each unit")?.list()?;
+    let index = index.rows_at_most(UNITS_MAX, "units")?;
     let ends = read_index(file, &index, &object, bounds.len() / 2, problems)?;
     check_length(file, &index_object, ends.len(), &format!("{table}/spike_times_index"), units.len())?;
+    let end_ns = end_of_recording(units, &[]);
     let mut start = 0;
     let mut without = Vec::new();
+    let mut odd = OddIntervals::default();
     for (unit, end) in ends.into_iter().enumerate() {
         let pairs = bounds[2 * start..2 * end].chunks_exact(2).map(|pair| (pair[0], pair[1]));
         if start == end {
             without.push(unit);
         } else {
-            units[unit].observed = Some(times::intervals(pairs, &object, problems));
+            units[unit].observed = Some(times::intervals(pairs, end_ns, &mut odd));
         }
         start = end;
     }
+    odd.report(&object, problems);
     if let Some(&first_unit) = without.first() {
         problems.push(Problem::NoObservedIntervals { units: without.len(), first_unit });
     }
     Ok(())
 }
 
+/// A second after the last spike and the last trial, when there is either: what is observed, or invalid, without an end
+/// goes on until then.
+fn end_of_recording(units: &[RecordedUnit], trials: &[Interval]) -> Option<i64> {
+    let spikes = units.iter().filter_map(|unit| unit.spike_times_ns.last().copied());
+    spikes.chain(trials.iter().map(|trial| trial.stop_ns)).max().map(|last_ns| last_ns + 1_000_000_000)
+}
+
 fn read_intervals(
     file: &InputFile,
     table: &str,
+    end_ns: Option<i64>,
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<Interval>, RecordingError> {
     if file.find(table)? != Found::Group {
@@ -238,10 +322,14 @@ fn read_intervals(
     }
     let (start_object, stop_object) = (format!("{table}/start_time"), format!("{table}/stop_time"));
     let Some(starts) = file.optional_dataset(&start_object)? else { return Ok(Vec::new()) };
-    let starts = starts.list()?.numbers()?;
-    let stops = file.dataset(&stop_object, "ends of the intervals")?.list()?.numbers()?;
+    let starts = starts.list()?.rows_at_most(INTERVALS_MAX, "intervals")?.numbers_or_integers()?;
+    let stops = file.dataset(&stop_object, "ends of the intervals")?.list()?;
+    let stops = stops.rows_at_most(INTERVALS_MAX, "intervals")?.numbers_or_integers()?;
     check_length(file, &stop_object, stops.len(), &start_object, starts.len())?;
-    Ok(times::intervals(starts.into_iter().zip(stops), table, problems))
+    let mut odd = OddIntervals::default();
+    let intervals = times::intervals(starts.into_iter().zip(stops), end_ns, &mut odd);
+    odd.report(table, problems);
+    Ok(intervals)
 }
 
 fn report_overlaps(trials: &[Interval], problems: &mut Vec<Problem>) {

@@ -15,12 +15,14 @@ pub enum Problem {
         /// Steps backwards in that unit.
         steps_back: usize,
     },
-    /// The clock of a unit starts again in the middle, as when segments were joined; the times were sorted, so the
+    /// The clock of some units starts again in the middle, as when segments were joined; the times were sorted, so the
     /// segments now overlap.
     TimesReset {
-        /// The unit.
-        unit: usize,
-        /// 0-based position of the first spike after the reset.
+        /// Number of units concerned.
+        units: usize,
+        /// The first of them.
+        first_unit: usize,
+        /// 0-based position of that unit's first spike after the reset.
         spike: usize,
         /// Time before the reset.
         before_ns: i64,
@@ -88,6 +90,27 @@ pub enum Problem {
         /// The dataset that is missing.
         object: String,
     },
+    /// The ids are no integers or lie elsewhere; units were numbered by their place.
+    UnusableIds {
+        /// The dataset.
+        object: String,
+        /// What was found.
+        found: String,
+    },
+    /// A column of names cannot be read; passed over.
+    UnusableLabels {
+        /// The dataset.
+        object: String,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// Intervals that stop at infinity; taken to go on until a second after the last spike or trial.
+    EndlessIntervals {
+        /// The table or dataset.
+        object: String,
+        /// Number of intervals concerned.
+        intervals: usize,
+    },
     /// Intervals that end before they start, are empty or not finite; left out.
     UnusableIntervals {
         /// The table or dataset.
@@ -129,11 +152,15 @@ impl fmt::Display for Problem {
         match self {
             Self::UnsortedTimes { units, first_unit, steps_back } => write!(
                 f,
-                "{units} units have spike times out of order (unit {first_unit}: {steps_back} steps back); sorted"
+                "spike times of {} are out of order (unit {first_unit}: {}); sorted",
+                counted(*units, "unit"),
+                counted(*steps_back, "step") + " back"
             ),
-            Self::TimesReset { unit, spike, before_ns, after_ns } => write!(
+            Self::TimesReset { units, first_unit, spike, before_ns, after_ns } => write!(
                 f,
-                "unit {unit}: times fall back from {} s to {} s at spike {spike}, as if the clock had been reset; sorted",
+                "times of {} fall back as if the clock had been reset (unit {first_unit}: from {} s to {} s at spike \
+                 {spike}); sorted",
+                counted(*units, "unit"),
                 s(before_ns),
                 s(after_ns)
             ),
@@ -143,39 +170,76 @@ impl fmt::Display for Problem {
                  taken as seconds"
             ),
             Self::DuplicateTimes { units, first_unit, repeats } => {
-                write!(f, "{repeats} repeated spike times in {units} units (first: unit {first_unit}); kept")
+                write!(
+                    f,
+                    "{} in {} (first: unit {first_unit}); kept",
+                    counted(*repeats, "repeated spike time"),
+                    counted(*units, "unit")
+                )
             }
             Self::SilentUnits { units, first_unit } => {
-                write!(f, "{units} units have no spikes (first: unit {first_unit}); kept")
+                write!(f, "{} without spikes (first: unit {first_unit}); kept", counted(*units, "unit"))
             }
             Self::SinglePrecision { object, blur_ns } => {
                 write!(f, "{object} is single precision: late times are {blur_ns} ns apart; read as is")
             }
             Self::NegativeTimes { spikes, earliest_ns } => {
-                write!(f, "{spikes} spikes before time zero (earliest {} s); kept", s(earliest_ns))
+                write!(
+                    f,
+                    "{} before time zero (earliest {} s); kept",
+                    counted(*spikes, "spike"),
+                    s(earliest_ns)
+                )
             }
             Self::SignedIndex { object } => write!(f, "{object} is signed, expected unsigned; read as is"),
             Self::UnindexedEntries { object, entries } => {
-                write!(f, "the last {entries} entries of {object} belong to no unit; ignored")
+                write!(
+                    f,
+                    "{} after the last end of {object}'s index, of no unit; ignored",
+                    counted(*entries, "value")
+                )
             }
             Self::DuplicateIds { id, unit } => {
                 write!(f, "id {id} is used again by unit {unit}; all units numbered by their place")
             }
+            Self::UnusableIds { object, found } => {
+                write!(f, "{object} is {found}, expected integers; units numbered by their place")
+            }
+            Self::UnusableLabels { object, found } => write!(f, "{object} {found}; passed over"),
+            Self::EndlessIntervals { object, intervals } => write!(
+                f,
+                "{} of {object} without an end; taken to go on until a second after the last spike or trial",
+                counted(*intervals, "interval")
+            ),
             Self::MissingIds { object } => write!(f, "{object} is missing; units numbered by their place"),
             Self::UnusableIntervals { object, intervals } => {
-                write!(f, "{intervals} intervals of {object} are empty, reversed or not finite; left out")
+                write!(
+                    f,
+                    "{} of {object} empty, reversed or not finite; left out",
+                    counted(*intervals, "interval")
+                )
             }
             Self::UnsortedIntervals { object } => write!(f, "intervals of {object} are out of order; sorted"),
             Self::OverlappingTrials { trials, first_start_ns } => {
-                write!(f, "{trials} trials overlap an earlier one (first at {} s); kept", s(first_start_ns))
+                write!(
+                    f,
+                    "{} overlapping an earlier one (first at {} s); kept",
+                    counted(*trials, "trial"),
+                    s(first_start_ns)
+                )
             }
             Self::NoObservedIntervals { units, first_unit } => write!(
                 f,
-                "{units} units have no observation intervals (first: unit {first_unit}); taken as always observed"
+                "{} without observation intervals (first: unit {first_unit}); taken as always observed",
+                counted(*units, "unit")
             ),
             Self::UnitsElsewhere { object, ignored } => {
-                write!(f, "units were read from {object}; {ignored} further tables of units were ignored")
+                write!(f, "units read from {object}; {} of units ignored", counted(*ignored, "further table"))
             }
         }
     }
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

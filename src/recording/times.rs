@@ -6,10 +6,15 @@ use std::path::Path;
 use super::{Problem, RecordingError};
 use crate::model::{Interval, Neuron, RecordedUnit};
 
-/// Times farther from zero than this are taken for garbage: 31 years, and nanoseconds still fit an `i64`.
-const SECONDS_MAX: f64 = 1e9;
+/// Times farther from zero than this are taken for garbage: the Unix epoch lies within, and the nanoseconds between
+/// any two of them fit an `i64`.
+const SECONDS_MAX: f64 = 4e9;
+/// Most units of a recording that are read; a probe of today has a few thousand.
+pub(super) const UNITS_MAX: usize = 1_000_000;
+/// Most intervals of one table that are read.
+pub(super) const INTERVALS_MAX: usize = 10_000_000;
 
-/// Nanoseconds of a time, rounded half to even; `None` when it is not finite or beyond ±10⁹ s.
+/// Nanoseconds of a time, rounded half to even; `None` when it is not finite or beyond ±4 · 10⁹ s.
 pub(super) fn nanoseconds(seconds: f64) -> Option<i64> {
     // A NaN fails the comparison.
     (seconds.abs() <= SECONDS_MAX).then(|| (seconds * 1e9).round_ties_even() as i64)
@@ -20,8 +25,10 @@ pub(super) struct SpikeColumn<'a> {
     pub(super) path: &'a Path,
     /// Dataset of the times.
     pub(super) object: &'a str,
-    /// All times, in seconds.
+    /// Times in seconds, those after the last end left out or not.
     pub(super) seconds: &'a [f64],
+    /// Number of times in the file.
+    pub(super) available: usize,
     /// Whether the file holds them in single precision.
     pub(super) single_precision: bool,
     /// One past the last time of each unit; not decreasing and within `seconds`.
@@ -45,8 +52,8 @@ impl SpikeColumn<'_> {
             units.push(RecordedUnit { neuron, spike_times_ns: times, observed: None });
             start = end;
         }
-        if start < self.seconds.len() {
-            let entries = self.seconds.len() - start;
+        if start < self.available {
+            let entries = self.available - start;
             problems.push(Problem::UnindexedEntries { object: self.object.to_owned(), entries });
         }
         if self.single_precision {
@@ -96,7 +103,9 @@ struct Tally {
     unsorted_steps: usize,
     duplicated: Affected,
     repeats: usize,
-    resets: Vec<Problem>,
+    reset: Affected,
+    /// Place of the first reset, and the times before and after.
+    first_reset: (usize, i64, i64),
     negative: usize,
     range_ns: Option<(i64, i64)>,
     median_intervals_ns: Vec<i64>,
@@ -139,7 +148,10 @@ impl Tally {
         let falls_are_large = falls.iter().all(|&k| times[k - 1] - times[k] > (highest - lowest) / 4);
         if runs_are_long && falls_are_large {
             let (before_ns, after_ns) = (times[spike - 1], times[spike]);
-            self.resets.push(Problem::TimesReset { unit, spike, before_ns, after_ns });
+            if self.reset.units == 0 {
+                self.first_reset = (spike, before_ns, after_ns);
+            }
+            self.reset.add(unit);
             return;
         }
         if self.unsorted.units == 0 {
@@ -160,7 +172,11 @@ impl Tally {
             let Affected { units, first_unit } = self.unsorted;
             problems.push(Problem::UnsortedTimes { units, first_unit, steps_back: self.unsorted_steps });
         }
-        problems.append(&mut self.resets);
+        if self.reset.units > 0 {
+            let Affected { units, first_unit } = self.reset;
+            let (spike, before_ns, after_ns) = self.first_reset;
+            problems.push(Problem::TimesReset { units, first_unit, spike, before_ns, after_ns });
+        }
         if self.duplicated.units > 0 {
             let Affected { units, first_unit } = self.duplicated;
             problems.push(Problem::DuplicateTimes { units, first_unit, repeats: self.repeats });
@@ -221,30 +237,61 @@ pub(super) fn neurons(
     };
     let mut labels = labels.unwrap_or_default();
     labels.resize(n, String::new());
+    labels.iter_mut().for_each(clean);
     ids.into_iter().zip(labels).map(|(id, label)| Neuron { id, label }).collect()
 }
 
-/// Intervals in order of their start; those that are empty, reversed or not finite are left out and reported.
-pub(super) fn intervals(
-    starts_and_stops: impl Iterator<Item = (f64, f64)>,
-    object: &str,
-    problems: &mut Vec<Problem>,
-) -> Vec<Interval> {
-    let mut unusable = 0;
-    let mut intervals = Vec::new();
-    for (start, stop) in starts_and_stops {
-        match (nanoseconds(start), nanoseconds(stop)) {
-            (Some(start_ns), Some(stop_ns)) if start_ns < stop_ns => {
-                intervals.push(Interval { start_ns, stop_ns });
-            }
-            _ => unusable += 1,
+/// Control characters, a zero byte among them, have no place in a name: they spoil terminals and cannot be stored.
+fn clean(label: &mut String) {
+    if label.chars().any(char::is_control) {
+        *label =
+            label.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    }
+}
+
+/// What is odd about the intervals of one table or dataset, so far.
+#[derive(Default)]
+pub(super) struct OddIntervals {
+    unusable: usize,
+    unsorted: bool,
+    endless: usize,
+}
+
+impl OddIntervals {
+    pub(super) fn report(self, object: &str, problems: &mut Vec<Problem>) {
+        if self.unusable > 0 {
+            problems.push(Problem::UnusableIntervals { object: object.to_owned(), intervals: self.unusable });
+        }
+        if self.endless > 0 {
+            problems.push(Problem::EndlessIntervals { object: object.to_owned(), intervals: self.endless });
+        }
+        if self.unsorted {
+            problems.push(Problem::UnsortedIntervals { object: object.to_owned() });
         }
     }
-    if unusable > 0 {
-        problems.push(Problem::UnusableIntervals { object: object.to_owned(), intervals: unusable });
+}
+
+/// Intervals in order of their start; those that stop at infinity stop at `end_ns`, those that are empty, reversed or not
+/// finite are left out.
+pub(super) fn intervals(
+    starts_and_stops: impl Iterator<Item = (f64, f64)>,
+    end_ns: Option<i64>,
+    odd: &mut OddIntervals,
+) -> Vec<Interval> {
+    let mut intervals = Vec::new();
+    for (start, stop) in starts_and_stops {
+        let endless = stop == f64::INFINITY;
+        let stop_ns = if endless { end_ns } else { nanoseconds(stop) };
+        match (nanoseconds(start), stop_ns) {
+            (Some(start_ns), Some(stop_ns)) if start_ns < stop_ns => {
+                intervals.push(Interval { start_ns, stop_ns });
+                odd.endless += usize::from(endless);
+            }
+            _ => odd.unusable += 1,
+        }
     }
     if !intervals.is_sorted() {
-        problems.push(Problem::UnsortedIntervals { object: object.to_owned() });
+        odd.unsorted = true;
         intervals.sort_unstable();
     }
     intervals
@@ -257,11 +304,11 @@ mod tests {
     #[test]
     fn seconds_round_half_to_even_and_garbage_is_refused() {
         for (seconds, ns) in
-            [(1.5e-9, 2), (2.5e-9, 2), (-0.5e-9, 0), (0.1 + 0.2, 300_000_000), (1e9, 10_i64.pow(18))]
+            [(1.5e-9, 2), (2.5e-9, 2), (-0.5e-9, 0), (0.1 + 0.2, 300_000_000), (4e9, 4 * 10_i64.pow(18))]
         {
             assert_eq!(nanoseconds(seconds), Some(ns), "{seconds}");
         }
-        for seconds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.000_001e9, -2e9] {
+        for seconds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 4.000_001e9, -5e9] {
             assert_eq!(nanoseconds(seconds), None, "{seconds}");
         }
     }
@@ -271,13 +318,13 @@ mod tests {
         let rising: Vec<i64> = (0..40).map(|k| k * 1_000_000_000).collect();
         let mut tally = Tally::default();
         tally.take(3, &mut [&rising[..], &rising[..]].concat());
-        assert!(matches!(tally.resets[..], [Problem::TimesReset { unit: 3, spike: 40, .. }]));
+        assert_eq!((tally.reset.units, tally.reset.first_unit, tally.first_reset.0), (1, 3, 40));
         assert_eq!(tally.unsorted.units, 0);
 
         let mut shuffled = rising.clone();
         shuffled.swap(5, 30);
         tally.take(4, &mut shuffled);
-        assert_eq!((tally.unsorted.units, tally.unsorted.first_unit, tally.resets.len()), (1, 4, 1));
+        assert_eq!((tally.unsorted.units, tally.unsorted.first_unit, tally.reset.units), (1, 4, 1));
         assert_eq!(shuffled, rising);
     }
 

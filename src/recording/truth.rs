@@ -38,6 +38,13 @@ pub(super) fn write(file: &NwbFile, path: &Path, truth: &Truth, units: usize) ->
             units,
         });
     }
+    let not_finite = |what| Err(RecordingError::TruthNotFinite { path: path.to_owned(), what });
+    if !truth.couplings.iter().all(|j| j.is_finite()) {
+        return not_finite("couplings");
+    }
+    if !truth.fields.iter().all(|h| h.is_finite()) {
+        return not_finite("fields");
+    }
     file.out.group(MODULE)?;
     file.mark(MODULE, "core", "ProcessingModule")?;
     file.out.set_text(MODULE, "description", "What the recording was simulated from")?;

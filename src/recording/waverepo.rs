@@ -9,8 +9,8 @@
 //! ```
 
 use super::layout::{Layout, RecordingLayout};
-use super::times::{self, SpikeColumn};
-use super::{Recording, RecordingError, RecordingFacts};
+use super::times::{self, SpikeColumn, UNITS_MAX};
+use super::{Problem, Recording, RecordingError, RecordingFacts};
 use crate::model::RecordedSession;
 use crate::storage::{Found, InputFile, StorageError};
 
@@ -37,12 +37,14 @@ impl RecordingLayout for Waverepo {
         let mut problems = Vec::new();
         let spikes = file.dataset(SPIKES, "spike times")?.list()?;
         let spike_counts = file.dataset(SPIKE_COUNTS, "spikes per unit")?.list()?;
-        let seconds = spikes.numbers()?;
-        let ends = ends_of_counts(file, &spike_counts.integers()?, seconds.len())?;
-        let labels = match file.optional_dataset(NAMES)? {
-            Some(names) if names.is_text() && names.shape() == [ends.len()] => Some(names.texts()?),
-            _ => None,
-        };
+        let spike_counts = spike_counts.rows_at_most(UNITS_MAX, "units")?;
+        let available = spikes.shape()[0];
+        let ends = ends_of_counts(file, &spike_counts.integers()?, available)?;
+        let seconds = spikes.first_numbers(ends.last().copied().unwrap_or(0))?;
+        let labels = read_labels(file, ends.len()).unwrap_or_else(|error| {
+            problems.push(Problem::UnusableLabels { object: NAMES.to_owned(), found: error.short() });
+            None
+        });
         // Units of this layout have no numbers of their own: their places are not a makeshift.
         let ids = Some((0..ends.len() as i64).collect());
         let neurons = times::neurons(ends.len(), ids, labels, SPIKE_COUNTS, &mut problems);
@@ -50,14 +52,13 @@ impl RecordingLayout for Waverepo {
             path: file.path(),
             object: SPIKES,
             seconds: &seconds,
+            available,
             single_precision: spikes.is_single_precision(),
             ends: &ends,
         };
         let units = column.units(neurons, &mut problems)?;
-        let identifier = match file.optional_dataset("/meta/key")? {
-            Some(key) if key.is_text() => key.texts()?.into_iter().next(),
-            _ => None,
-        };
+        let key = file.optional_dataset("/meta/key").ok().flatten();
+        let identifier = key.and_then(|key| key.texts().ok()).and_then(|texts| texts.into_iter().next());
         Ok(Recording {
             layout: Layout::Waverepo,
             session: RecordedSession { units, ..RecordedSession::default() },
@@ -68,6 +69,14 @@ impl RecordingLayout for Waverepo {
             },
             problems,
         })
+    }
+}
+
+/// The units' names, when there is one for each.
+fn read_labels(file: &InputFile, n: usize) -> Result<Option<Vec<String>>, StorageError> {
+    match file.optional_dataset(NAMES)? {
+        Some(names) if names.is_text() && names.shape() == [n] => names.texts().map(Some),
+        _ => Ok(None),
     }
 }
 

@@ -23,20 +23,25 @@ pub enum SimulationError {
         /// Number asked for.
         found: usize,
     },
-    /// A standard deviation of the couplings that is negative or not a number.
-    #[error("coupling standard deviation {found} is not allowed: expected a finite number >= 0")]
+    /// A standard deviation of the summed input that is negative, not a number or absurdly large.
+    #[error(
+        "coupling standard deviation {found} is not allowed: expected 0 to {}",
+        KineticIsing::COUPLING_STD_MAX
+    )]
     CouplingStd {
         /// The value given.
         found: f64,
     },
-    /// A field that is not a number.
-    #[error("field {found} is not allowed: expected a finite number")]
+    /// A field that is not a number or absurdly large.
+    #[error("field {found} is not allowed: expected -{0} to {0}", KineticIsing::FIELD_MAX)]
     Field {
         /// The value given.
         found: f64,
     },
-    /// A spike probability per bin that is not strictly between 0 and 1.
-    #[error("spike probability per bin {found} is not allowed: expected more than 0 and less than 1")]
+    /// A spike probability per bin that is not strictly between 0 and 1, or too close to either for a finite field.
+    #[error(
+        "spike probability per bin {found} is not allowed: expected more than 1e-15 and less than 1 - 1e-15"
+    )]
     SpikeProbability {
         /// The value given.
         found: f64,
@@ -44,6 +49,13 @@ pub enum SimulationError {
 }
 
 impl KineticIsing {
+    /// Largest `g`; beyond a few, every neuron follows its input without noise.
+    pub const COUPLING_STD_MAX: f64 = 100.0;
+    /// Largest field on either side of zero; beyond 20, the other state never occurs.
+    pub const FIELD_MAX: f64 = 1000.0;
+    /// Spike probabilities nearer to 0 or 1 than this give no finite field: `2p − 1` rounds to ∓1.
+    const PROBABILITY_MIN: f64 = 1e-15;
+
     /// Asymmetric Sherrington–Kirkpatrick network: independent `J_ij ~ N(0, g²/n)`, self-couplings included, the same field
     /// everywhere (Roudi & Hertz, PRL 106, 048702 (2011)).
     ///
@@ -60,10 +72,10 @@ impl KineticIsing {
         if n_neurons == 0 || n_neurons > NEURONS_MAX {
             return Err(SimulationError::NeuronCount { found: n_neurons });
         }
-        if !(coupling_std.is_finite() && coupling_std >= 0.0) {
+        if !(0.0..=Self::COUPLING_STD_MAX).contains(&coupling_std) {
             return Err(SimulationError::CouplingStd { found: coupling_std });
         }
-        if !field.is_finite() {
+        if !(-Self::FIELD_MAX..=Self::FIELD_MAX).contains(&field) {
             return Err(SimulationError::Field { found: field });
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -79,9 +91,9 @@ impl KineticIsing {
     /// `h_i = atanh(2p − 1) − Σ_j J_ij (2p − 1)`.
     ///
     /// # Errors
-    /// [`SimulationError::SpikeProbability`] outside the open interval (0, 1).
+    /// [`SimulationError::SpikeProbability`] outside the open interval (10⁻¹⁵, 1 − 10⁻¹⁵).
     pub fn with_spike_probability(mut self, probability: f64) -> Result<Self, SimulationError> {
-        if !(probability > 0.0 && probability < 1.0) {
+        if !(probability > Self::PROBABILITY_MIN && probability < 1.0 - Self::PROBABILITY_MIN) {
             return Err(SimulationError::SpikeProbability { found: probability });
         }
         let magnetization = 2.0 * probability - 1.0;
@@ -193,7 +205,14 @@ mod tests {
         assert!(KineticIsing::asymmetric_sk(3, f64::NAN, 0.0, 1).is_err());
         assert!(KineticIsing::asymmetric_sk(3, -0.1, 0.0, 1).is_err());
         assert!(KineticIsing::asymmetric_sk(3, 0.5, f64::INFINITY, 1).is_err());
-        for p in [0.0, 1.0, -0.1, f64::NAN] {
+        assert!(KineticIsing::asymmetric_sk(3, 1e308, 0.0, 1).is_err());
+        assert!(KineticIsing::asymmetric_sk(3, 0.5, -1e308, 1).is_err());
+        for p in [1.1e-15, 1.0 - 1.2e-15] {
+            let network =
+                KineticIsing::asymmetric_sk(3, 100.0, 0.0, 1).unwrap().with_spike_probability(p).unwrap();
+            assert!(network.fields.iter().all(|h| h.is_finite()));
+        }
+        for p in [0.0, 1.0, -0.1, f64::NAN, 1e-302, 1e-16, 1.0 - 1e-16] {
             assert!(KineticIsing::asymmetric_sk(3, 0.5, 0.0, 1).unwrap().with_spike_probability(p).is_err());
         }
     }

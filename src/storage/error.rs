@@ -156,6 +156,18 @@ impl StorageError {
         Self::Io { path: path.to_owned(), action, source }
     }
 
+    /// What is wrong with an object, for a sentence that begins with its name.
+    pub(crate) fn short(&self) -> String {
+        match self {
+            Self::NotFollowed { kind, .. } => format!("is {kind}, which is not followed"),
+            Self::TooLarge { declared, unit, limit, reason, .. } => {
+                format!("declares {declared} {unit}, more than the {limit} {reason}")
+            }
+            Self::Unreadable { detail, .. } => format!("cannot be read ({detail})"),
+            other => format!("cannot be read ({other})"),
+        }
+    }
+
     /// A failed library call while reading `object`.
     pub(crate) fn unreadable(path: &Path, object: &str, error: &hdf5::Error) -> Self {
         Self::Unreadable { path: path.to_owned(), object: object.to_owned(), detail: innermost(error) }

@@ -1,9 +1,13 @@
+use std::ffi::CString;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use hdf5::types::TypeDescriptor;
 use hdf5_metno as hdf5;
+use hdf5_metno_sys::h5l::{H5L_info1_t, H5L_type_t, H5Lget_info1};
+use hdf5_metno_sys::h5p::H5P_DEFAULT;
 
 use super::StorageError;
 use super::error::innermost;
@@ -32,6 +36,9 @@ pub(crate) enum Found {
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 impl InputFile {
+    /// Most texts of an attribute, or of a dataset that is no list.
+    const ATTRIBUTE_TEXTS_MAX: u64 = 1 << 12;
+
     /// Open without locking, so that a file another program holds open can be read.
     pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
         let metadata = fs::metadata(path).map_err(|e| StorageError::io(path, "open", e))?;
@@ -77,20 +84,16 @@ impl InputFile {
             let parent = if at.is_empty() { "/" } else { &at };
             let group = self.file.group(parent).map_err(|e| unreadable(parent, &e))?;
             at = format!("{at}/{name}");
-            let link = group
-                .find_link(hdf5::IndexType::Name, hdf5::IterationOrder::Native, |link, info| {
-                    Ok((link == name).then_some(info.link_type))
-                })
-                .map_err(|e| unreadable(&at, &e))?;
-            let kind = match link {
-                None => return Ok(Found::Nothing),
-                Some(hdf5::LinkType::Hard) => {
-                    group.loc_type_by_name(name).map_err(|e| unreadable(&at, &e))?
-                }
-                Some(hdf5::LinkType::Soft) => return Err(self.not_followed(&at, "a soft link")),
-                Some(hdf5::LinkType::External) => {
+            if !group.link_exists(name) {
+                return Ok(Found::Nothing);
+            }
+            let kind = match link_type(&group, name).map_err(|e| unreadable(&at, &e))? {
+                LINK_HARD => group.loc_type_by_name(name).map_err(|e| unreadable(&at, &e))?,
+                LINK_SOFT => return Err(self.not_followed(&at, "a soft link")),
+                LINK_EXTERNAL => {
                     return Err(self.not_followed(&at, "a link to another file"));
                 }
+                _ => return Err(self.not_followed(&at, "a link of an unknown kind")),
             };
             found = match kind {
                 hdf5::LocationType::Group => Found::Group,
@@ -147,8 +150,9 @@ impl InputFile {
         };
         let found = read().map_err(|e| StorageError::unreadable(&self.path, &at, &e))?;
         // An attribute lives in an object header or its heap; a million values is no attribute of ours.
-        if let Some((attribute, _)) = &found {
-            self.check_elements(&at, attribute.size() as u64, 1 << 20)?;
+        if let Some((attribute, stored)) = &found {
+            let limit = if text::is_text(stored) { Self::ATTRIBUTE_TEXTS_MAX } else { 1 << 20 };
+            self.check_elements(&at, attribute.size() as u64, limit)?;
         }
         Ok(found)
     }
@@ -161,7 +165,7 @@ impl InputFile {
     ) -> Result<Option<String>, StorageError> {
         match self.attribute(object, name)? {
             Some((attribute, stored)) if text::is_text(&stored) => {
-                let texts = text::read(&attribute, &stored)
+                let texts = text::read(&attribute, &stored, None)
                     .map_err(|e| StorageError::unreadable(&self.path, &attribute_path(object, name), &e))?;
                 Ok(texts.into_iter().next())
             }
@@ -177,7 +181,7 @@ impl InputFile {
         if !text::is_text(&stored) {
             return Err(self.wrong_type(&at, "text", &stored.to_string()));
         }
-        text::read(&attribute, &stored).map_err(|e| StorageError::unreadable(&self.path, &at, &e))
+        text::read(&attribute, &stored, None).map_err(|e| StorageError::unreadable(&self.path, &at, &e))
     }
 
     /// A text that must be there.
@@ -199,6 +203,11 @@ impl InputFile {
     /// A count or bin number that must be there.
     pub(crate) fn unsigned_attribute(&self, object: &str, name: &str) -> Result<u64, StorageError> {
         let at = attribute_path(object, name);
+        if let Some((attribute, TypeDescriptor::Unsigned(_))) = self.attribute(object, name)? {
+            let values = attribute.read_raw::<u64>();
+            let values = values.map_err(|e| StorageError::unreadable(&self.path, &at, &e))?;
+            return values.first().copied().ok_or_else(|| self.missing(&at, "an integer attribute"));
+        }
         let values = self.integers_attribute(object, name)?;
         let first = values.first().copied();
         let first = first.ok_or_else(|| self.missing(&at, "an integer attribute"))?;
@@ -259,6 +268,27 @@ impl InputFile {
             reason: "accepted",
         })
     }
+}
+
+const LINK_HARD: i32 = H5L_type_t::H5L_TYPE_HARD as i32;
+const LINK_SOFT: i32 = H5L_type_t::H5L_TYPE_SOFT as i32;
+const LINK_EXTERNAL: i32 = H5L_type_t::H5L_TYPE_EXTERNAL as i32;
+
+/// What kind of link stands in a group under a name; looked up, not searched for.
+fn link_type(group: &hdf5::Group, name: &str) -> hdf5::Result<i32> {
+    let name = CString::new(name).map_err(|_| "a name with a zero byte")?;
+    let mut info = MaybeUninit::<H5L_info1_t>::zeroed();
+    // SAFETY: the group is open, `name` ends with a zero byte and `info` is ours to write; `sync` holds the lock that
+    // the library needs.
+    let status = hdf5::sync::sync(|| unsafe {
+        H5Lget_info1(group.id(), name.as_ptr(), info.as_mut_ptr(), H5P_DEFAULT)
+    });
+    if status < 0 {
+        return Err(hdf5::Error::query().unwrap_or_else(|_| "the link cannot be read".into()));
+    }
+    // SAFETY: the kind comes first and is a C integer. As the enumeration that it is declared to be it must not be
+    // read: a file may hold kinds that are not among its values.
+    Ok(unsafe { info.as_ptr().cast::<i32>().read() })
 }
 
 /// How an attribute is named in messages.

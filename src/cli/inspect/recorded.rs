@@ -137,7 +137,11 @@ fn facts(
         facts.push((if place == 0 { "problems" } else { "" }, problem.to_string()));
     }
     let width = bin_width(about.resolution_seconds);
-    facts.push(("next", format!("glauber fit {} --bin-width {width} --out fit.h5", path.display())));
+    // Without spikes there is nothing to fit.
+    if summary.spikes > 0 {
+        let path = text::quoted(path);
+        facts.push(("next", format!("glauber fit {path} --bin-width {width} --out fit.h5")));
+    }
     facts
 }
 

@@ -15,8 +15,16 @@ pub(crate) struct InputDataset<'f> {
 }
 
 impl<'f> InputDataset<'f> {
-    /// Most elements of one dataset that are read.
-    pub(crate) const ELEMENTS_MAX: u64 = 1 << 31;
+    /// Most elements that a dataset may declare.
+    const ELEMENTS_MAX: u64 = 1 << 31;
+    /// Most bytes of memory that the values read from one dataset may take.
+    const MEMORY_BYTES_MAX: u64 = 1 << 32;
+    /// Most texts of one dataset that are read.
+    const TEXTS_MAX: u64 = 1 << 20;
+    /// Texts that are converted at once.
+    const BATCH_TEXTS: usize = 1 << 16;
+    /// Most bytes of text that are read from one dataset.
+    const TEXT_BYTES_MAX: u64 = 1 << 28;
     /// Deflate cannot expand more than 1032-fold; filters before it change nothing about that.
     const EXPANSION_MAX: u64 = 1100;
     /// Chunks that were never written hold fill values and take no room in the file.
@@ -34,7 +42,8 @@ impl<'f> InputDataset<'f> {
             return Err(file.not_followed(object, "stored in another file"));
         }
         let stored = dataset.dtype().and_then(|t| t.to_descriptor());
-        let stored = stored.map_err(|e| file.wrong_type(object, "a number or a text", &e.to_string()))?;
+        let stored = stored
+            .map_err(|e| file.wrong_type(object, "integers, float32, float64 or text", &e.to_string()))?;
         let shape = dataset.get_shape().map_err(|e| unreadable(&e))?;
         let chunk = properties.get_chunk().map_err(|e| unreadable(&e))?;
         let opened = Self { file, object: object.to_owned(), dataset, stored, shape };
@@ -45,7 +54,7 @@ impl<'f> InputDataset<'f> {
     /// Refuse a declaration that the file cannot honour, before anything of that size is allocated.
     fn check_size(&self, layout: Layout, chunk: Option<&[usize]>) -> Result<(), StorageError> {
         let product = |dims: &[usize]| dims.iter().try_fold(1_u64, |n, &d| n.checked_mul(d as u64));
-        let elements = product(&self.shape).unwrap_or(u64::MAX);
+        let elements = self.elements();
         self.file.check_elements(&self.object, elements, Self::ELEMENTS_MAX)?;
         let element_bytes = self.stored.size() as u64;
         let chunk_elements = chunk.map_or(Some(0), product).unwrap_or(u64::MAX);
@@ -62,14 +71,8 @@ impl<'f> InputDataset<'f> {
         if declared <= limit {
             return Ok(());
         }
-        Err(StorageError::TooLarge {
-            path: self.file.path.clone(),
-            object: self.object.clone(),
-            declared,
-            unit: "bytes",
-            limit,
-            reason,
-        })
+        let (path, object) = (self.file.path.clone(), self.object.clone());
+        Err(StorageError::TooLarge { path, object, declared, unit: "bytes", limit, reason })
     }
 
     /// Absolute path inside the file.
@@ -102,6 +105,15 @@ impl<'f> InputDataset<'f> {
         if self.shape == expected { Ok(self) } else { Err(self.wrong_shape(&format!("{expected:?}"))) }
     }
 
+    /// The dataset itself when it has at most so many rows.
+    pub(crate) fn rows_at_most(self, limit: usize, unit: &'static str) -> Result<Self, StorageError> {
+        let rows = self.shape.first().copied().unwrap_or(1);
+        if rows <= limit {
+            return Ok(self);
+        }
+        Err(self.too_large(rows as u64, unit, limit as u64))
+    }
+
     /// The dataset itself when it is a list.
     pub(crate) fn list(self) -> Result<Self, StorageError> {
         if self.shape.len() == 1 { Ok(self) } else { Err(self.wrong_shape("one dimension")) }
@@ -119,16 +131,69 @@ impl<'f> InputDataset<'f> {
     /// All values, row-major; single-precision ones are widened exactly.
     pub(crate) fn numbers(&self) -> Result<Vec<f64>, StorageError> {
         if !matches!(self.stored, TypeDescriptor::Float(_)) {
-            return Err(self.file.wrong_type(&self.object, "real numbers", &self.stored.to_string()));
+            return Err(self.file.wrong_type(&self.object, "float32 or float64", &self.stored.to_string()));
         }
+        self.raw::<f64>()
+    }
+
+    /// The first values of a list, as [`InputDataset::numbers`].
+    pub(crate) fn first_numbers(&self, count: usize) -> Result<Vec<f64>, StorageError> {
+        if self.shape.len() != 1 || self.shape[0] <= count {
+            return self.numbers();
+        }
+        if !matches!(self.stored, TypeDescriptor::Float(_)) {
+            return Err(self.file.wrong_type(&self.object, "float32 or float64", &self.stored.to_string()));
+        }
+        self.check_memory(count as u64, size_of::<f64>())?;
+        let read = self.dataset.read_slice_1d::<f64, _>(ndarray::s![..count]);
+        Ok(read.map_err(|e| self.unreadable(&e))?.into_iter().collect())
+    }
+
+    /// All values, row-major, as [`InputDataset::numbers`]; integers are taken for real numbers.
+    pub(crate) fn numbers_or_integers(&self) -> Result<Vec<f64>, StorageError> {
+        match self.stored {
+            TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => {
+                Ok(self.integers()?.into_iter().map(|value| value as f64).collect())
+            }
+            _ => self.numbers(),
+        }
+    }
+
+    fn raw<T: hdf5::H5Type>(&self) -> Result<Vec<T>, StorageError> {
         if self.shape.contains(&0) {
             return Ok(Vec::new());
         }
-        self.dataset.read_raw::<f64>().map_err(|e| self.unreadable(&e))
+        self.check_memory(self.elements(), size_of::<T>())?;
+        self.dataset.read_raw::<T>().map_err(|e| self.unreadable(&e))
+    }
+
+    fn elements(&self) -> u64 {
+        self.shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d as u64)).unwrap_or(u64::MAX)
+    }
+
+    /// Compressed values take little room in a file and all of theirs in memory.
+    fn check_memory(&self, elements: u64, element_bytes: usize) -> Result<(), StorageError> {
+        let bytes = elements.saturating_mul(element_bytes as u64);
+        if bytes <= Self::MEMORY_BYTES_MAX {
+            return Ok(());
+        }
+        Err(self.too_large(bytes, "bytes", Self::MEMORY_BYTES_MAX))
+    }
+
+    fn too_large(&self, declared: u64, unit: &'static str, limit: u64) -> StorageError {
+        StorageError::TooLarge {
+            path: self.file.path.clone(),
+            object: self.object.clone(),
+            declared,
+            unit,
+            limit,
+            reason: "accepted",
+        }
     }
 
     /// All values, row-major; an unsigned value above the largest `i64` is returned as that.
     pub(crate) fn integers(&self) -> Result<Vec<i64>, StorageError> {
+        self.check_memory(self.elements(), size_of::<i64>())?;
         match read_integers(&self.dataset, &self.stored) {
             Some(values) => values.map_err(|e| self.unreadable(&e)),
             None => Err(self.file.wrong_type(&self.object, "integers", &self.stored.to_string())),
@@ -140,10 +205,7 @@ impl<'f> InputDataset<'f> {
         if !matches!(self.stored, TypeDescriptor::Unsigned(_)) {
             return Err(self.file.wrong_type(&self.object, "unsigned integers", &self.stored.to_string()));
         }
-        if self.shape.contains(&0) {
-            return Ok(Vec::new());
-        }
-        self.dataset.read_raw::<u64>().map_err(|e| self.unreadable(&e))
+        self.raw::<u64>()
     }
 
     /// All texts, row-major.
@@ -151,7 +213,38 @@ impl<'f> InputDataset<'f> {
         if !self.is_text() {
             return Err(self.file.wrong_type(&self.object, "text", &self.stored.to_string()));
         }
-        text::read(&self.dataset, &self.stored).map_err(|e| self.unreadable(&e))
+        let elements = self.elements();
+        let list = self.shape.len() == 1;
+        let limit = if list { Self::TEXTS_MAX } else { InputFile::ATTRIBUTE_TEXTS_MAX };
+        if elements > limit {
+            return Err(self.too_large(elements, "texts", limit));
+        }
+        if !list {
+            return text::read(&self.dataset, &self.stored, None).map_err(|e| self.unreadable(&e));
+        }
+        let mut texts = Vec::with_capacity(elements as usize);
+        let mut bytes = 0;
+        while texts.len() < self.shape[0] {
+            let end = self.shape[0].min(texts.len() + self.batch_texts());
+            let part = text::read(&self.dataset, &self.stored, Some(texts.len()..end));
+            texts.extend(
+                part.map_err(|e| self.unreadable(&e))?.into_iter().inspect(|t| bytes += t.len() as u64),
+            );
+            if bytes > Self::TEXT_BYTES_MAX {
+                return Err(self.too_large(bytes, "bytes of text", Self::TEXT_BYTES_MAX));
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Texts that can be converted at once: those of variable length may all be the same stretch of the file, which
+    /// none can be longer than.
+    fn batch_texts(&self) -> usize {
+        if !text::is_variable_length(&self.stored) {
+            return Self::BATCH_TEXTS;
+        }
+        let fitting = Self::TEXT_BYTES_MAX / self.file.bytes.max(1);
+        (fitting as usize).clamp(1, Self::BATCH_TEXTS)
     }
 
     fn unreadable(&self, error: &hdf5::Error) -> StorageError {

@@ -1,45 +1,66 @@
+use std::ops::Range;
+
+use hdf5::H5Type;
 use hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5_metno as hdf5;
 
-/// Longest fixed-length text that is read, in bytes.
-const FIXED_BYTES_MAX: usize = 1024;
+/// Longest fixed-length text that is read, in bytes; each takes as much room in memory while it is converted.
+pub(super) const FIXED_BYTES_MAX: usize = 1024;
 
 pub(super) fn is_text(stored: &TypeDescriptor) -> bool {
     use TypeDescriptor::{FixedAscii, FixedUnicode, VarLenAscii, VarLenUnicode};
     matches!(stored, FixedAscii(_) | FixedUnicode(_) | VarLenAscii | VarLenUnicode)
 }
 
-/// All texts of a dataset or attribute. The memory type must be the stored one: the library converts
-/// variable-length ASCII to UTF-8 only after some other variable-length text has been read in the process.
-pub(super) fn read(container: &hdf5::Container, stored: &TypeDescriptor) -> hdf5::Result<Vec<String>> {
+/// Whether the texts have no length of their own in the type, so that each may be as long as the file.
+pub(super) fn is_variable_length(stored: &TypeDescriptor) -> bool {
+    matches!(stored, TypeDescriptor::VarLenAscii | TypeDescriptor::VarLenUnicode)
+}
+
+/// Texts of a dataset or attribute: all, or a part of a list. The memory type must be the stored one: the library
+/// converts variable-length ASCII to UTF-8 only after some other variable-length text has been read in the process.
+pub(super) fn read(
+    container: &hdf5::Container,
+    stored: &TypeDescriptor,
+    part: Option<Range<usize>>,
+) -> hdf5::Result<Vec<String>> {
     if container.size() == 0 {
         return Ok(Vec::new());
     }
     match stored {
         // A text that was never written is a null pointer, whose bytes must not be asked for.
         TypeDescriptor::VarLenAscii => {
-            let texts = container.read_raw::<VarLenAscii>()?;
+            let texts = raw::<VarLenAscii>(container, part)?;
             Ok(texts
                 .iter()
                 .map(|t| if t.is_empty() { String::new() } else { decode(t.as_bytes()) })
                 .collect())
         }
         TypeDescriptor::VarLenUnicode => {
-            let texts = container.read_raw::<VarLenUnicode>()?;
+            let texts = raw::<VarLenUnicode>(container, part)?;
             Ok(texts
                 .iter()
                 .map(|t| if t.is_empty() { String::new() } else { decode(t.as_bytes()) })
                 .collect())
         }
         TypeDescriptor::FixedAscii(bytes) if *bytes <= FIXED_BYTES_MAX => {
-            let texts = container.read_raw::<FixedAscii<FIXED_BYTES_MAX>>()?;
+            let texts = raw::<FixedAscii<FIXED_BYTES_MAX>>(container, part)?;
             Ok(texts.iter().map(|t| unpad(t.as_bytes())).collect())
         }
         TypeDescriptor::FixedUnicode(bytes) if *bytes <= FIXED_BYTES_MAX => {
-            let texts = container.read_raw::<FixedUnicode<FIXED_BYTES_MAX>>()?;
+            let texts = raw::<FixedUnicode<FIXED_BYTES_MAX>>(container, part)?;
             Ok(texts.iter().map(|t| unpad(t.as_bytes())).collect())
         }
         other => Err(format!("{other} is not a text of at most {FIXED_BYTES_MAX} bytes").into()),
+    }
+}
+
+fn raw<T: H5Type>(container: &hdf5::Container, part: Option<Range<usize>>) -> hdf5::Result<Vec<T>> {
+    match part {
+        None => container.read_raw::<T>(),
+        Some(part) => {
+            Ok(container.read_slice_1d::<T, _>(ndarray::s![part.start..part.end])?.into_iter().collect())
+        }
     }
 }
 
