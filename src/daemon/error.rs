@@ -1,5 +1,6 @@
 //! Why a request cannot be answered. [`super::status`] says what the client sees.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::ingest::AdmitError;
@@ -31,7 +32,7 @@ pub enum RequestError {
     #[error("{field}: {problem}")]
     Spec {
         /// Path of the field in the request.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What is wrong with it.
         problem: SpecProblem,
     },
@@ -157,6 +158,22 @@ pub enum RequestError {
     },
 }
 
+/// Most characters of a text from a client that an error repeats.
+const ECHOED_CHARS_MAX: usize = 100;
+
+/// A text from a client as an error repeats it: cut, and without control characters.
+pub(super) fn echoed(text: &str) -> String {
+    cut(text, ECHOED_CHARS_MAX).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The text, cut to so many characters.
+pub(super) fn cut(text: &str, chars_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// What is wrong with a session's specification.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SpecProblem {
@@ -167,6 +184,22 @@ pub enum SpecProblem {
         neuron_count: u32,
         /// The number listed.
         listed: usize,
+    },
+    /// A name or label that is too long.
+    #[error("{found} characters, at most {max} are allowed")]
+    TooLong {
+        /// Number of characters given.
+        found: usize,
+        /// The largest number allowed.
+        max: usize,
+    },
+    /// A name or label that could not be printed, stored or sent on as it is.
+    #[error("character {place} is the control character {}, which is not allowed", found.escape_unicode())]
+    ControlCharacter {
+        /// Place of the character, from 0.
+        place: usize,
+        /// The character.
+        found: char,
     },
     /// The bin width.
     #[error(transparent)]

@@ -8,10 +8,13 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use super::engine::Command;
-use super::error::{FirstPublication, RequestError};
+use super::error::{FirstPublication, RequestError, cut};
 use super::producer::ProducerSlot;
 use super::publish::{Publication, Publisher};
 use crate::session::SessionSpec;
+
+/// Most characters of the reason why a snapshot was not written.
+pub(super) const REASON_CHARS_MAX: usize = 512;
 
 /// A session, open or closed, as everyone but its engine sees it.
 #[derive(Debug)]
@@ -145,6 +148,6 @@ impl SessionHandle {
         tracing::warn!(session = %self.id, %reason, "snapshot not written");
         let mut record = self.record();
         record.snapshot_failures += 1;
-        record.last_snapshot_error = reason;
+        record.last_snapshot_error = cut(&reason, REASON_CHARS_MAX).into_owned();
     }
 }

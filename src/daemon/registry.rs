@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use super::archiver::Archive;
 use super::config::DaemonConfig;
 use super::engine::{self, Command, EngineParts};
-use super::error::{RequestError, SpecProblem};
+use super::error::{RequestError, SpecProblem, echoed};
 use super::estimators::Estimators;
 use super::handle::SessionHandle;
 use crate::session::{Session, SessionSpec, Snapshot};
@@ -84,7 +84,7 @@ impl Registry {
         })?;
         let handle = match started.await {
             Ok(Ok(handle)) => handle,
-            Ok(Err(error)) => return Err(RequestError::Spec { field: "spec", problem: error.into() }),
+            Ok(Err(error)) => return Err(RequestError::Spec { field: "spec".into(), problem: error.into() }),
             Err(_) => return Err(stopped),
         };
         self.insert(&handle, thread)?;
@@ -113,7 +113,7 @@ impl Registry {
         let neurons = spec.n_neurons() as u64;
         within("neurons_max", "neurons of the session", neurons, limits.neurons_max as u64)?;
         let (ring_bytes, counts_bytes) = Session::bytes_max(spec)
-            .map_err(|error| RequestError::Spec { field: "spec", problem: SpecProblem::Session(error) })?;
+            .map_err(|error| RequestError::Spec { field: "spec".into(), problem: SpecProblem::Session(error) })?;
         within("ring_bytes_max", "bytes of bins in the windows", ring_bytes, limits.ring_bytes_max)?;
         // The estimates published, and the ones being computed.
         let memory_bytes = counts_bytes + 2 * Snapshot::bytes_of_all_windows(spec);
@@ -141,7 +141,7 @@ impl Registry {
 
     pub(super) fn get(&self, session_id: &str) -> Result<Arc<SessionHandle>, RequestError> {
         let session = lock(&self.sessions).by_id.get(session_id).cloned();
-        session.ok_or_else(|| RequestError::UnknownSession { session_id: session_id.to_owned() })
+        session.ok_or_else(|| RequestError::UnknownSession { session_id: echoed(session_id) })
     }
 
     /// All sessions, by identifier.

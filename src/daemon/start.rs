@@ -19,8 +19,10 @@ use super::archiver::{Archive, SnapshotWriter, hdf5_writer};
 use super::config::{ConfigError, DaemonConfig};
 use super::connections::Connections;
 use super::estimators::Estimators;
+use super::handle::REASON_CHARS_MAX;
 use super::registry::Registry;
 use super::services::{ArchiveRpc, InferenceRpc, IngestRpc, SessionRpc, Stopping};
+use super::session_spec::NAME_CHARS_MAX;
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::archive_service_server::ArchiveServiceServer;
 use crate::proto::v1::inference_service_server::InferenceServiceServer;
@@ -30,6 +32,8 @@ use crate::proto::v1::session_service_server::SessionServiceServer;
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 const FRAME_BYTES: u32 = 1 << 20;
+/// Most bytes of a session in a list: name and last error at up to 4 bytes per character, and a kilobyte of numbers.
+const SESSION_BYTES_MAX: usize = 4 * (NAME_CHARS_MAX + REASON_CHARS_MAX + 1) + 1024;
 
 /// A daemon that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -154,11 +158,13 @@ async fn router(
     let decode = limits.message_bytes_max;
     // A session is told of with its neurons, which came in one request.
     let encode = decode.max(4 << 20) + (1 << 20);
+    // All of them are told of in one list.
+    let listed = (limits.sessions_open_max + limits.sessions_closed_kept) * SESSION_BYTES_MAX;
     let registry = || Arc::clone(registry);
 
     let sessions = SessionServiceServer::new(SessionRpc { registry: registry() })
         .max_decoding_message_size(decode)
-        .max_encoding_message_size(encode);
+        .max_encoding_message_size(encode + listed);
     let ingest = IngestServiceServer::new(IngestRpc { registry: registry(), stopping })
         .max_decoding_message_size(decode)
         .max_encoding_message_size(encode);

@@ -18,9 +18,8 @@ impl From<RequestError> for Status {
 fn describe(error: &RequestError) -> (Code, ErrorDetails) {
     use RequestError as E;
     match error {
-        E::Missing { field } | E::Spec { field, .. } | E::NotOfSession { field, .. } => {
-            bad_field(field, error)
-        }
+        E::Missing { field } | E::NotOfSession { field, .. } => bad_field(field, error),
+        E::Spec { field, .. } => bad_field(field, error),
         E::NotOpened | E::OpenedTwice => bad_field("open", error),
         E::UnknownReceiver { .. } => bad_field("query.receivers", error),
         E::TooManyPairs { .. } => bad_field("query.top_pairs", error),
