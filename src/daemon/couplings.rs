@@ -129,6 +129,11 @@ impl Query {
         })
     }
 
+    /// Whether the answer keeps a publication in memory until it is read.
+    pub(super) fn is_bulk(&self) -> bool {
+        !matches!(self.selection, Selection::Header)
+    }
+
     /// The messages that answer the query from a publication, made as they are sent.
     pub(super) async fn parts(
         &self,

@@ -48,6 +48,12 @@ pub enum RequestError {
         /// The bound.
         max: u64,
     },
+    /// A message larger than is read.
+    #[error("a message is larger than {max} bytes (limits.message_bytes_max)")]
+    MessageTooLarge {
+        /// The bound.
+        max: usize,
+    },
     /// The first message of a stream did not open it.
     #[error("the first message of a stream must be 'open'")]
     NotOpened,
@@ -81,7 +87,7 @@ pub enum RequestError {
         asked: u64,
     },
     /// Someone else has taken over.
-    #[error("fenced: a producer of epoch {epoch} took session '{session_id}' over")]
+    #[error("fenced by epoch {epoch}: a producer of that epoch took session '{session_id}' over")]
     Fenced {
         /// Which session.
         session_id: String,

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::archiver::Archive;
 use super::config::DaemonConfig;
@@ -13,10 +16,15 @@ use super::estimators::Estimators;
 use super::handle::SessionHandle;
 use crate::session::{Session, SessionSpec, Snapshot};
 
+/// Longest wait for a place among the large answers.
+const BULK_ANSWER_WAIT: Duration = Duration::from_secs(5);
+
 /// All sessions of the daemon, open and closed.
 pub(super) struct Registry {
     pub(super) config: DaemonConfig,
     pub(super) archive: Archive,
+    bulk_answers: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
     estimators: Estimators,
     budget: Arc<Mutex<Budget>>,
     sessions: Mutex<Sessions>,
@@ -59,6 +67,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Registry {
     pub(super) fn new(config: DaemonConfig, estimators: Estimators, archive: Archive) -> Self {
         Self {
+            bulk_answers: Arc::new(Semaphore::new(config.limits.bulk_answers_max)),
+            watchers: Arc::new(Semaphore::new(config.limits.watchers_max)),
             config,
             archive,
             estimators,
@@ -73,6 +83,7 @@ impl Registry {
         let parts = EngineParts {
             id: self.free_id(),
             queue_messages: self.config.limits.engine_queue_messages,
+            queue_bytes: self.config.limits.engine_queue_bytes,
             estimators: self.estimators.clone(),
             archive: self.archive.clone(),
             reservation,
@@ -133,7 +144,9 @@ impl Registry {
         loop {
             // Each `RandomState` has keys of its own, from the system's randomness.
             let id = format!("s-{:08x}", RandomState::new().hash_one(0_u8) as u32);
-            if !sessions.by_id.contains_key(&id) {
+            // A folder of that name holds the snapshots of a session of an earlier daemon.
+            let archived = self.archive.directory().is_some_and(|archive| archive.join(&id).exists());
+            if !archived && !sessions.by_id.contains_key(&id) {
                 return id;
             }
         }
@@ -151,11 +164,30 @@ impl Registry {
         sessions
     }
 
-    /// Close a session; returns once its final estimates are published and archived.
-    pub(super) async fn close(&self, session: &SessionHandle) {
-        // An error means that the engine has ended: someone else closed the session.
-        drop(session.ask(|reply| Command::Close { reply }).await);
+    /// Take a place among the answers of matrices and files, waiting a short while for one; kept until the answer is read.
+    pub(super) async fn bulk_answer(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        let place = Arc::clone(&self.bulk_answers).acquire_owned();
+        let taken = tokio::time::timeout(BULK_ANSWER_WAIT, place).await.ok().and_then(Result::ok);
+        let max = self.config.limits.bulk_answers_max as u64;
+        let what = "large answers being sent";
+        taken.ok_or(RequestError::Limit { key: "bulk_answers_max", what, asked: max + 1, max })
+    }
+
+    /// Take a place among the watchers.
+    pub(super) fn watcher(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        let max = self.config.limits.watchers_max as u64;
+        let taken = Arc::clone(&self.watchers).try_acquire_owned().ok();
+        taken.ok_or(RequestError::Limit { key: "watchers_max", what: "watchers", asked: max + 1, max })
+    }
+
+    /// Close a session; returns once its final estimates are published and archived, or its engine has failed.
+    pub(super) async fn close(&self, session: &SessionHandle) -> Result<(), RequestError> {
+        // An error means that the engine is ending: someone else closed the session, or it failed. How, is known at its end.
+        if session.ask(|reply| Command::Close { reply }).await.is_err() {
+            drop(session.publisher.watch().wait_for(|latest| latest.ended).await);
+        }
         self.forget_oldest_closed();
+        if session.is_failed() { Err(session.closed_error()) } else { Ok(()) }
     }
 
     fn forget_oldest_closed(&self) {
@@ -184,6 +216,11 @@ impl Registry {
             closing.spawn(async move { drop(session.ask(|reply| Command::Close { reply }).await) });
         }
         while closing.join_next().await.is_some() {}
+    }
+
+    /// End the estimators, once the engines have ended.
+    pub(super) fn stop_estimators(&self) {
+        self.estimators.stop();
     }
 
     /// The threads of the engines, to be joined.

@@ -45,10 +45,12 @@ impl ArchiveService for ArchiveRpc {
     ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
         let v1::FetchSnapshotRequest { session_id, file_name } = request.into_inner();
         let directory = self.directory()?;
+        let place = self.registry.bulk_answer().await?;
         let opened = tokio::task::spawn_blocking(move || open(&directory, session_id, file_name));
         let mut file = opened.await.map_err(|_| RequestError::Stopped { what: "archive" })??;
         let (answers, stream) = mpsc::channel(ANSWERS_QUEUED);
         tokio::task::spawn_blocking(move || {
+            let _place = place;
             loop {
                 let answer = match next_chunk(&mut file) {
                     Ok(chunk) if chunk.is_empty() => return,
