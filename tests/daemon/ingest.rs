@@ -107,8 +107,8 @@ async fn an_oversized_message_ends_its_stream_only() {
     producer.send(pattern(0, 60_000)).await;
     let status = producer.status().await;
     assert_status(&status, Code::ResourceExhausted, &["65536 bytes", "limits.message_bytes_max"]);
-    let violation = &status.get_error_details().quota_failure().unwrap().violations[0];
-    assert_eq!(violation.subject, "limits.message_bytes_max");
+    let details = status.get_error_details();
+    assert_eq!(details.quota_failure().unwrap().violations[0].subject, "limits.message_bytes_max");
     drop(producer);
     rig.assert_healthy(&session).await;
 }
