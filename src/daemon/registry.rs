@@ -123,8 +123,10 @@ impl Registry {
         };
         let neurons = spec.n_neurons() as u64;
         within("neurons_max", "neurons of the session", neurons, limits.neurons_max as u64)?;
-        let (ring_bytes, counts_bytes) = Session::bytes_max(spec)
-            .map_err(|error| RequestError::Spec { field: "spec".into(), problem: SpecProblem::Session(error) })?;
+        let (ring_bytes, counts_bytes) = Session::bytes_max(spec).map_err(|error| RequestError::Spec {
+            field: "spec".into(),
+            problem: SpecProblem::Session(error),
+        })?;
         within("ring_bytes_max", "bytes of bins in the windows", ring_bytes, limits.ring_bytes_max)?;
         // The estimates published, and the ones being computed.
         let memory_bytes = counts_bytes + 2 * Snapshot::bytes_of_all_windows(spec);

@@ -102,8 +102,7 @@ async fn answers_and_watchers_have_their_number() {
     config.limits.watchers_max = 1;
     let mut rig = Rig::with(config).await;
     let session = recorded(&mut rig, 300).await;
-    let correlations =
-        || v1::GetCorrelationsRequest { session_id: session.clone(), ..Default::default() };
+    let correlations = || v1::GetCorrelationsRequest { session_id: session.clone(), ..Default::default() };
     // One after the other, as many as one likes.
     for _ in 0..3 {
         let mut stream = rig.inference.get_correlations(correlations()).await.unwrap().into_inner();

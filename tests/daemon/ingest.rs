@@ -241,7 +241,9 @@ async fn reconnect(rig: &Rig, session: &str) -> Producer {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), opened).await.expect("the producer before is noticed to be gone")
+    tokio::time::timeout(Duration::from_secs(30), opened)
+        .await
+        .expect("the producer before is noticed to be gone")
 }
 
 #[tokio::test]

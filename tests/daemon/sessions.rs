@@ -86,9 +86,8 @@ async fn what_a_client_sent_is_repeated_cut_and_printable() {
     let long = format!("\u{1b}{}", "x".repeat(100_000));
     let request = v1::GetSessionRequest { session_id: long.clone() };
     let mut statuses = vec![rig.sessions.get_session(request).await.unwrap_err()];
-    statuses.push(
-        rig.create_from(v1::SessionSpec { windows: vec![long.clone()], ..spec() }).await.unwrap_err(),
-    );
+    statuses
+        .push(rig.create_from(v1::SessionSpec { windows: vec![long.clone()], ..spec() }).await.unwrap_err());
     let session = rig.create().await;
     rig.close(&session).await;
     let asked = v1::CouplingsQuery { window: long, ..query(&session) };
