@@ -229,6 +229,28 @@ fn an_interrupted_replay_closes_its_session_and_says_so() {
 }
 
 #[test]
+fn a_replay_tells_how_far_a_daemon_that_shuts_down_has_counted() {
+    let desk = Desk::new();
+    let server = Server::start(&desk.dir.path().join("snapshots"));
+    let replay = ["replay", &desk.rig(), "--bin-width", WIDTH, "--speed", "1x", "--connect", &server.address];
+    let replay = glauber(&replay).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    let status = ["status", "--json", "--connect", &server.address];
+    while json(&status)["sessions"][0]["applied_through"].as_u64().unwrap_or(0) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "no bin is counted");
+    }
+    let id = json(&status)["sessions"][0]["session_id"].as_str().unwrap().to_owned();
+    assert_eq!(server.terminate(), Some(0));
+    let output = replay.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    for part in ["shutting down", id.as_str(), "every bin before bin "] {
+        assert!(errors.contains(part), "{part} is missing: {errors}");
+    }
+    assert!(!errors.contains("trying again"), "{errors}");
+}
+
+#[test]
 fn fit_finds_the_couplings_and_inspect_shows_them() {
     let desk = Desk::new();
     let out = desk.path("fit.h5");

@@ -146,12 +146,15 @@ impl Registry {
         loop {
             // Each `RandomState` has keys of its own, from the system's randomness.
             let id = format!("s-{:08x}", RandomState::new().hash_one(0_u8) as u32);
-            // A folder of that name holds the snapshots of a session of an earlier daemon.
-            let archived = self.archive.directory().is_some_and(|archive| archive.join(&id).exists());
-            if !archived && !sessions.by_id.contains_key(&id) {
+            if !self.is_archived(&id) && !sessions.by_id.contains_key(&id) {
                 return id;
             }
         }
+    }
+
+    /// Whether there are snapshots under this identifier, be it of a session of an earlier daemon.
+    fn is_archived(&self, id: &str) -> bool {
+        self.archive.directory().is_some_and(|archive| archive.join(id).exists())
     }
 
     pub(super) fn get(&self, session_id: &str) -> Result<Arc<SessionHandle>, RequestError> {
@@ -228,5 +231,45 @@ impl Registry {
     /// The threads of the engines, to be joined.
     pub(super) fn take_engines(&self) -> Vec<JoinHandle<()>> {
         std::mem::take(&mut lock(&self.sessions).engines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::archiver::hdf5_writer;
+    use crate::daemon::session_spec::session_spec;
+    use crate::proto::v1;
+
+    fn registry(archive: Archive) -> Registry {
+        let (estimators, _threads) = Estimators::start(1, 1).unwrap();
+        Registry::new(DaemonConfig::default(), estimators, archive)
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_failed_is_an_error_of_every_call() {
+        let registry = registry(Archive::default());
+        let asked = v1::SessionSpec { neuron_count: 2, bin_width_us: 20_000, ..Default::default() };
+        let config = &registry.config;
+        let spec = session_spec(asked, &config.defaults, &config.limits).unwrap();
+        // What an engine that panics leaves behind: no queue, a session that is marked, closed and at its end.
+        let (sender, _) = tokio::sync::mpsc::channel(1);
+        let session = SessionHandle::new("s-1".to_owned(), Arc::new(spec), sender, 1 << 20);
+        session.set_failed();
+        session.set_closed();
+        session.publisher.end();
+        let stopped = RequestError::Stopped { what: "session's engine" };
+        assert_eq!(registry.close(&session).await, Err(stopped.clone()));
+        assert_eq!(session.ask(|reply| Command::Drained { reply }).await, Err(stopped));
+    }
+
+    #[test]
+    fn an_identifier_with_snapshots_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("s-0123abcd")).unwrap();
+        let mut config = DaemonConfig::default().archive;
+        config.directory = directory.path().to_owned();
+        let registry = registry(Archive::start(&config, hdf5_writer()).unwrap().0);
+        assert!(registry.is_archived("s-0123abcd") && !registry.is_archived("s-0123abce"));
     }
 }

@@ -191,8 +191,8 @@ mod tests {
         assert_eq!(from_sparse(0, &[], &[], 4, 2), Err(AdmitError::BinCount { found: 0, bins_max: 2 }));
         assert_eq!(from_sparse(0, &[0; 3], &[], 4, 2), Err(AdmitError::BinCount { found: 3, bins_max: 2 }));
         assert_eq!(
-            from_packed(0, u32::MAX, &[], 4, 2),
-            Err(AdmitError::BinCount { found: u32::MAX.into(), bins_max: 2 })
+            from_packed(0, u32::MAX, &[], 4, 2).err(),
+            Some(AdmitError::BinCount { found: u32::MAX.into(), bins_max: 2 })
         );
         for first_bin in [BIN_MAX, u64::MAX] {
             assert!(matches!(from_sparse(first_bin, &[0], &[], 4, 2), Err(AdmitError::BinTooLarge { .. })));
@@ -213,10 +213,26 @@ mod tests {
 
     #[test]
     fn packed_bits_must_fit_exactly() {
-        let error = from_packed(0, 2, &[0; 3], 10, 9).unwrap_err();
+        let error = from_packed(0, 2, &[0; 3], 10, 9).err().unwrap();
         assert_eq!(error, AdmitError::PackedLength { bin_count: 2, n_neurons: 10, expected: 4, found: 3 });
-        let error = from_packed(0, 2, &[0, 0, 0, 4], 10, 9).unwrap_err();
+        let error = from_packed(0, 2, &[0, 0, 0, 4], 10, 9).err().unwrap();
         assert_eq!(error, AdmitError::LeftoverBit { bin: 1, bit: 10, n_neurons: 10 });
+    }
+
+    #[test]
+    fn packed_bits_become_blocks_of_bounded_size() {
+        let bits = vec![255; PIECE_BYTES * 5 / 2];
+        let bins = (bits.len() / 2) as u32;
+        let blocks: Vec<_> = from_packed(7, bins, &bits, 16, bins).unwrap().collect();
+        assert_eq!(blocks.len(), 3);
+        let mut next = 7;
+        for block in &blocks {
+            assert_eq!((block.first_bin(), block.n_active()), (next, 16 * block.n_bins()));
+            // Two bytes per entry, four per bin; a list that grew holds up to twice its room.
+            assert!(block.bytes() <= 2 * (PIECE_BYTES * 16 + PIECE_BYTES / 2 * 4), "{}", block.bytes());
+            next = block.end_bin();
+        }
+        assert_eq!(next, 7 + u64::from(bins));
     }
 
     #[test]
