@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use glauber::archive::read_snapshot;
 use glauber::model::Interval;
@@ -129,7 +130,9 @@ impl Drop for Server {
 #[test]
 fn help_names_every_subcommand_and_each_shows_examples() {
     let help = stdout(&["--help"]);
-    for name in ["demo", "serve", "replay", "fit", "inspect", "simulate", "status", "couplings", "watch"] {
+    for name in
+        ["demo", "serve", "replay", "fit", "inspect", "simulate", "close", "status", "couplings", "watch"]
+    {
         assert!(help.contains(&format!("  {name} ")), "{name} is missing: {help}");
         assert!(stdout(&[name, "--help"]).contains(&format!("glauber {name}")), "{name} has no example");
     }
@@ -213,7 +216,9 @@ fn an_interrupted_replay_closes_its_session_and_says_so() {
     let replay = glauber(&replay).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let session = || json(&["status", "--json", "--connect", &server.address])["sessions"][0].clone();
     // Two minutes at the speed of the clock: there is time until the first bins are counted.
+    let began = Instant::now();
     while session()["applied_through"].as_u64().unwrap_or(0) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "no bin is counted");
         std::thread::yield_now();
     }
     assert!(Command::new("kill").args(["-INT", &replay.id().to_string()]).status().unwrap().success());
@@ -221,6 +226,28 @@ fn an_interrupted_replay_closes_its_session_and_says_so() {
     assert_eq!(output.status.code(), Some(130));
     assert!(String::from_utf8_lossy(&output.stderr).contains("was closed"));
     assert_eq!(session()["state"], "closed");
+}
+
+#[test]
+fn a_replay_tells_how_far_a_daemon_that_shuts_down_has_counted() {
+    let desk = Desk::new();
+    let server = Server::start(&desk.dir.path().join("snapshots"));
+    let replay = ["replay", &desk.rig(), "--bin-width", WIDTH, "--speed", "1x", "--connect", &server.address];
+    let replay = glauber(&replay).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    let status = ["status", "--json", "--connect", &server.address];
+    while json(&status)["sessions"][0]["applied_through"].as_u64().unwrap_or(0) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "no bin is counted");
+    }
+    let id = json(&status)["sessions"][0]["session_id"].as_str().unwrap().to_owned();
+    assert_eq!(server.terminate(), Some(0));
+    let output = replay.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    for part in ["shutting down", id.as_str(), "every bin before bin "] {
+        assert!(errors.contains(part), "{part} is missing: {errors}");
+    }
+    assert!(!errors.contains("trying again"), "{errors}");
 }
 
 #[test]
@@ -290,6 +317,11 @@ fn a_session_can_be_watched_queried_and_listed() {
     assert_eq!(watched.lines().count(), 1);
     let missing = refusal(&mut glauber(&with(&["couplings", "--window", "3min"])), 1);
     assert!(missing.contains("3min") && missing.contains("10min"), "{missing}");
+    let empty = refusal(&mut glauber(&with(&["couplings", "--session", ""])), 2);
+    assert!(empty.contains("names no session"), "{empty}");
+    let closed = json(&with(&["close", "rig", "--json"]));
+    assert_eq!((closed["bins"].as_u64(), closed["snapshots"].as_array().unwrap().len()), (Some(12_000), 3));
+    assert_eq!(json(&with(&["status", "rig", "--json"]))["sessions"][0]["state"], "closed");
     let unknown = refusal(&mut glauber(&with(&["watch", "--session", "nobody"])), 1);
     assert!(unknown.contains("nobody") && unknown.contains("rig"), "{unknown}");
 }
@@ -334,7 +366,9 @@ fn the_demo_recovers_its_couplings_and_can_be_run_again() {
     }
     let text = stdout(&["demo", "--dir", &dir, "--neurons", "20", "--seconds", "60"]);
     let snapshot =
-        text.lines().find_map(|line| line.trim().strip_prefix("glauber inspect ")).expect("a command to try");
+        text.lines().find_map(|line| line.trim().split_once(" inspect ")).expect("a command to try");
+    let (program, snapshot) = snapshot;
+    assert!(Path::new(program).exists(), "{program}");
     stdout(&["inspect", snapshot]);
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }
@@ -415,9 +449,18 @@ fn a_bad_configuration_names_key_value_source_and_range() {
     let line = refusal(&mut glauber(&serve), 2);
     assert!(line.contains("neuron_max") && line.contains("neurons_max"), "{line}");
     std::fs::write(&file, "[limits\n").unwrap();
-    refusal(&mut glauber(&serve), 2);
-    let missing = refusal(&mut glauber(&["serve", "--config", "/no/such.toml"]), 1);
-    assert!(missing.contains("/no/such.toml"), "{missing}");
+    let line = refusal(&mut glauber(&serve), 2);
+    assert!(line.contains("glauber.toml") && line.contains("invalid table header"), "{line}");
+    std::fs::write(&file, "[limits]\nstreams_max = \"many\"\n").unwrap();
+    let line = refusal(&mut glauber(&serve), 2);
+    let expected = "limits.streams_max = \"many\" is not allowed: expected a whole number >= 0";
+    assert!(line.contains(expected), "{line}");
+    let line = refusal(&mut glauber(&["serve", "--set", "=3"]), 2);
+    assert!(line.contains("'=3' is not a setting"), "{line}");
+    for unreadable in ["/no/such.toml", "/"] {
+        let line = refusal(&mut glauber(&["serve", "--config", unreadable]), 2);
+        assert!(line.contains(&format!("reading the configuration {unreadable}")), "{line}");
+    }
     let open = refusal(&mut glauber(&["serve", "--listen", "0.0.0.0:0"]), 2);
     assert!(open.contains("loopback") && open.contains("--listen"), "{open}");
 }

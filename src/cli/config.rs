@@ -4,13 +4,33 @@ use std::path::{Path, PathBuf};
 
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Map, Value};
-use figment::{Error, Figment, Metadata, Profile, Provider, error::Kind};
+use figment::{
+    Error, Figment, Metadata, Profile, Provider,
+    error::{Actual, Kind},
+};
 use glauber::daemon::DaemonConfig;
 
 use super::error::CliError;
 
 /// Prefix of the environment's keys; sections and keys are joined by two underscores.
 const ENV_PREFIX: &str = "GLAUBER_";
+
+/// Names with the prefix that are no keys.
+const OTHER_VARIABLES: [&str; 6] = [
+    "GLAUBER_CONFIG",
+    "GLAUBER_CONNECT",
+    "GLAUBER_DATA",
+    "GLAUBER_PYTHON",
+    "GLAUBER_VENV",
+    "GLAUBER_REGENERATE",
+];
+
+/// The variables that look like ours and mean nothing. One that names a section and key is checked with the values.
+fn unknown_variables(names: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    names.filter(|name| {
+        name.starts_with(ENV_PREFIX) && !name.contains("__") && !OTHER_VARIABLES.contains(&name.as_str())
+    })
+}
 
 /// A value given by an argument.
 #[derive(Debug, Clone)]
@@ -42,12 +62,15 @@ pub(crate) fn load(file: Option<&Path>, given: Vec<Given>) -> Result<DaemonConfi
     let mut figment = Figment::from(Serialized::defaults(DaemonConfig::default()));
     if let Some(path) = file {
         // A file that cannot be read is not the same as no file.
-        std::fs::metadata(path).map_err(|source| CliError::Io {
-            doing: "reading the configuration",
-            path: path.to_owned(),
-            source,
+        std::fs::read(path).map_err(|error| CliError::Config {
+            problem: format!("reading the configuration {}: {error}", path.display()),
         })?;
         figment = figment.merge(Toml::file_exact(path));
+    }
+    for name in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
+        tracing::warn!(
+            "{name} in the environment is not known: a setting is written {ENV_PREFIX}SECTION__KEY"
+        );
     }
     figment = figment.merge(Env::prefixed(ENV_PREFIX).filter(|key| key.as_str().contains("__")).split("__"));
     for value in given {
@@ -75,6 +98,7 @@ fn unreadable(error: &Error, figment: &Figment) -> CliError {
             format!("unknown key '{field}' in {section} of {source}: expected one of {}", allowed.join(", "))
         }
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            let (found, expected) = (found_value(found), plain(expected));
             format!("{key} = {found} is not allowed: expected {expected} (from {source})")
         }
         Kind::Message(message) if !key.is_empty() => {
@@ -84,6 +108,35 @@ fn unreadable(error: &Error, figment: &Figment) -> CliError {
         other => format!("{source}: {other}"),
     };
     CliError::Config { problem }
+}
+
+/// A value as it was written, as far as it is known.
+fn found_value(found: &Actual) -> String {
+    match found {
+        Actual::Bool(value) => value.to_string(),
+        Actual::Unsigned(value) => value.to_string(),
+        Actual::Signed(value) => value.to_string(),
+        Actual::Float(value) => value.to_string(),
+        Actual::Char(value) => format!("\"{value}\""),
+        Actual::Str(value) => format!("\"{value}\""),
+        Actual::Seq => "a list".to_owned(),
+        Actual::Map => "a section".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What a key takes, in the words of one who writes a configuration.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number >= 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "path string" => "text in quotes",
+        "a sequence" => "a list in brackets",
+        other if other.starts_with("struct ") => "a section with keys",
+        other => other,
+    }
 }
 
 /// The path of an unknown key may or may not end with the key itself.
@@ -103,14 +156,38 @@ fn source_name(metadata: &Metadata) -> String {
 
 /// `key=value` of `--set`; the value as in the environment: a number, true, text, or a list in brackets.
 pub(crate) fn parse_set(text: &str) -> Result<(String, Value), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| {
-        format!("'{text}' is not a setting: expected section.key=value, such as limits.streams_max=8")
-    })?;
-    let Ok(value) = value.trim().parse::<Value>();
-    Ok((key.trim().to_owned(), value))
+    let setting = text.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+    let named = |key: &str| key.split('.').count() == 2 && key.split('.').all(|part| !part.is_empty());
+    let Some((key, value)) = setting.filter(|(key, _)| named(key)) else {
+        return Err(format!(
+            "'{text}' is not a setting: expected section.key=value, such as limits.streams_max=8"
+        ));
+    };
+    let Ok(value) = value.parse::<Value>();
+    Ok((key.to_owned(), value))
 }
 
 /// A path as a value.
 pub(crate) fn path_value(path: &Path) -> Value {
     Value::from(PathBuf::from(path).display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_names_section_and_key() {
+        assert_eq!(parse_set("limits.streams_max = 8").unwrap().0, "limits.streams_max");
+        for text in ["=3", "limits", "limits=3", ".a=3", "limits.=3", "a.b.c=3", ""] {
+            assert!(parse_set(text).is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn variables_that_mean_nothing_are_found() {
+        let names = ["GLAUBER_CONFIG", "GLAUBER_LISTEN", "GLAUBER_LIMITS__STREAMS_MAX", "PATH"];
+        let unknown: Vec<_> = unknown_variables(names.map(str::to_owned).into_iter()).collect();
+        assert_eq!(unknown, ["GLAUBER_LISTEN"]);
+    }
 }

@@ -32,7 +32,7 @@ pub(crate) struct SelectionArgs {
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
     /// Id or name of the session, or a prefix that fits only one [default: the only or most recent one]
-    #[arg(long, value_name = "SESSION")]
+    #[arg(long, value_name = "SESSION", value_parser = super::values::parse_session)]
     pub(crate) session: Option<String>,
     /// nmf, tap, tap-self-consistent or exact-mean-field [default: the session's first]
     #[arg(long, value_name = "NAME")]
@@ -101,11 +101,14 @@ pub(crate) fn header_facts(
             ),
         ),
         (
-            "age",
+            "computed",
             format!(
-                "{} and {} (publication {})",
+                "{} ago, {} come since (publication {})",
                 text::seconds(header.age_ms as f64 / 1000.0),
-                text::counted(header.bins_since, "bin"),
+                match header.bins_since {
+                    1 => "1 bin has".to_owned(),
+                    bins => format!("{} bins have", text::count(bins)),
+                },
                 text::count(header.publication)
             ),
         ),

@@ -16,10 +16,11 @@ use serde_json::json;
 use tonic::Streaming;
 
 use super::client::{self, Daemon, Publication};
+use super::close::close;
 use super::error::CliError;
 use super::output::{self, outln};
 use super::recovery::{Recovery, compare};
-use super::replay::{close, session_of};
+use super::replay::session_of;
 use super::simulate::simulate;
 use super::stream::{self, Plan};
 use super::{Manner, progress, text};
@@ -30,6 +31,8 @@ const RATE_HZ: f64 = 20.0;
 const SEED: u64 = 20;
 /// The stages whose results are shown, each twice as long as the one before.
 const STAGES: u32 = 6;
+/// Room in the epochs for the reconnections of one step, so that those of the next are higher.
+const EPOCH_BITS: u32 = 16;
 /// Longest wait for couplings after the last bin of a stage.
 const PUBLICATION_WAIT: Duration = Duration::from_secs(30);
 const ESTIMATORS: [Estimator; 3] =
@@ -175,7 +178,8 @@ async fn recover(address: &str, rig: &Rig, manner: Manner) -> Result<Vec<String>
         let (from, to) = (stage_start(stage), 1 << stage);
         for step in from..to {
             let end_bin = (step + 1) * rig.step_bins;
-            let plan = Plan { end_bin, first_epoch: step, ..Plan::all(Arc::clone(&rig.recording)) };
+            let plan =
+                Plan { end_bin, first_epoch: step << EPOCH_BITS, ..Plan::all(Arc::clone(&rig.recording)) };
             stream::send(&daemon, &id, &plan, &mut |marks| bar.set_position(marks.applied_through)).await?;
             wait_for(&mut published, end_bin, &daemon).await?;
         }
@@ -272,12 +276,25 @@ fn farewell(rig: &Rig, snapshots: &[String], elapsed: Duration) -> Result<(), Cl
         text::seconds(recorded_s),
         text::duration(elapsed)
     )?;
-    let file = rig.file.display();
+    let (program, file) = (program(), rig.file.display());
     if let Some(snapshot) = snapshots.first() {
-        outln!("  glauber inspect {snapshot}")?;
+        outln!("  {program} inspect {snapshot}")?;
     }
-    outln!("  glauber fit {file} --bin-width 10ms --out {}", rig.file.with_file_name("fit.h5").display())?;
-    outln!("  glauber serve --archive-dir {}", rig.file.with_file_name("snapshots").display())?;
-    outln!("  glauber replay {file} --bin-width 10ms        (in another terminal)")?;
-    outln!("  glauber couplings --top 10")
+    outln!("  {program} fit {file} --bin-width 10ms --out {}", rig.file.with_file_name("fit.h5").display())?;
+    outln!("  {program} serve --archive-dir {}", rig.file.with_file_name("snapshots").display())?;
+    outln!("  {program} replay {file} --bin-width 10ms  (in another terminal)")?;
+    outln!("  {program} couplings --top 10")
+}
+
+/// How to call this program from here, whether or not the shell knows its name.
+fn program() -> String {
+    let Ok(path) = std::env::current_exe() else { return "glauber".to_owned() };
+    let below =
+        std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    match below {
+        // A name without a slash would be looked up on the search path.
+        Some(below) if below.components().count() == 1 => format!("./{}", below.display()),
+        Some(below) => below.display().to_string(),
+        None => path.display().to_string(),
+    }
 }

@@ -79,6 +79,11 @@ pub(crate) enum CliError {
     /// The daemon refused or failed.
     #[error("{doing} at {address}: {problem}")]
     Daemon { doing: &'static str, address: String, problem: String },
+    /// The daemon goes down while bins are sent.
+    #[error(
+        "the daemon at {address} is shutting down: session {session_id} is closed, every bin before bin {applied_through} was counted"
+    )]
+    DaemonStops { address: String, session_id: String, applied_through: u64 },
     /// The daemon answered what the interface does not allow.
     #[error("the daemon at {address} sent {what}; is it of another version than this program?")]
     Protocol { address: String, what: String },

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each `arguments → one call → exit code`.
 
 mod client;
+mod close;
 mod config;
 mod couplings;
 mod demo;
@@ -72,6 +73,7 @@ enum Command {
     Fit(fit::FitArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
+    Close(close::CloseArgs),
     Status(status::StatusArgs),
     Couplings(couplings::CouplingsArgs),
     Watch(watch::WatchArgs),
@@ -114,6 +116,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Fit(args) => fit::run(&args, manner),
         Command::Inspect(args) => inspect::run(&args, manner),
         Command::Simulate(args) => simulate::run(&args, manner),
+        Command::Close(args) => block_on(close::run(args, manner)),
         Command::Status(args) => block_on(status::run(args, manner)),
         Command::Couplings(args) => block_on(couplings::run(args, manner)),
         Command::Watch(args) => block_on(watch::run(args, manner)),
@@ -122,12 +125,15 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
 
 /// Run a command that talks to a daemon.
 fn block_on<F: Future<Output = Result<(), CliError>>>(command: F) -> Result<(), CliError> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|source| CliError::System { doing: "starting the runtime", source })?
-        .block_on(command)
+        .map_err(|source| CliError::System { doing: "starting the runtime", source })?;
+    let done = runtime.block_on(command);
+    // What still runs then was given up: it must not hold up the end.
+    runtime.shutdown_background();
+    done
 }
 
 /// Help and version go to stdout as they are; a wrong argument gets one line.

@@ -1,5 +1,6 @@
 //! The only place that writes to the terminal: results to stdout, everything about the work to stderr.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -7,19 +8,39 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, Tab
 
 use super::error::CliError;
 
-/// Width of tables when nobody says how wide the screen is.
-const COLUMNS_DEFAULT: u16 = 80;
-
 /// A table without frames: aligned columns and one rule under the header.
 const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Write text to stdout as it is.
+/// Write text to stdout, control characters but the end of a line spelled out.
 ///
 /// # Errors
 /// [`CliError::StdoutClosed`] when the reader of a pipe has gone, which is no failure of ours.
 pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), CliError> {
+    write(&printable(&text.to_string()))
+}
+
+/// Go back up over so many lines of the terminal and clear what follows.
+pub(crate) fn clear_lines(lines: usize) -> Result<(), CliError> {
+    write(&format!("\x1b[{lines}A\x1b[J"))
+}
+
+/// The text with control characters spelled out, as JSON does: names come from files and daemons, and must not steer the
+/// terminal.
+fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if steers(c) { out.push_str(&format!("\\u{:04x}", c as u32)) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+fn write(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
-    stdout.write_fmt(text).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => CliError::StdoutClosed,
         _ => CliError::Stdout { source: error },
     })
@@ -33,7 +54,7 @@ pub(crate) use outln;
 
 /// Tell the user about the work, on stderr; nothing is lost when nobody listens.
 pub(crate) fn note(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
 }
 
 /// Print one JSON document over several lines.
@@ -62,7 +83,7 @@ pub(crate) fn error(error: &CliError) {
     let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     if stderr_has_color() {
         let red = anstyle::AnsiColor::Red.on_default().bold();
-        note(format_args!("{red}error:{red:#} {text}"));
+        let _ = writeln!(io::stderr().lock(), "{red}error:{red:#} {}", printable(&text));
     } else {
         note(format_args!("error: {text}"));
     }
@@ -77,12 +98,17 @@ pub(crate) enum Align {
     Right,
 }
 
-/// A table of the given columns; no wider than the terminal, or 80 columns without one.
+/// Lines of the terminal, `None` without one.
+pub(crate) fn terminal_lines() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(_, height)| usize::from(height.0))
+}
+
+/// A table of the given columns. They keep their width: a number broken over lines is worse than a long line.
 pub(crate) fn table(columns: &[(&str, Align)]) -> Table {
     let mut table = Table::new();
-    table.load_style(PLAIN).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(PLAIN).set_content_arrangement(ContentArrangement::Disabled);
     if !stdout_is_terminal() {
-        table.force_no_tty().set_width(COLUMNS_DEFAULT);
+        table.force_no_tty();
     }
     table.set_header(columns.iter().map(|&(name, align)| Cell::new(name).set_alignment(align.into())));
     for (index, &(_, align)) in columns.iter().enumerate() {
@@ -114,5 +140,23 @@ impl From<Align> for CellAlignment {
             Align::Left => Self::Left,
             Align::Right => Self::Right,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelled_out() {
+        assert_eq!(printable("a\nb é"), "a\nb é");
+        assert_eq!(printable("\u{1b}[2J\r\u{9b}"), "\\u001b[2J\\u000d\\u009b");
+    }
+
+    #[test]
+    fn columns_are_never_broken() {
+        let mut table = table(&[("number of bins", Align::Right), ("file", Align::Left)]);
+        table.set_width(12).add_row(["123,456,789", "a long name of a file"]);
+        assert_eq!(table.trim_fmt().lines().count(), 3);
     }
 }

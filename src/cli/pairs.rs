@@ -90,15 +90,15 @@ pub(crate) fn pair_table(pairs: &[Pair]) -> comfy_table::Table {
             format!("{:.4}", pair.standard_error),
             format!("{:+.1}", pair.z),
             text::effect(pair.coupling).to_owned(),
-            short_status(pair.status).to_owned(),
+            short_status(pair.status),
         ]);
     }
     table
 }
 
 /// The status as a table of 80 columns has room for; the estimator stands above it.
-fn short_status(status: &'static str) -> &'static str {
-    if status.ends_with("NO_ROOT") { "NO_ROOT" } else { status }
+fn short_status(status: &str) -> String {
+    text::cut(if status.ends_with("NO_ROOT") { "NO_ROOT" } else { status }, 10)
 }
 
 /// How many rows have which status, by name.

@@ -10,6 +10,7 @@ use glauber::proto::v1;
 use serde_json::json;
 
 use super::client::{self, ConnectArgs, Daemon};
+use super::close::close;
 use super::error::CliError;
 use super::recordings::{self, EstimationArgs, RecordingArgs, Sizes};
 use super::stream::{self, Plan};
@@ -65,7 +66,19 @@ pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError
         _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted(String::new())),
     };
     let elapsed = started.elapsed();
-    let closed = if args.keep_open { None } else { Some(close(&daemon, &id).await) };
+    if matches!(sent, Err(CliError::Interrupted(_))) && !args.keep_open && !manner.quiet {
+        output::note(format_args!("closing session {id}; Ctrl-C again leaves at once"));
+    }
+    let closed = if args.keep_open {
+        None
+    } else {
+        tokio::select! {
+            closed = close(&daemon, &id) => Some(closed),
+            _ = tokio::signal::ctrl_c() => {
+                return Err(CliError::Interrupted(format!(": session {id} is being closed by the daemon")));
+            }
+        }
+    };
     if let Err(error) = sent {
         return Err(match error {
             CliError::Interrupted(_) => interrupted(&id, args.keep_open),
@@ -96,15 +109,8 @@ async fn send(daemon: &Daemon, id: &str, plan: &Plan, manner: Manner) -> Result<
     sent.map(|_| ())
 }
 
-/// Close a session; the daemon answers when its last snapshot is written.
-pub(crate) async fn close(daemon: &Daemon, id: &str) -> Result<v1::CloseSessionResponse, CliError> {
-    let request = v1::CloseSessionRequest { session_id: id.to_owned() };
-    let response = daemon.sessions().close_session(request).await;
-    Ok(response.map_err(daemon.failure("closing the session"))?.into_inner())
-}
-
 fn wire_spec(args: &ReplayArgs, recording: &BinnedRecording) -> v1::SessionSpec {
-    let name = args.name.clone().unwrap_or_else(|| recordings::stem(&args.recording.file));
+    let name = args.name.clone().unwrap_or_else(|| text::name(&recordings::stem(&args.recording.file)));
     let estimation = &args.estimation;
     v1::SessionSpec {
         windows: args.windows.iter().map(Window::to_string).collect(),
@@ -117,7 +123,8 @@ fn wire_spec(args: &ReplayArgs, recording: &BinnedRecording) -> v1::SessionSpec 
 
 /// A session for a recording, everything else left to the daemon's defaults.
 pub(crate) fn session_of(recording: &BinnedRecording, name: String) -> v1::SessionSpec {
-    let neuron = |neuron: &glauber::model::Neuron| v1::Neuron { id: neuron.id, label: neuron.label.clone() };
+    let neuron =
+        |neuron: &glauber::model::Neuron| v1::Neuron { id: neuron.id, label: text::name(&neuron.label) };
     v1::SessionSpec {
         name,
         neurons: recording.neurons.iter().map(neuron).collect(),
@@ -161,6 +168,9 @@ fn report(
         address => format!(" --connect {address}"),
     };
     facts.push(("next", format!("glauber couplings --session {id}{connect}")));
+    if closed.is_none() {
+        facts.push(("", format!("glauber close {id}{connect}")));
+    }
     facts.extend(snapshots.last().map(|path| ("", format!("glauber inspect {path}"))));
     output::print_facts(&facts)
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use figment::value::Value;
 use glauber::daemon::{self, RunningDaemon};
 use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Manner;
 use super::config::{self, Given};
@@ -62,14 +63,22 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     let config = config::load(args.config.as_deref(), args.given())?;
     let archive = config.archive.directory.clone();
     let grace_s = config.server.shutdown_grace_s;
-    let stop = stop_signal()?;
+    let mut stop = StopSignals::listen()?;
     let daemon = daemon::start(config).await?;
     announce(&daemon, &archive, manner)?;
-    let signal = stop.await;
+    let signal = stop.next().await;
     if !manner.quiet {
-        output::note(format_args!("{signal}: closing sessions and writing snapshots (at most {grace_s} s)"));
+        output::note(format_args!(
+            "{signal}: closing sessions and writing snapshots (at most {grace_s} s; Ctrl-C again stops at once)"
+        ));
     }
-    if !daemon.shutdown().await.complete {
+    let report = tokio::select! {
+        report = daemon.shutdown() => report,
+        _ = stop.next() => {
+            return Err(CliError::Interrupted(" again: snapshots may be missing".to_owned()));
+        }
+    };
+    if !report.complete {
         return Err(CliError::ShutdownIncomplete { grace_s });
     }
     if !manner.quiet {
@@ -93,18 +102,25 @@ fn announce(daemon: &RunningDaemon, archive: &std::path::Path, manner: Manner) -
     outln!("glauber {} listening on {address}, {archive}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
 }
 
-/// Resolves to the name of the signal that asks for an end.
-///
-/// Listening begins before the daemon does: a signal in between would kill it unclean.
-fn stop_signal() -> Result<impl Future<Output = &'static str>, CliError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen =
-        |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    Ok(async move {
+/// The signals that ask for an end.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Begin to listen, before the daemon does: a signal in between would kill it unclean.
+    fn listen() -> Result<Self, CliError> {
+        let listen =
+            |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Wait for the next one; gives what it did.
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = interrupt.recv() => "interrupted",
-            _ = terminate.recv() => "terminated",
+            _ = self.interrupt.recv() => "interrupted",
+            _ = self.terminate.recv() => "terminated",
         }
-    })
+    }
 }

@@ -21,7 +21,7 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     connect: ConnectArgs,
     /// Show details of this session: its id, name, or a prefix that fits only one
-    #[arg(value_name = "SESSION")]
+    #[arg(value_name = "SESSION", value_parser = super::values::parse_session)]
     session: Option<String>,
 }
 
@@ -182,11 +182,7 @@ fn bin_width(session: &v1::Session) -> String {
 /// The name, cut so that a table of sessions fits 80 columns.
 fn name(session: &v1::Session) -> String {
     const CHARS_MAX: usize = 10;
-    let name = client::session_name(session);
-    if name.chars().count() <= CHARS_MAX {
-        return name.to_owned();
-    }
-    name.chars().take(CHARS_MAX - 1).chain(['…']).collect()
+    text::cut(client::session_name(session), CHARS_MAX)
 }
 
 fn age(ms: u64) -> String {

@@ -142,6 +142,13 @@ pub(crate) async fn send(
         match send_once(daemon, session_id, plan, started, epoch, &mut last, on_ack).await {
             Ok(()) => return Ok(last),
             Err(Interruption::Final(error)) => return Err(error),
+            Err(Interruption::Stopped) => {
+                return Err(CliError::DaemonStops {
+                    address: daemon.address().to_owned(),
+                    session_id: session_id.to_owned(),
+                    applied_through: last.applied_through,
+                });
+            }
             Err(Interruption::Lost(error)) => {
                 failures = if last.received_through > before { 1 } else { failures + 1 };
                 // The daemon may not have noticed yet: a higher epoch takes over from the stream that broke.
@@ -160,6 +167,8 @@ pub(crate) async fn send(
 enum Interruption {
     /// The connection broke; the daemon may still be there.
     Lost(CliError),
+    /// The daemon goes down.
+    Stopped,
     /// The daemon said no.
     Final(CliError),
 }
@@ -176,8 +185,10 @@ async fn send_once(
     let failed = |status: tonic::Status| {
         let error = CliError::from_status("sending spikes", daemon.address(), &status);
         match status.code() {
-            Code::Unavailable | Code::Cancelled => Interruption::Lost(error),
             _ if matches!(error, CliError::NoDaemon { .. }) => Interruption::Lost(error),
+            // An answer, not a broken connection: the daemon goes down, and the session with it.
+            Code::Unavailable => Interruption::Stopped,
+            Code::Cancelled => Interruption::Lost(error),
             _ => Interruption::Final(error),
         }
     };

@@ -16,6 +16,20 @@ pub(crate) fn count(value: u64) -> String {
     out
 }
 
+/// A name or label from a file, as a daemon takes it: without control characters and not too long.
+pub(crate) fn name(text: &str) -> String {
+    const CHARS_MAX: usize = 256;
+    text.chars().filter(|c| !c.is_control()).take(CHARS_MAX).collect()
+}
+
+/// The text, cut to so many characters.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    text.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// A count with its noun, in the plural when it is not one.
 pub(crate) fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
@@ -109,6 +123,16 @@ pub(crate) fn ratio(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_cleaned_and_cut() {
+        assert_eq!(name("a\0\u{1b}[2Jb\u{9b}é"), "a[2Jbé");
+        assert_eq!(name(&"é".repeat(300)).chars().count(), 256);
+        assert_eq!(
+            (cut("NOT_CONVERGED", 10), cut("SILENT", 10)),
+            ("NOT_CONVE…".to_owned(), "SILENT".to_owned())
+        );
+    }
 
     #[test]
     fn counts_are_grouped_by_thousands() {

@@ -57,6 +57,14 @@ pub(crate) fn parse_address(text: &str) -> Result<String, String> {
     }
 }
 
+/// A session's id, name or prefix, which an empty text is not.
+pub(crate) fn parse_session(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("an empty text names no session: leave it out, or give an id or name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A finite number that is not negative, for ridges.
 pub(crate) fn parse_ridge(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

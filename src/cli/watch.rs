@@ -77,6 +77,12 @@ fn block(publication: &Publication, session: &v1::Session) -> String {
     lines.join("\n")
 }
 
+/// The block, cut at its end so that it and the cursor below fit the terminal: what has scrolled away cannot be drawn over.
+fn fitting(block: &str, lines_max: Option<usize>) -> String {
+    let lines_max = lines_max.map_or(usize::MAX, |lines| lines.saturating_sub(1).max(1));
+    block.lines().take(lines_max).collect::<Vec<_>>().join("\n")
+}
+
 /// Where the blocks go: over one another on a terminal, below one another elsewhere.
 struct Screen {
     json: bool,
@@ -99,7 +105,9 @@ impl Screen {
         if self.json {
             output::json_line(&couplings::to_json(&publication))?;
         } else {
-            self.show(&block(&publication, session))?;
+            let block = block(&publication, session);
+            let lines_max = if self.redraws { output::terminal_lines() } else { None };
+            self.show(&fitting(&block, lines_max))?;
         }
         self.left = self.left.map(|left| left - 1);
         Ok(self.left == Some(0))
@@ -110,10 +118,21 @@ impl Screen {
             return outln!("{block}\n");
         }
         if self.lines > 0 {
-            // Up over the block before and clear to the end of the screen.
-            output::print(format_args!("\x1b[{}A\x1b[J", self.lines))?;
+            output::clear_lines(self.lines)?;
         }
         self.lines = block.lines().count();
         outln!("{block}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn a_block_fits_the_terminal_with_the_cursor_below() {
+        assert_eq!(fitting("a\nb\nc", Some(3)), "a\nb");
+        assert_eq!(fitting("a\nb\nc", Some(4)), "a\nb\nc");
+        assert_eq!(fitting("a\nb\nc", None), "a\nb\nc");
     }
 }

@@ -55,7 +55,8 @@ pub(super) struct Archive {
 
 struct Inner {
     config: ArchiveConfig,
-    jobs: Sender<WriteJob>,
+    /// `None` ends the thread.
+    jobs: Sender<Option<WriteJob>>,
 }
 
 impl fmt::Debug for Archive {
@@ -87,10 +88,19 @@ impl Archive {
         if config.directory.as_os_str().is_empty() {
             return Ok((Self::default(), None));
         }
-        let (jobs, queue): (Sender<WriteJob>, Receiver<WriteJob>) = bounded(QUEUE_SNAPSHOTS);
+        let (jobs, queue): (_, Receiver<Option<WriteJob>>) = bounded(QUEUE_SNAPSHOTS);
         let thread = std::thread::Builder::new().name("archiver".to_owned());
-        let handle = thread.spawn(move || queue.iter().for_each(|job| run(job, &writer)))?;
+        let handle =
+            thread.spawn(move || queue.iter().map_while(|job| job).for_each(|job| run(job, &writer)))?;
         Ok((Self { inner: Some(Arc::new(Inner { config: config.clone(), jobs })) }, Some(handle)))
+    }
+
+    /// End the thread once everything queued so far is written, whoever may still hold a way to it.
+    pub(super) fn stop(&self) {
+        if let Some(inner) = &self.inner {
+            // An error means that it has ended.
+            drop(inner.jobs.send(None));
+        }
     }
 
     /// Where the snapshots are, when there are any.
@@ -136,7 +146,7 @@ impl Inner {
                 path: self.config.directory.join(&session.id).join(file_name(snapshot)),
                 written: written.clone(),
             };
-            if self.jobs.send(job).is_err() {
+            if self.jobs.send(Some(job)).is_err() {
                 session.note_snapshot_failure("the archiver has stopped".to_owned());
             }
         }
@@ -166,7 +176,8 @@ fn write(
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| WriteFailed(error.to_string()))?;
     }
-    // A file of that name holds the same bins of the same window, and finished files are never touched.
+    // The folder is this session's alone, so a file of that name holds the same bins of the same window; finished files are
+    // never touched.
     if path.exists() {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Estimator, Lags, NEURONS_MAX, Window};
+use crate::model::{BinWidth, Estimator, Lags, NEURONS_MAX, Window};
 use crate::session::SessionSpec;
 
 /// Configuration of the daemon; `config/glauber.toml` holds every key with its unit, default and range.
@@ -76,6 +76,12 @@ pub struct Limits {
     pub streams_max: u32,
     /// Messages waiting for one session's engine.
     pub engine_queue_messages: usize,
+    /// Bytes waiting for one session's engine.
+    pub engine_queue_bytes: u32,
+    /// Answers of matrices or files that are being sent at once.
+    pub bulk_answers_max: usize,
+    /// Watchers at once.
+    pub watchers_max: usize,
     /// Bins of one session that its windows may make it hold.
     pub ring_bytes_max: u64,
     /// Counts and estimates of all open sessions together.
@@ -132,6 +138,9 @@ impl Default for Limits {
             connections_max: 256,
             streams_max: 256,
             engine_queue_messages: 64,
+            engine_queue_bytes: 64 << 20,
+            bulk_answers_max: 8,
+            watchers_max: 64,
             ring_bytes_max: 1 << 30,
             memory_bytes_max: 8 << 30,
             closed_bytes_max: 1 << 30,
@@ -210,6 +219,11 @@ impl SessionDefaults {
                 let allowed = "'all' or a duration such as 30s, 10min or 2h";
                 ConfigError::new("defaults.windows", format_args!("'{text}'"), allowed)
             })?;
+            // At the narrowest bins a window is refused only when it is at every width.
+            if BinWidth::from_us(100).is_ok_and(|narrowest| window.bins(narrowest).is_err()) {
+                let allowed = "'all' or a duration of at least 64 bins and at most 7 days";
+                return Err(ConfigError::new("defaults.windows", format_args!("'{text}'"), allowed));
+            }
             windows.insert(window);
         }
         if windows.is_empty()
@@ -251,6 +265,9 @@ impl Limits {
         in_range("limits.connections_max", self.connections_max, 1, 65_536)?;
         in_range("limits.streams_max", self.streams_max, 1, 65_536)?;
         in_range("limits.engine_queue_messages", self.engine_queue_messages, 1, 65_536)?;
+        in_range("limits.engine_queue_bytes", self.engine_queue_bytes, 64 << 10, u32::MAX)?;
+        in_range("limits.bulk_answers_max", self.bulk_answers_max, 1, 4096)?;
+        in_range("limits.watchers_max", self.watchers_max, 1, 65_536)?;
         in_range("limits.ring_bytes_max", self.ring_bytes_max, 1 << 20, 1 << 44)?;
         in_range("limits.memory_bytes_max", self.memory_bytes_max, 1 << 20, 1 << 44)?;
         in_range("limits.closed_bytes_max", self.closed_bytes_max, 0, 1 << 44)
@@ -286,6 +303,8 @@ mod tests {
         );
         assert!(refused(|c| c.server.listen = ([0, 0, 0, 0], 1).into()).contains("0.0.0.0:1"));
         assert!(refused(|c| c.defaults.windows = vec!["soon".into()]).contains("'soon'"));
+        assert!(refused(|c| c.defaults.windows = vec!["169h".into()]).contains("'169h'"));
+        assert!(refused(|c| c.defaults.windows = vec!["6ms".into()]).contains("7 days"));
         assert!(refused(|c| c.defaults.windows = vec!["60s".into(), "1min".into()]).contains("distinct"));
         assert!(refused(|c| c.defaults.windows.clear()).contains("defaults.windows"));
         assert!(refused(|c| c.defaults.lags_bins = vec![0]).contains("lag 0"));
@@ -296,7 +315,7 @@ mod tests {
     #[test]
     fn zeros_are_refused_where_nothing_would_work() {
         type Change = fn(&mut DaemonConfig);
-        let zero: [(&str, Change); 15] = [
+        let zero: [(&str, Change); 18] = [
             ("server.ack_interval_ms", |c| c.server.ack_interval_ms = 0),
             ("server.shutdown_grace_s", |c| c.server.shutdown_grace_s = 0),
             ("server.estimator_threads", |c| c.server.estimator_threads = 0),
@@ -309,6 +328,9 @@ mod tests {
             ("limits.connections_max", |c| c.limits.connections_max = 0),
             ("limits.streams_max", |c| c.limits.streams_max = 0),
             ("limits.engine_queue_messages", |c| c.limits.engine_queue_messages = 0),
+            ("limits.engine_queue_bytes", |c| c.limits.engine_queue_bytes = 0),
+            ("limits.bulk_answers_max", |c| c.limits.bulk_answers_max = 0),
+            ("limits.watchers_max", |c| c.limits.watchers_max = 0),
             ("limits.ring_bytes_max", |c| c.limits.ring_bytes_max = 0),
             ("limits.memory_bytes_max", |c| c.limits.memory_bytes_max = 0),
             ("archive.snapshot_interval_s", |c| c.archive.snapshot_interval_s = 0),

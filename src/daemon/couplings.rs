@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::convert::{estimator_from_proto, estimator_to_proto, milliseconds, status_to_proto};
-use super::error::RequestError;
+use super::error::{RequestError, echoed};
 use super::handle::SessionHandle;
 use super::publish::Publication;
 use super::registry::Registry;
@@ -78,7 +78,7 @@ pub(super) fn window_index(
     let asked = name.parse::<Window>().ok();
     asked.and_then(|asked| windows.iter().position(|&window| window == asked)).ok_or_else(|| {
         let available: Vec<_> = windows.iter().map(ToString::to_string).collect();
-        RequestError::NotOfSession { field, asked: name.to_owned(), available: available.join(", ") }
+        RequestError::NotOfSession { field, asked: echoed(name), available: available.join(", ") }
     })
 }
 
@@ -127,6 +127,11 @@ impl Query {
             session,
             selection,
         })
+    }
+
+    /// Whether the answer keeps a publication in memory until it is read.
+    pub(super) fn is_bulk(&self) -> bool {
+        !matches!(self.selection, Selection::Header)
     }
 
     /// The messages that answer the query from a publication, made as they are sent.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::archiver::Archive;
-use super::error::RequestError;
 use super::estimators::{Estimators, InFlight, compute};
 use super::handle::SessionHandle;
 use super::producer::ProducerLink;
@@ -21,8 +20,8 @@ use crate::session::{PushError, PushOutcome, Session, SessionSpec, SpecError, Wi
 pub(super) enum Command {
     /// Take bins from this producer from now on, and from no other; gives the bin to go on with.
     Attach { link: Arc<ProducerLink>, reply: oneshot::Sender<u64> },
-    /// Count bins.
-    Bins { link: Arc<ProducerLink>, block: SpikeBlock, trial_edges: Vec<u64> },
+    /// Count bins, which take `space` of the queue until they are.
+    Bins { link: Arc<ProducerLink>, block: SpikeBlock, trial_edges: Vec<u64>, space: OwnedSemaphorePermit },
     /// Answer once everything queued before is counted.
     Drained { reply: oneshot::Sender<()> },
     /// Let no transition cross these edges.
@@ -39,6 +38,7 @@ pub(super) enum Command {
 pub(super) struct EngineParts {
     pub(super) id: String,
     pub(super) queue_messages: usize,
+    pub(super) queue_bytes: u32,
     pub(super) estimators: Estimators,
     pub(super) archive: Archive,
     /// Given back when the engine ends and its session's counts are gone.
@@ -64,7 +64,8 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             }
         };
         let (sender, commands) = mpsc::channel(parts.queue_messages);
-        let handle = Arc::new(SessionHandle::new(parts.id, Arc::clone(session.spec()), sender));
+        let spec = Arc::clone(session.spec());
+        let handle = Arc::new(SessionHandle::new(parts.id, spec, sender, parts.queue_bytes));
         let refresher = Refresher {
             handle: Arc::clone(&handle),
             estimators: parts.estimators,
@@ -159,7 +160,10 @@ impl Engine {
                 self.producer = Some(link);
                 let _ = reply.send(self.session.next_bin());
             }
-            Command::Bins { link, block, trial_edges } => self.take_bins(&link, &block, &trial_edges),
+            Command::Bins { link, block, trial_edges, space } => {
+                self.take_bins(&link, &block, &trial_edges);
+                drop((block, space));
+            }
             Command::Drained { reply } => {
                 let _ = reply.send(());
             }
@@ -195,10 +199,8 @@ impl Engine {
     }
 
     fn push(&mut self, block: &SpikeBlock, trial_edges: &[u64]) -> Result<PushOutcome, PushError> {
-        // The session cuts the block at its edges; a late one is refused before anything is counted.
-        self.mark_edges(trial_edges)?;
         let Self { session, refresher, .. } = self;
-        session.push(block, &mut |session| refresher.refresh(session))
+        session.push_with_trial_edges(block, trial_edges, &mut |session| refresher.refresh(session))
     }
 
     /// Mark all edges or, when one is refused, none.
@@ -241,12 +243,11 @@ impl Drop for Engine {
     /// However the engine ends, readers must learn of it.
     fn drop(&mut self) {
         let handle = self.handle();
-        let error = if std::thread::panicking() {
+        if std::thread::panicking() {
             tracing::error!(session = %handle.id, "engine stopped: internal error");
-            RequestError::Stopped { what: "session's engine" }
-        } else {
-            handle.closed_error()
-        };
+            handle.set_failed();
+        }
+        let error = handle.closed_error();
         handle.set_closed();
         handle.publisher.end();
         if let Some(link) = handle.producer.current() {

@@ -1,5 +1,6 @@
 //! Why a request cannot be answered. [`super::status`] says what the client sees.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::ingest::AdmitError;
@@ -31,7 +32,7 @@ pub enum RequestError {
     #[error("{field}: {problem}")]
     Spec {
         /// Path of the field in the request.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What is wrong with it.
         problem: SpecProblem,
     },
@@ -46,6 +47,12 @@ pub enum RequestError {
         asked: u64,
         /// The bound.
         max: u64,
+    },
+    /// A message larger than is read.
+    #[error("a message is larger than {max} bytes (limits.message_bytes_max)")]
+    MessageTooLarge {
+        /// The bound.
+        max: usize,
     },
     /// The first message of a stream did not open it.
     #[error("the first message of a stream must be 'open'")]
@@ -80,7 +87,7 @@ pub enum RequestError {
         asked: u64,
     },
     /// Someone else has taken over.
-    #[error("fenced: a producer of epoch {epoch} took session '{session_id}' over")]
+    #[error("fenced by epoch {epoch}: a producer of that epoch took session '{session_id}' over")]
     Fenced {
         /// Which session.
         session_id: String,
@@ -157,6 +164,22 @@ pub enum RequestError {
     },
 }
 
+/// Most characters of a text from a client that an error repeats.
+const ECHOED_CHARS_MAX: usize = 100;
+
+/// A text from a client as an error repeats it: cut, and without control characters.
+pub(super) fn echoed(text: &str) -> String {
+    cut(text, ECHOED_CHARS_MAX).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The text, cut to so many characters.
+pub(super) fn cut(text: &str, chars_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// What is wrong with a session's specification.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SpecProblem {
@@ -167,6 +190,22 @@ pub enum SpecProblem {
         neuron_count: u32,
         /// The number listed.
         listed: usize,
+    },
+    /// A name or label that is too long.
+    #[error("{found} characters, at most {max} are allowed")]
+    TooLong {
+        /// Number of characters given.
+        found: usize,
+        /// The largest number allowed.
+        max: usize,
+    },
+    /// A name or label that could not be printed, stored or sent on as it is.
+    #[error("character {place} is the control character {}, which is not allowed", found.escape_unicode())]
+    ControlCharacter {
+        /// Place of the character, from 0.
+        place: usize,
+        /// The character.
+        found: char,
     },
     /// The bin width.
     #[error(transparent)]

@@ -22,7 +22,9 @@ pub(super) struct RefreshJob {
 /// The queue of the pool. Each session has at most one job in it, so its capacity is the number of sessions.
 #[derive(Clone)]
 pub(super) struct Estimators {
-    jobs: Sender<RefreshJob>,
+    /// `None` ends one thread.
+    jobs: Sender<Option<RefreshJob>>,
+    threads: usize,
 }
 
 /// The refresh of a session that is under way, if one is.
@@ -54,14 +56,22 @@ impl Estimators {
         threads: usize,
         sessions_open_max: usize,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let (jobs, queue) = bounded::<RefreshJob>(sessions_open_max);
+        let (jobs, queue) = bounded::<Option<RefreshJob>>(sessions_open_max);
         let mut handles = Vec::with_capacity(threads);
         for k in 0..threads {
             let queue = queue.clone();
             let thread = std::thread::Builder::new().name(format!("estimator-{k}"));
-            handles.push(thread.spawn(move || queue.iter().for_each(run))?);
+            handles.push(thread.spawn(move || queue.iter().map_while(|job| job).for_each(run))?);
         }
-        Ok((Self { jobs }, handles))
+        Ok((Self { jobs, threads }, handles))
+    }
+
+    /// End the threads once everything queued so far is computed, whoever may still hold a way to them.
+    pub(super) fn stop(&self) {
+        for _ in 0..self.threads {
+            // An error means that they have ended.
+            drop(self.jobs.send(None));
+        }
     }
 
     /// Hand counts over; gives what the caller waits on, or `None` when the queue is full.
@@ -73,7 +83,7 @@ impl Estimators {
     ) -> Option<InFlight> {
         let (done, ended) = bounded(1);
         let job = RefreshJob { session: Arc::clone(session), windows, archive: archive.clone(), done };
-        self.jobs.try_send(job).ok().map(|()| InFlight { done: Some(ended) })
+        self.jobs.try_send(Some(job)).ok().map(|()| InFlight { done: Some(ended) })
     }
 }
 

@@ -1,17 +1,20 @@
 //! What the rest of the daemon knows of a session: the way to its engine, its counters and its last publication.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::engine::Command;
-use super::error::{FirstPublication, RequestError};
+use super::error::{FirstPublication, RequestError, cut};
 use super::producer::ProducerSlot;
 use super::publish::{Publication, Publisher};
 use crate::session::SessionSpec;
+
+/// Most characters of the reason why a snapshot was not written.
+pub(super) const REASON_CHARS_MAX: usize = 512;
 
 /// A session, open or closed, as everyone but its engine sees it.
 #[derive(Debug)]
@@ -22,7 +25,12 @@ pub(super) struct SessionHandle {
     pub(super) publisher: Publisher,
     pub(super) counters: Counters,
     commands: mpsc::Sender<Command>,
+    /// One permit per byte that may still be queued.
+    queue_space: Arc<Semaphore>,
+    queue_bytes_max: u32,
     closed_at: OnceLock<Instant>,
+    /// The engine ended by a panic.
+    failed: AtomicBool,
     record: Mutex<Record>,
 }
 
@@ -51,7 +59,12 @@ pub(super) struct Record {
 }
 
 impl SessionHandle {
-    pub(super) fn new(id: String, spec: Arc<SessionSpec>, commands: mpsc::Sender<Command>) -> Self {
+    pub(super) fn new(
+        id: String,
+        spec: Arc<SessionSpec>,
+        commands: mpsc::Sender<Command>,
+        queue_bytes_max: u32,
+    ) -> Self {
         Self {
             id,
             spec,
@@ -59,7 +72,10 @@ impl SessionHandle {
             publisher: Publisher::new(),
             counters: Counters::default(),
             commands,
+            queue_space: Arc::new(Semaphore::new(queue_bytes_max as usize)),
+            queue_bytes_max,
             closed_at: OnceLock::new(),
+            failed: AtomicBool::new(false),
             record: Mutex::new(Record::default()),
         }
     }
@@ -76,8 +92,32 @@ impl SessionHandle {
         self.closed_at.get_or_init(Instant::now);
     }
 
+    /// Note, before the session is closed, that its engine did not end in order.
+    pub(super) fn set_failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Why the session takes no more commands.
     pub(super) fn closed_error(&self) -> RequestError {
+        if self.is_failed() {
+            return RequestError::Stopped { what: "session's engine" };
+        }
         RequestError::SessionClosed { session_id: self.id.clone() }
+    }
+
+    /// Wait until so many bytes may be queued, or until nothing is when that is more than may ever be.
+    pub(super) async fn queue_space(&self, bytes: usize) -> Result<OwnedSemaphorePermit, RequestError> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.queue_bytes_max);
+        Arc::clone(&self.queue_space).acquire_many_owned(bytes).await.map_err(|_| self.closed_error())
+    }
+
+    /// Bytes of bins that wait for the engine.
+    fn queued_bytes(&self) -> u64 {
+        u64::from(self.queue_bytes_max) - self.queue_space.available_permits() as u64
     }
 
     /// Queue a command for the engine, waiting while the queue is full.
@@ -125,10 +165,10 @@ impl SessionHandle {
         received.max(self.applied_through())
     }
 
-    /// Bytes of bins, counts and published estimates.
+    /// Bytes of bins, queued and kept, counts and published estimates.
     pub(super) fn memory_bytes(&self) -> u64 {
         let published = self.publisher.latest().map_or(0, |publication| publication.bytes());
-        self.counters.session_bytes.load(Ordering::Relaxed) + published
+        self.counters.session_bytes.load(Ordering::Relaxed) + self.queued_bytes() + published
     }
 
     pub(super) fn record(&self) -> MutexGuard<'_, Record> {
@@ -145,6 +185,6 @@ impl SessionHandle {
         tracing::warn!(session = %self.id, %reason, "snapshot not written");
         let mut record = self.record();
         record.snapshot_failures += 1;
-        record.last_snapshot_error = reason;
+        record.last_snapshot_error = cut(&reason, REASON_CHARS_MAX).into_owned();
     }
 }

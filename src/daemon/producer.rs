@@ -1,4 +1,4 @@
-//! Who may send bins into a session: one producer at a time, and a higher epoch takes over.
+//! Who may send bins into a session: one producer at a time, and none of a lower epoch than one before.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,15 +87,22 @@ impl ProducerSlot {
     pub(super) fn take(&self, session_id: &str, epoch: u64) -> Result<ProducerGuard, RequestError> {
         // A poisoned lock guards a single assignment: what it holds is whole.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = current.as_ref().filter(|link| link.is_connected()) {
-            if epoch <= link.epoch {
+        if let Some(link) = current.as_ref() {
+            // Also when it has left: what a fenced producer still holds must not come after what its successor sent.
+            if epoch < link.epoch {
+                return Err(RequestError::Fenced { session_id: session_id.to_owned(), epoch: link.epoch });
+            }
+            if epoch == link.epoch && link.is_connected() {
                 return Err(RequestError::ProducerConnected {
                     session_id: session_id.to_owned(),
                     connected: link.epoch,
                     asked: epoch,
                 });
             }
-            link.fail(RequestError::Fenced { session_id: session_id.to_owned(), epoch });
+            // Only then: what one that has left still has in the queue is to be counted.
+            if link.is_connected() {
+                link.fail(RequestError::Fenced { session_id: session_id.to_owned(), epoch });
+            }
         }
         let link = Arc::new(ProducerLink::new(epoch));
         *current = Some(Arc::clone(&link));
@@ -116,19 +123,19 @@ mod tests {
     fn a_second_producer_needs_a_higher_epoch() {
         let slot = ProducerSlot::default();
         let first = slot.take("s", 1).unwrap();
-        for asked in [0, 1] {
-            assert!(matches!(
-                slot.take("s", asked),
-                Err(RequestError::ProducerConnected { connected: 1, .. })
-            ));
-        }
+        assert!(matches!(slot.take("s", 0), Err(RequestError::Fenced { epoch: 1, .. })));
+        assert!(matches!(slot.take("s", 1), Err(RequestError::ProducerConnected { connected: 1, .. })));
         assert_eq!(first.link.fault(), None);
         let second = slot.take("s", 2).unwrap();
         assert!(matches!(first.link.fault(), Some(RequestError::Fenced { epoch: 2, .. })));
         drop(first);
         assert!(slot.take("s", 1).is_err());
         drop(second);
-        assert!(slot.take("s", 0).is_ok());
+        for fenced in [0, 1] {
+            assert!(matches!(slot.take("s", fenced), Err(RequestError::Fenced { epoch: 2, .. })));
+        }
+        drop(slot.take("s", 2).unwrap());
+        assert!(slot.take("s", 5).is_ok());
     }
 
     #[test]

@@ -4,19 +4,27 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::archiver::Archive;
 use super::config::DaemonConfig;
 use super::engine::{self, Command, EngineParts};
-use super::error::{RequestError, SpecProblem};
+use super::error::{RequestError, SpecProblem, echoed};
 use super::estimators::Estimators;
 use super::handle::SessionHandle;
 use crate::session::{Session, SessionSpec, Snapshot};
+
+/// Longest wait for a place among the large answers.
+const BULK_ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 /// All sessions of the daemon, open and closed.
 pub(super) struct Registry {
     pub(super) config: DaemonConfig,
     pub(super) archive: Archive,
+    bulk_answers: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
     estimators: Estimators,
     budget: Arc<Mutex<Budget>>,
     sessions: Mutex<Sessions>,
@@ -59,6 +67,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Registry {
     pub(super) fn new(config: DaemonConfig, estimators: Estimators, archive: Archive) -> Self {
         Self {
+            bulk_answers: Arc::new(Semaphore::new(config.limits.bulk_answers_max)),
+            watchers: Arc::new(Semaphore::new(config.limits.watchers_max)),
             config,
             archive,
             estimators,
@@ -73,6 +83,7 @@ impl Registry {
         let parts = EngineParts {
             id: self.free_id(),
             queue_messages: self.config.limits.engine_queue_messages,
+            queue_bytes: self.config.limits.engine_queue_bytes,
             estimators: self.estimators.clone(),
             archive: self.archive.clone(),
             reservation,
@@ -84,7 +95,7 @@ impl Registry {
         })?;
         let handle = match started.await {
             Ok(Ok(handle)) => handle,
-            Ok(Err(error)) => return Err(RequestError::Spec { field: "spec", problem: error.into() }),
+            Ok(Err(error)) => return Err(RequestError::Spec { field: "spec".into(), problem: error.into() }),
             Err(_) => return Err(stopped),
         };
         self.insert(&handle, thread)?;
@@ -112,8 +123,10 @@ impl Registry {
         };
         let neurons = spec.n_neurons() as u64;
         within("neurons_max", "neurons of the session", neurons, limits.neurons_max as u64)?;
-        let (ring_bytes, counts_bytes) = Session::bytes_max(spec)
-            .map_err(|error| RequestError::Spec { field: "spec", problem: SpecProblem::Session(error) })?;
+        let (ring_bytes, counts_bytes) = Session::bytes_max(spec).map_err(|error| RequestError::Spec {
+            field: "spec".into(),
+            problem: SpecProblem::Session(error),
+        })?;
         within("ring_bytes_max", "bytes of bins in the windows", ring_bytes, limits.ring_bytes_max)?;
         // The estimates published, and the ones being computed.
         let memory_bytes = counts_bytes + 2 * Snapshot::bytes_of_all_windows(spec);
@@ -133,15 +146,20 @@ impl Registry {
         loop {
             // Each `RandomState` has keys of its own, from the system's randomness.
             let id = format!("s-{:08x}", RandomState::new().hash_one(0_u8) as u32);
-            if !sessions.by_id.contains_key(&id) {
+            if !self.is_archived(&id) && !sessions.by_id.contains_key(&id) {
                 return id;
             }
         }
     }
 
+    /// Whether there are snapshots under this identifier, be it of a session of an earlier daemon.
+    fn is_archived(&self, id: &str) -> bool {
+        self.archive.directory().is_some_and(|archive| archive.join(id).exists())
+    }
+
     pub(super) fn get(&self, session_id: &str) -> Result<Arc<SessionHandle>, RequestError> {
         let session = lock(&self.sessions).by_id.get(session_id).cloned();
-        session.ok_or_else(|| RequestError::UnknownSession { session_id: session_id.to_owned() })
+        session.ok_or_else(|| RequestError::UnknownSession { session_id: echoed(session_id) })
     }
 
     /// All sessions, by identifier.
@@ -151,11 +169,30 @@ impl Registry {
         sessions
     }
 
-    /// Close a session; returns once its final estimates are published and archived.
-    pub(super) async fn close(&self, session: &SessionHandle) {
-        // An error means that the engine has ended: someone else closed the session.
-        drop(session.ask(|reply| Command::Close { reply }).await);
+    /// Take a place among the answers of matrices and files, waiting a short while for one; kept until the answer is read.
+    pub(super) async fn bulk_answer(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        let place = Arc::clone(&self.bulk_answers).acquire_owned();
+        let taken = tokio::time::timeout(BULK_ANSWER_WAIT, place).await.ok().and_then(Result::ok);
+        let max = self.config.limits.bulk_answers_max as u64;
+        let what = "large answers being sent";
+        taken.ok_or(RequestError::Limit { key: "bulk_answers_max", what, asked: max + 1, max })
+    }
+
+    /// Take a place among the watchers.
+    pub(super) fn watcher(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        let max = self.config.limits.watchers_max as u64;
+        let taken = Arc::clone(&self.watchers).try_acquire_owned().ok();
+        taken.ok_or(RequestError::Limit { key: "watchers_max", what: "watchers", asked: max + 1, max })
+    }
+
+    /// Close a session; returns once its final estimates are published and archived, or its engine has failed.
+    pub(super) async fn close(&self, session: &SessionHandle) -> Result<(), RequestError> {
+        // An error means that the engine is ending: someone else closed the session, or it failed. How, is known at its end.
+        if session.ask(|reply| Command::Close { reply }).await.is_err() {
+            drop(session.publisher.watch().wait_for(|latest| latest.ended).await);
+        }
         self.forget_oldest_closed();
+        if session.is_failed() { Err(session.closed_error()) } else { Ok(()) }
     }
 
     fn forget_oldest_closed(&self) {
@@ -186,8 +223,53 @@ impl Registry {
         while closing.join_next().await.is_some() {}
     }
 
+    /// End the estimators, once the engines have ended.
+    pub(super) fn stop_estimators(&self) {
+        self.estimators.stop();
+    }
+
     /// The threads of the engines, to be joined.
     pub(super) fn take_engines(&self) -> Vec<JoinHandle<()>> {
         std::mem::take(&mut lock(&self.sessions).engines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::archiver::hdf5_writer;
+    use crate::daemon::session_spec::session_spec;
+    use crate::proto::v1;
+
+    fn registry(archive: Archive) -> Registry {
+        let (estimators, _threads) = Estimators::start(1, 1).unwrap();
+        Registry::new(DaemonConfig::default(), estimators, archive)
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_failed_is_an_error_of_every_call() {
+        let registry = registry(Archive::default());
+        let asked = v1::SessionSpec { neuron_count: 2, bin_width_us: 20_000, ..Default::default() };
+        let config = &registry.config;
+        let spec = session_spec(asked, &config.defaults, &config.limits).unwrap();
+        // What an engine that panics leaves behind: no queue, a session that is marked, closed and at its end.
+        let (sender, _) = tokio::sync::mpsc::channel(1);
+        let session = SessionHandle::new("s-1".to_owned(), Arc::new(spec), sender, 1 << 20);
+        session.set_failed();
+        session.set_closed();
+        session.publisher.end();
+        let stopped = RequestError::Stopped { what: "session's engine" };
+        assert_eq!(registry.close(&session).await, Err(stopped.clone()));
+        assert_eq!(session.ask(|reply| Command::Drained { reply }).await, Err(stopped));
+    }
+
+    #[test]
+    fn an_identifier_with_snapshots_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("s-0123abcd")).unwrap();
+        let mut config = DaemonConfig::default().archive;
+        config.directory = directory.path().to_owned();
+        let registry = registry(Archive::start(&config, hdf5_writer()).unwrap().0);
+        assert!(registry.is_archived("s-0123abcd") && !registry.is_archived("s-0123abce"));
     }
 }

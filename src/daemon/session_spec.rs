@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::config::{Limits, SessionDefaults};
 use super::convert::estimator_from_proto;
-use super::error::{RequestError, SpecProblem};
+use super::error::{RequestError, SpecProblem, echoed};
 use crate::model::{BinWidth, Estimator, Lags, Neuron, UnknownEstimator, Window, WindowError};
 use crate::proto::v1;
 use crate::session::SessionSpec;
+
+/// Most characters of a session's name, and of a neuron's label.
+pub(super) const NAME_CHARS_MAX: usize = 256;
 
 /// The specification asked for, checked.
 ///
@@ -18,6 +21,7 @@ pub(super) fn session_spec(
     defaults: &SessionDefaults,
     limits: &Limits,
 ) -> Result<SessionSpec, RequestError> {
+    name(&asked.name).map_err(at("spec.name"))?;
     let bin_width = BinWidth::from_us(asked.bin_width_us.into()).map_err(at("spec.bin_width_us"))?;
     let refresh_interval_bins = asked
         .refresh_interval_bins
@@ -42,7 +46,19 @@ pub(super) fn session_spec(
 }
 
 fn at<E: Into<SpecProblem>>(field: &'static str) -> impl FnOnce(E) -> RequestError {
-    move |problem| RequestError::Spec { field, problem: problem.into() }
+    move |problem| RequestError::Spec { field: field.into(), problem: problem.into() }
+}
+
+/// Check a name or label, which is listed, printed and stored as it is.
+fn name(text: &str) -> Result<(), SpecProblem> {
+    let found = text.chars().count();
+    if found > NAME_CHARS_MAX {
+        return Err(SpecProblem::TooLong { found, max: NAME_CHARS_MAX });
+    }
+    match text.chars().enumerate().find(|(_, found)| found.is_control()) {
+        Some((place, found)) => Err(SpecProblem::ControlCharacter { place, found }),
+        None => Ok(()),
+    }
 }
 
 fn field_of(error: &crate::session::SpecError) -> &'static str {
@@ -60,7 +76,13 @@ fn neurons(listed: Vec<v1::Neuron>, neuron_count: u32, limits: &Limits) -> Resul
     if !listed.is_empty() {
         if neuron_count != 0 && neuron_count as usize != listed.len() {
             let problem = SpecProblem::NeuronCounts { neuron_count, listed: listed.len() };
-            return Err(RequestError::Spec { field: "spec.neuron_count", problem });
+            return Err(RequestError::Spec { field: "spec.neuron_count".into(), problem });
+        }
+        for (i, neuron) in listed.iter().enumerate() {
+            name(&neuron.label).map_err(|problem| {
+                let field = format!("spec.neurons[{i}].label").into();
+                RequestError::Spec { field, problem }
+            })?;
         }
         return Ok(listed.into_iter().map(|n| Neuron { id: n.id, label: n.label }).collect());
     }
@@ -74,7 +96,7 @@ fn neurons(listed: Vec<v1::Neuron>, neuron_count: u32, limits: &Limits) -> Resul
 
 fn windows(asked: &[String], defaults: &SessionDefaults) -> Result<Vec<Window>, WindowError> {
     let texts = if asked.is_empty() { &defaults.windows } else { asked };
-    texts.iter().map(|text| text.parse()).collect()
+    texts.iter().map(|text| echoed(text).parse()).collect()
 }
 
 fn estimators(asked: &[i32], defaults: &SessionDefaults) -> Result<Vec<Estimator>, SpecProblem> {

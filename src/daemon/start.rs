@@ -19,8 +19,10 @@ use super::archiver::{Archive, SnapshotWriter, hdf5_writer};
 use super::config::{ConfigError, DaemonConfig};
 use super::connections::Connections;
 use super::estimators::Estimators;
+use super::handle::REASON_CHARS_MAX;
 use super::registry::Registry;
 use super::services::{ArchiveRpc, InferenceRpc, IngestRpc, SessionRpc, Stopping};
+use super::session_spec::NAME_CHARS_MAX;
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::archive_service_server::ArchiveServiceServer;
 use crate::proto::v1::inference_service_server::InferenceServiceServer;
@@ -30,6 +32,11 @@ use crate::proto::v1::session_service_server::SessionServiceServer;
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 const FRAME_BYTES: u32 = 1 << 20;
+/// Most bytes of a session in a list: name and last error at up to 4 bytes per character, and a kilobyte of numbers.
+const SESSION_BYTES_MAX: usize = 4 * (NAME_CHARS_MAX + REASON_CHARS_MAX + 1) + 1024;
+
+/// Longest time a shutdown waits, at its end, for clients to read what they were sent.
+const LAST_READ_WAIT: Duration = Duration::from_secs(1);
 
 /// A daemon that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -76,18 +83,20 @@ pub struct RunningDaemon {
 /// How a shutdown went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// Whether every queue was drained, every session closed and every thread joined in time.
+    /// Whether every session was closed, every snapshot written and every thread joined in time; that some client did not
+    /// read to the end does not count.
     pub complete: bool,
 }
 
 struct Workers {
     registry: Arc<Registry>,
-    threads: Vec<JoinHandle<()>>,
+    estimators: Vec<JoinHandle<()>>,
+    archiver: Option<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Workers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Workers").field("threads", &self.threads.len()).finish_non_exhaustive()
+        f.debug_struct("Workers").field("estimators", &self.estimators.len()).finish_non_exhaustive()
     }
 }
 
@@ -116,10 +125,9 @@ pub async fn start_with_writer(
     let connections = Connections::new(listener, config.limits.connections_max);
 
     let (archive, archiver) = Archive::start(&config.archive, writer).map_err(StartError::Thread)?;
-    let (estimators, mut threads) =
+    let (estimators, pool) =
         Estimators::start(config.server.estimator_threads, config.limits.sessions_open_max)
             .map_err(StartError::Thread)?;
-    threads.extend(archiver);
     let registry = Arc::new(Registry::new(config, estimators, archive));
 
     let (shutdown, mut signal) = watch::channel(false);
@@ -130,7 +138,7 @@ pub async fn start_with_writer(
     let stopped = async move { drop(signal.wait_for(|&down| down).await) };
     let server = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
     tracing::info!(%address, "listening");
-    let workers = Workers { registry, threads };
+    let workers = Workers { registry, estimators: pool, archiver };
     Ok(RunningDaemon { address, grace, shutdown, streams, health, server, workers })
 }
 
@@ -154,11 +162,13 @@ async fn router(
     let decode = limits.message_bytes_max;
     // A session is told of with its neurons, which came in one request.
     let encode = decode.max(4 << 20) + (1 << 20);
+    // All of them are told of in one list.
+    let listed = (limits.sessions_open_max + limits.sessions_closed_kept) * SESSION_BYTES_MAX;
     let registry = || Arc::clone(registry);
 
     let sessions = SessionServiceServer::new(SessionRpc { registry: registry() })
         .max_decoding_message_size(decode)
-        .max_encoding_message_size(encode);
+        .max_encoding_message_size(encode + listed);
     let ingest = IngestServiceServer::new(IngestRpc { registry: registry(), stopping })
         .max_decoding_message_size(decode)
         .max_encoding_message_size(encode);
@@ -214,8 +224,8 @@ impl RunningDaemon {
     }
 
     /// Take it down in order: report not serving, stop accepting, end the producers' streams with everything they sent
-    /// counted, close each session with its final estimates and snapshots, join the threads. Whatever is not done
-    /// after the time of grace is given up.
+    /// counted, close each session with its final estimates and snapshots, join the threads. Whatever of that is not done
+    /// after the time of grace is given up. Clients get one more second to read what they were sent.
     pub async fn shutdown(self) -> ShutdownReport {
         tracing::info!("shutting down");
         set_health(&self.health, ServingStatus::NotServing).await;
@@ -226,13 +236,15 @@ impl RunningDaemon {
             // Not the whole time of grace: a producer that has stopped reading must not cost the final estimates.
             drop(tokio::time::timeout(grace / 2, streams.write()).await);
             workers.registry.close_all().await;
-            // Watchers end with their sessions, producers with the signal; what is left are answers being sent.
-            drop((&mut server).await);
             tokio::task::spawn_blocking(move || workers.join()).await.is_ok()
         };
         let complete = tokio::time::timeout(grace, orderly).await.unwrap_or(false);
         if !complete {
             tracing::warn!(grace_s = grace.as_secs(), "shutdown given up after the time of grace");
+        }
+        // Watchers end with their sessions, producers with the signal; what is left are answers that someone may never read.
+        if tokio::time::timeout(LAST_READ_WAIT, &mut server).await.is_err() {
+            tracing::info!("connections ended whose clients had not read everything");
             abort.abort();
         }
         ShutdownReport { complete }
@@ -240,13 +252,14 @@ impl RunningDaemon {
 }
 
 impl Workers {
-    /// Wait for every thread. Dropping the registry ends the queues of the pool and the archiver.
+    /// Wait for every thread, in the order in which they hand work on.
     fn join(self) {
-        let engines = self.registry.take_engines();
-        drop(self.registry);
-        for thread in engines.into_iter().chain(self.threads) {
-            // A thread that panicked has said so in the log.
-            drop(thread.join());
-        }
+        // A thread that panicked has said so in the log.
+        let join = |thread: JoinHandle<()>| drop(thread.join());
+        self.registry.take_engines().into_iter().for_each(join);
+        self.registry.stop_estimators();
+        self.estimators.into_iter().for_each(join);
+        self.registry.archive.stop();
+        self.archiver.into_iter().for_each(join);
     }
 }

@@ -18,9 +18,8 @@ impl From<RequestError> for Status {
 fn describe(error: &RequestError) -> (Code, ErrorDetails) {
     use RequestError as E;
     match error {
-        E::Missing { field } | E::Spec { field, .. } | E::NotOfSession { field, .. } => {
-            bad_field(field, error)
-        }
+        E::Missing { field } | E::NotOfSession { field, .. } => bad_field(field, error),
+        E::Spec { field, .. } => bad_field(field, error),
         E::NotOpened | E::OpenedTwice => bad_field("open", error),
         E::UnknownReceiver { .. } => bad_field("query.receivers", error),
         E::TooManyPairs { .. } => bad_field("query.top_pairs", error),
@@ -35,10 +34,8 @@ fn describe(error: &RequestError) -> (Code, ErrorDetails) {
         E::SessionClosed { session_id } => precondition("SESSION_OPEN", session_id, error),
         E::NothingPublished { session_id, .. } => precondition("ESTIMATE_PUBLISHED", session_id, error),
         E::NoArchive => precondition("ARCHIVE_ON", "archive.directory", error),
-        E::Limit { key, .. } => {
-            let subject = format!("limits.{key}");
-            (Code::ResourceExhausted, ErrorDetails::with_quota_failure_violation(subject, error.to_string()))
-        }
+        E::Limit { key, .. } => limit(key, error),
+        E::MessageTooLarge { .. } => limit("message_bytes_max", error),
         E::ProducerConnected { session_id, .. } => {
             (Code::AlreadyExists, resource("producer", session_id, error))
         }
@@ -83,6 +80,11 @@ fn bad_field(field: &str, error: &RequestError) -> (Code, ErrorDetails) {
 
 fn violation(field: &str, error: &RequestError) -> ErrorDetails {
     ErrorDetails::with_bad_request_violation(field, error.to_string())
+}
+
+fn limit(key: &str, error: &RequestError) -> (Code, ErrorDetails) {
+    let subject = format!("limits.{key}");
+    (Code::ResourceExhausted, ErrorDetails::with_quota_failure_violation(subject, error.to_string()))
 }
 
 fn precondition(kind: &str, subject: &str, error: &RequestError) -> (Code, ErrorDetails) {

@@ -110,41 +110,53 @@ pub fn from_sparse(
     Ok(block)
 }
 
-/// A block from one bit per neuron: `⌈n_neurons / 8⌉` bytes per bin, neuron *i* is bit `i % 8` (least significant first) of
-/// byte `i / 8`, the bits left over are 0.
+/// Most bytes of packed bits that become one block: as a list, a set bit takes 16 times its room.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Blocks, made one at a time as they are asked for, from one bit per neuron: `⌈n_neurons / 8⌉` bytes per bin, neuron *i* is
+/// bit `i % 8` (least significant first) of byte `i / 8`, the bits left over are 0.
 ///
 /// # Errors
-/// [`AdmitError`] naming what does not fit.
+/// [`AdmitError`] naming what does not fit; the whole run is checked before the first block is made.
 pub fn from_packed(
     first_bin: u64,
     bin_count: u32,
     bits: &[u8],
     n_neurons: usize,
     bins_max: u32,
-) -> Result<SpikeBlock, AdmitError> {
+) -> Result<impl Iterator<Item = SpikeBlock> + Send, AdmitError> {
     check_bins(first_bin, u64::from(bin_count), bins_max)?;
     let row_bytes = n_neurons.div_ceil(8);
     let expected = u64::from(bin_count) * row_bytes as u64;
     if expected != bits.len() as u64 {
         return Err(AdmitError::PackedLength { bin_count, n_neurons, expected, found: bits.len() });
     }
-    let mut block = SpikeBlock::empty(first_bin);
-    let mut active = Vec::with_capacity(n_neurons);
-    for row in bits.chunks_exact(row_bytes) {
-        active.clear();
-        for (byte_index, &byte) in row.iter().enumerate() {
-            let mut left = byte;
-            while left != 0 {
-                active.push((byte_index * 8) as u64 + u64::from(left.trailing_zeros()));
-                left &= left - 1;
-            }
+    let left_over = (row_bytes * 8 - n_neurons) as u32;
+    for (row, bin) in bits.chunks_exact(row_bytes).zip(first_bin..) {
+        if let Some(last) = row.last().filter(|last| last.leading_zeros() < left_over) {
+            let bit = row_bytes * 8 - 1 - last.leading_zeros() as usize;
+            return Err(AdmitError::LeftoverBit { bin, bit, n_neurons });
         }
-        if let Some(&bit) = active.last().filter(|&&bit| bit >= n_neurons as u64) {
-            return Err(AdmitError::LeftoverBit { bin: block.end_bin(), bit: bit as usize, n_neurons });
-        }
-        block.push_unsorted(active.iter().copied(), n_neurons)?;
     }
-    Ok(block)
+    let piece_bins = (PIECE_BYTES / row_bytes).max(1);
+    let pieces = bits.chunks(piece_bins * row_bytes).zip((first_bin..).step_by(piece_bins));
+    Ok(pieces.map(move |(rows, first_bin)| {
+        let mut block = SpikeBlock::empty(first_bin);
+        let mut active = Vec::with_capacity(n_neurons);
+        for row in rows.chunks_exact(row_bytes) {
+            active.clear();
+            for (byte_index, &byte) in row.iter().enumerate() {
+                let mut left = byte;
+                while left != 0 {
+                    // Below n_neurons, which fits: no bit is left over.
+                    active.push((byte_index * 8) as u16 + left.trailing_zeros() as u16);
+                    left &= left - 1;
+                }
+            }
+            block.push_sorted(&active);
+        }
+        block
+    }))
 }
 
 /// Check the trial edges that come with a run: increasing, none before its first bin.
@@ -170,7 +182,8 @@ mod tests {
         let lists = [vec![0u16, 8, 9], vec![], vec![3]];
         let expected = SpikeBlock::from_lists(5, &lists, 10).unwrap();
         assert_eq!(from_sparse(5, &[3, 0, 1], &[9, 0, 8, 3], 10, 100).unwrap(), expected);
-        assert_eq!(from_packed(5, 3, &[1, 3, 0, 0, 8, 0], 10, 100).unwrap(), expected);
+        let packed: Vec<_> = from_packed(5, 3, &[1, 3, 0, 0, 8, 0], 10, 100).unwrap().collect();
+        assert_eq!(packed, [expected]);
     }
 
     #[test]
@@ -178,8 +191,8 @@ mod tests {
         assert_eq!(from_sparse(0, &[], &[], 4, 2), Err(AdmitError::BinCount { found: 0, bins_max: 2 }));
         assert_eq!(from_sparse(0, &[0; 3], &[], 4, 2), Err(AdmitError::BinCount { found: 3, bins_max: 2 }));
         assert_eq!(
-            from_packed(0, u32::MAX, &[], 4, 2),
-            Err(AdmitError::BinCount { found: u32::MAX.into(), bins_max: 2 })
+            from_packed(0, u32::MAX, &[], 4, 2).err(),
+            Some(AdmitError::BinCount { found: u32::MAX.into(), bins_max: 2 })
         );
         for first_bin in [BIN_MAX, u64::MAX] {
             assert!(matches!(from_sparse(first_bin, &[0], &[], 4, 2), Err(AdmitError::BinTooLarge { .. })));
@@ -200,10 +213,26 @@ mod tests {
 
     #[test]
     fn packed_bits_must_fit_exactly() {
-        let error = from_packed(0, 2, &[0; 3], 10, 9).unwrap_err();
+        let error = from_packed(0, 2, &[0; 3], 10, 9).err().unwrap();
         assert_eq!(error, AdmitError::PackedLength { bin_count: 2, n_neurons: 10, expected: 4, found: 3 });
-        let error = from_packed(0, 2, &[0, 0, 0, 4], 10, 9).unwrap_err();
+        let error = from_packed(0, 2, &[0, 0, 0, 4], 10, 9).err().unwrap();
         assert_eq!(error, AdmitError::LeftoverBit { bin: 1, bit: 10, n_neurons: 10 });
+    }
+
+    #[test]
+    fn packed_bits_become_blocks_of_bounded_size() {
+        let bits = vec![255; PIECE_BYTES * 5 / 2];
+        let bins = (bits.len() / 2) as u32;
+        let blocks: Vec<_> = from_packed(7, bins, &bits, 16, bins).unwrap().collect();
+        assert_eq!(blocks.len(), 3);
+        let mut next = 7;
+        for block in &blocks {
+            assert_eq!((block.first_bin(), block.n_active()), (next, 16 * block.n_bins()));
+            // Two bytes per entry, four per bin; a list that grew holds up to twice its room.
+            assert!(block.bytes() <= 2 * (PIECE_BYTES * 16 + PIECE_BYTES / 2 * 4), "{}", block.bytes());
+            next = block.end_bin();
+        }
+        assert_eq!(next, 7 + u64::from(bins));
     }
 
     #[test]

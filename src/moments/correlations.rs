@@ -28,6 +28,17 @@ impl Counts {
         }
         correlations
     }
+
+    /// Row `row` of [`Counts::equal_time_correlations`].
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn equal_time_correlations_row(&self, row: usize) -> impl Iterator<Item = f64> + '_ {
+        let LagCounts { transitions, sender, .. } = &self.lags[0];
+        (0..self.n_neurons).map(move |column| {
+            connected(*transitions, self.equal_time(row, column), sender[row], sender[column])
+        })
+    }
 }
 
 impl LagCounts {
@@ -49,6 +60,17 @@ impl LagCounts {
         let n = self.sender.len();
         Array2::from_shape_fn((n, n), |(i, j)| {
             connected(self.transitions, self.delayed[i * n + j], self.receiver[i], self.sender[j])
+        })
+    }
+
+    /// Row `row` of [`LagCounts::delayed_correlations`].
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn delayed_correlations_row(&self, row: usize) -> impl Iterator<Item = f64> + '_ {
+        let n = self.sender.len();
+        (0..n).map(move |j| {
+            connected(self.transitions, self.delayed[row * n + j], self.receiver[row], self.sender[j])
         })
     }
 }

@@ -433,7 +433,7 @@ pub struct Neuron {
     /// Identifier in the source, such as the NWB unit id; distinct within a session.
     #[prost(int64, tag = "1")]
     pub id: i64,
-    /// Name or electrode label; may be empty.
+    /// Name or electrode label; may be empty. At most 256 characters, no control characters.
     #[prost(string, tag = "2")]
     pub label: ::prost::alloc::string::String,
 }
@@ -447,7 +447,7 @@ pub struct Window {
 /// What a session records and estimates. Absent values are taken from the daemon's configuration.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionSpec {
-    /// Name for people; need not be unique.
+    /// Name for people; need not be unique. At most 256 characters, no control characters.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// The neurons in index order. Either this or `neuron_count`, which numbers them from 0.
@@ -520,12 +520,12 @@ pub struct Session {
     pub refreshes_published: u64,
     #[prost(uint64, tag = "10")]
     pub refreshes_skipped: u64,
-    /// Whether a producer is connected, and its epoch.
+    /// Whether a producer is connected, and the highest epoch of one so far.
     #[prost(bool, tag = "11")]
     pub producer_connected: bool,
     #[prost(uint64, tag = "12")]
     pub producer_epoch: u64,
-    /// Bytes of bins and counts the session holds.
+    /// Bytes of bins, queued and kept, counts and published estimates the session holds.
     #[prost(uint64, tag = "13")]
     pub memory_bytes: u64,
     /// Time since the last bin arrived, in milliseconds; absent before the first.
@@ -901,7 +901,7 @@ pub mod inference_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Couplings and correlations out.
+    /// Couplings and correlations out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many watchers are there.
     #[derive(Debug, Clone)]
     pub struct InferenceServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1119,7 +1119,7 @@ pub mod inference_service_server {
             tonic::Status,
         >;
     }
-    /// Couplings and correlations out.
+    /// Couplings and correlations out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many watchers are there.
     #[derive(Debug)]
     pub struct InferenceServiceServer<T> {
         inner: Arc<T>,
@@ -1397,8 +1397,8 @@ pub mod stream_spikes_request {
 pub struct OpenStream {
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// A producer with a higher epoch takes the session over from one with a lower epoch; equal epochs are refused
-    /// while the first is connected.
+    /// A producer with a higher epoch takes the session over from one with a lower epoch. The session remembers the highest
+    /// epoch: a lower one is refused from then on, an equal one while the first is connected.
     #[prost(uint64, tag = "2")]
     pub producer_epoch: u64,
 }
@@ -1567,8 +1567,10 @@ pub mod ingest_service_client {
         /// acknowledgements on a cadence and one last acknowledgement after the client's end of stream.
         ///
         /// NOT_FOUND: unknown session. INVALID_ARGUMENT: a neuron, bin count or message that does not fit. OUT_OF_RANGE: bins
-        /// that go backwards or leap too far. FAILED_PRECONDITION: the session is closed. ALREADY_EXISTS: another producer is connected.
-        /// ABORTED: a producer with a higher epoch took over. UNAVAILABLE: the daemon shuts down; everything sent was counted.
+        /// that go backwards or leap too far. RESOURCE_EXHAUSTED: a message larger than limits.message_bytes_max.
+        /// FAILED_PRECONDITION: the session is closed. ALREADY_EXISTS: another producer of this epoch is connected. ABORTED: there
+        /// is, or was, a producer with a higher epoch. UNAVAILABLE: the daemon shuts down. After any of them, everything before
+        /// `applied_through` of the last acknowledgement was counted; of what was sent after it, nothing is promised: send it again.
         pub async fn stream_spikes(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -1620,8 +1622,10 @@ pub mod ingest_service_server {
         /// acknowledgements on a cadence and one last acknowledgement after the client's end of stream.
         ///
         /// NOT_FOUND: unknown session. INVALID_ARGUMENT: a neuron, bin count or message that does not fit. OUT_OF_RANGE: bins
-        /// that go backwards or leap too far. FAILED_PRECONDITION: the session is closed. ALREADY_EXISTS: another producer is connected.
-        /// ABORTED: a producer with a higher epoch took over. UNAVAILABLE: the daemon shuts down; everything sent was counted.
+        /// that go backwards or leap too far. RESOURCE_EXHAUSTED: a message larger than limits.message_bytes_max.
+        /// FAILED_PRECONDITION: the session is closed. ALREADY_EXISTS: another producer of this epoch is connected. ABORTED: there
+        /// is, or was, a producer with a higher epoch. UNAVAILABLE: the daemon shuts down. After any of them, everything before
+        /// `applied_through` of the last acknowledgement was counted; of what was sent after it, nothing is promised: send it again.
         async fn stream_spikes(
             &self,
             request: tonic::Request<tonic::Streaming<super::StreamSpikesRequest>>,
@@ -2018,6 +2022,7 @@ pub mod session_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Close a session: the final estimates are published and archived before the answer. Closing again is no error.
+        /// INTERNAL when its engine has failed.
         pub async fn close_session(
             &mut self,
             request: impl tonic::IntoRequest<super::CloseSessionRequest>,
@@ -2106,6 +2111,7 @@ pub mod session_service_server {
             tonic::Status,
         >;
         /// Close a session: the final estimates are published and archived before the answer. Closing again is no error.
+        /// INTERNAL when its engine has failed.
         async fn close_session(
             &self,
             request: tonic::Request<super::CloseSessionRequest>,

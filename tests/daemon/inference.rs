@@ -96,6 +96,27 @@ async fn a_closed_session_answers_with_its_final_estimate() {
 }
 
 #[tokio::test]
+async fn answers_and_watchers_have_their_number() {
+    let mut config = test_config();
+    config.limits.bulk_answers_max = 1;
+    config.limits.watchers_max = 1;
+    let mut rig = Rig::with(config).await;
+    let session = recorded(&mut rig, 300).await;
+    let correlations = || v1::GetCorrelationsRequest { session_id: session.clone(), ..Default::default() };
+    // One after the other, as many as one likes.
+    for _ in 0..3 {
+        let mut stream = rig.inference.get_correlations(correlations()).await.unwrap().into_inner();
+        while stream.message().await.unwrap().is_some() {}
+    }
+    let open = rig.create().await;
+    let watch = || v1::WatchCouplingsRequest { query: Some(query(&open)) };
+    let watcher = rig.inference.watch_couplings(watch()).await.unwrap();
+    let status = rig.inference.watch_couplings(watch()).await.unwrap_err();
+    assert_status(&status, Code::ResourceExhausted, &["limits.watchers_max"]);
+    drop(watcher);
+}
+
+#[tokio::test]
 async fn top_pairs_are_the_strongest_of_all_rows() {
     let mut rig = Rig::new().await;
     let session = recorded(&mut rig, 500).await;

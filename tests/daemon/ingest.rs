@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use glauber::proto::v1;
 use glauber::proto::v1::spike_bins::Spikes;
 use tonic::Code;
@@ -104,7 +106,9 @@ async fn an_oversized_message_ends_its_stream_only() {
     let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
     producer.send(pattern(0, 60_000)).await;
     let status = producer.status().await;
-    assert_status(&status, Code::OutOfRange, &["65536"]);
+    assert_status(&status, Code::ResourceExhausted, &["65536 bytes", "limits.message_bytes_max"]);
+    let details = status.get_error_details();
+    assert_eq!(details.quota_failure().unwrap().violations[0].subject, "limits.message_bytes_max");
     drop(producer);
     rig.assert_healthy(&session).await;
 }
@@ -229,12 +233,17 @@ async fn a_producer_resumes_where_it_was() {
 
 /// Open again, as often as the daemon has not yet noticed that the producer before is gone.
 async fn reconnect(rig: &Rig, session: &str) -> Producer {
-    loop {
-        match Producer::open(&rig.channel, session, 0).await {
-            Ok(producer) => return producer,
-            Err(status) => assert_eq!(status.code(), Code::AlreadyExists, "{status:?}"),
+    let opened = async {
+        loop {
+            match Producer::open(&rig.channel, session, 0).await {
+                Ok(producer) => return producer,
+                Err(status) => assert_eq!(status.code(), Code::AlreadyExists, "{status:?}"),
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(30), opened)
+        .await
+        .expect("the producer before is noticed to be gone")
 }
 
 #[tokio::test]
@@ -242,9 +251,9 @@ async fn a_second_producer_is_refused_unless_its_epoch_is_higher() {
     let mut rig = Rig::new().await;
     let session = rig.create().await;
     let mut first = Producer::open(&rig.channel, &session, 3).await.unwrap();
-    for epoch in [0, 3] {
+    for (epoch, code) in [(0, Code::Aborted), (3, Code::AlreadyExists)] {
         let status = Producer::open(&rig.channel, &session, epoch).await.err().unwrap();
-        assert_status(&status, Code::AlreadyExists, &["epoch 3", &session]);
+        assert_status(&status, code, &["epoch 3", &session]);
     }
     first.send(pattern(0, 20)).await;
     first.applied(20).await;
@@ -256,6 +265,42 @@ async fn a_second_producer_is_refused_unless_its_epoch_is_higher() {
     assert_status(&first.status().await, Code::Aborted, &["fenced", "epoch 4"]);
     second.send(pattern(20, 20)).await;
     assert_eq!(second.finish().await.unwrap().applied_through, 40);
+    // The one fenced stays so after its successor has left.
+    let status = Producer::open(&rig.channel, &session, 3).await.err().unwrap();
+    assert_status(&status, Code::Aborted, &["fenced by epoch 4", &session]);
+}
+
+/// More than one piece of packed bits, more than the queue may hold, all ones: nothing is lost, nothing hangs.
+#[tokio::test]
+async fn a_message_larger_than_the_queue_is_counted_whole() {
+    let mut config = test_config();
+    config.limits.engine_queue_bytes = 64 << 10;
+    let mut rig = Rig::with(config).await;
+    let asked = v1::SessionSpec { neuron_count: 1024, windows: vec!["all".to_owned()], ..super::rig::spec() };
+    let session = rig.create_from(asked).await.unwrap().session_id;
+    let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    for first_bin in [0, 5000] {
+        let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 5000, bits: vec![255; 5000 * 128] }));
+        producer.send(v1::SpikeBins { first_bin, spikes, trial_edges: vec![first_bin + 4000] }).await;
+    }
+    assert_eq!(producer.finish().await.unwrap().applied_through, 10_000);
+    let state = rig.session(&session).await;
+    assert_eq!((state.active_entries, state.gap_count), (10_000 * 1024, 0));
+    assert_eq!(correlations_header(&mut rig, &session).await.transitions, 9999 - 2);
+}
+
+#[tokio::test]
+async fn a_packed_message_with_one_wrong_bit_is_refused_whole() {
+    let mut rig = Rig::new().await;
+    let session = rig.create().await;
+    let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    // The wrong bit lies beyond the first piece.
+    let mut bits = vec![1; 60_000];
+    bits[59_999] = 1 << 6;
+    let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 60_000, bits }));
+    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![] }).await;
+    assert_status(&producer.status().await, Code::InvalidArgument, &["bin 59999", "bit 6"]);
+    assert_eq!(rig.session(&session).await.watermarks.unwrap().applied_through, 0);
 }
 
 #[tokio::test]

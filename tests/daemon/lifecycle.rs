@@ -99,6 +99,27 @@ async fn shutdown_counts_publishes_and_archives_everything_sent() {
     assert_eq!(written, [folder.join("000000000030_10s.h5"), folder.join("000000000030_all.h5")]);
 }
 
+/// Clients that stop reading, a watcher, an answer and a producer, hold up no shutdown and do not make it a failure.
+#[tokio::test]
+async fn clients_that_do_not_read_hold_up_no_shutdown() {
+    let mut rig = Rig::new().await;
+    let asked = v1::SessionSpec { neuron_count: 800, ..super::rig::spec() };
+    let session = rig.create_from(asked).await.unwrap().session_id;
+    let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    producer.send(super::rig::sparse(0, &[&[1][..]; 100])).await;
+    // 800 × 800 numbers are 5 MB: more than the client takes without reading.
+    let request = v1::WatchCouplingsRequest { query: Some(query(&session)) };
+    let watcher = rig.inference.watch_couplings(request).await.unwrap().into_inner();
+    let request = v1::GetCorrelationsRequest { session_id: session.clone(), ..Default::default() };
+    let answer = rig.inference.get_correlations(request).await.unwrap().into_inner();
+    let began = std::time::Instant::now();
+    let report = rig.daemon.shutdown().await;
+    assert!(report.complete);
+    // The time of grace is 30 s.
+    assert!(began.elapsed().as_secs() < 14, "{:?}", began.elapsed());
+    drop((watcher, answer, producer));
+}
+
 fn config_folder(directory: &std::path::Path, session: &str) -> std::path::PathBuf {
     directory.join("made").join(session)
 }

@@ -41,6 +41,65 @@ async fn a_wrong_specification_names_its_field() {
 }
 
 #[tokio::test]
+async fn names_and_labels_are_short_and_printable() {
+    let mut rig = Rig::new().await;
+    for name in ["a\0b", "\u{1b}[2J", "a\u{9b}b", "two\nlines"] {
+        refused(&mut rig, "spec.name", &["control character"], |s| s.name = name.into()).await;
+        refused(&mut rig, "spec.neurons[1].label", &["control character"], |s| {
+            s.neuron_count = 0;
+            s.neurons = vec![labelled(0, "fine"), labelled(1, name)];
+        })
+        .await;
+    }
+    refused(&mut rig, "spec.name", &["257 characters", "256"], |s| s.name = "é".repeat(257)).await;
+    refused(&mut rig, "spec.neurons[0].label", &["257 characters"], |s| {
+        s.neuron_count = 0;
+        s.neurons = vec![labelled(0, &"x".repeat(257))];
+    })
+    .await;
+}
+
+fn labelled(id: i64, label: &str) -> v1::Neuron {
+    v1::Neuron { id, label: label.to_owned() }
+}
+
+#[tokio::test]
+async fn every_session_there_can_be_is_listed() {
+    let mut config = test_config();
+    config.limits.message_bytes_max = 64 << 10;
+    config.limits.sessions_closed_kept = 4096;
+    let mut rig = Rig::with(config).await;
+    let name = "𝄞".repeat(256);
+    for _ in 0..300 {
+        let asked = v1::SessionSpec { name: name.clone(), neuron_count: 1, ..spec() };
+        let session = rig.create_from(asked).await.unwrap();
+        rig.close(&session.session_id).await;
+    }
+    let listed = rig.sessions.list_sessions(v1::ListSessionsRequest {}).await.unwrap().into_inner();
+    assert_eq!(listed.sessions.len(), 300);
+    assert!(listed.sessions.iter().all(|session| session.spec.as_ref().unwrap().name == name));
+}
+
+#[tokio::test]
+async fn what_a_client_sent_is_repeated_cut_and_printable() {
+    let mut rig = Rig::new().await;
+    let long = format!("\u{1b}{}", "x".repeat(100_000));
+    let request = v1::GetSessionRequest { session_id: long.clone() };
+    let mut statuses = vec![rig.sessions.get_session(request).await.unwrap_err()];
+    statuses
+        .push(rig.create_from(v1::SessionSpec { windows: vec![long.clone()], ..spec() }).await.unwrap_err());
+    let session = rig.create().await;
+    rig.close(&session).await;
+    let asked = v1::CouplingsQuery { window: long, ..query(&session) };
+    statuses.push(rig.couplings(asked).await.unwrap_err());
+    for status in statuses {
+        let message = status.message();
+        assert!(message.chars().count() < 400 && message.contains("xxx…"), "{message}");
+        assert!(!message.contains('\u{1b}'), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn defaults_fill_what_is_left_open() {
     let mut rig = Rig::new().await;
     let asked = v1::SessionSpec { neuron_count: 3, bin_width_us: 20_000, ..Default::default() };

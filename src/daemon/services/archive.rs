@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::ANSWERS_QUEUED;
 use crate::daemon::archiver::parse_file_name;
 use crate::daemon::couplings::CHUNK_BYTES;
-use crate::daemon::error::RequestError;
+use crate::daemon::error::{RequestError, echoed};
 use crate::daemon::registry::Registry;
 use crate::proto::v1;
 use crate::proto::v1::archive_service_server::ArchiveService;
@@ -45,10 +45,12 @@ impl ArchiveService for ArchiveRpc {
     ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
         let v1::FetchSnapshotRequest { session_id, file_name } = request.into_inner();
         let directory = self.directory()?;
+        let place = self.registry.bulk_answer().await?;
         let opened = tokio::task::spawn_blocking(move || open(&directory, session_id, file_name));
         let mut file = opened.await.map_err(|_| RequestError::Stopped { what: "archive" })??;
         let (answers, stream) = mpsc::channel(ANSWERS_QUEUED);
         tokio::task::spawn_blocking(move || {
+            let _place = place;
             loop {
                 let answer = match next_chunk(&mut file) {
                     Ok(chunk) if chunk.is_empty() => return,
@@ -84,7 +86,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn list(directory: &Path, session_id: &str, known: bool) -> Result<Vec<v1::SnapshotEntry>, RequestError> {
-    let unknown = || RequestError::UnknownSession { session_id: session_id.to_owned() };
+    let unknown = || RequestError::UnknownSession { session_id: echoed(session_id) };
     let mut entries = Vec::new();
     if session_id.is_empty() {
         for folder in fs::read_dir(directory).map_err(|error| unreadable(&error))? {
@@ -149,6 +151,7 @@ fn open(directory: &Path, session_id: String, file_name: String) -> Result<File,
             && fs::symlink_metadata(&path).is_ok_and(|found| found.is_file())
     };
     if !allowed || !inside() {
+        let (session_id, file_name) = (echoed(&session_id), echoed(&file_name));
         return Err(RequestError::UnknownSnapshot { session_id, file_name });
     }
     File::open(&path).map_err(|error| unreadable(&error))

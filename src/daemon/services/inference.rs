@@ -32,8 +32,14 @@ impl InferenceService for InferenceRpc {
     ) -> Result<Response<Self::GetCouplingsStream>, Status> {
         let query = Query::check(&self.registry, request.into_inner().query)?;
         let publication = query.session.publication()?;
+        let place = if query.is_bulk() { Some(self.registry.bulk_answer().await?) } else { None };
         let parts = query.parts(&publication, 0).await?;
-        Ok(Response::new(Box::pin(tokio_stream::iter(parts.map(|part| Ok(part.into()))))))
+        let answers = parts.map(move |part| {
+            // Given back with the answer.
+            let _place = &place;
+            Ok(part.into())
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
     }
 
     async fn watch_couplings(
@@ -41,8 +47,10 @@ impl InferenceService for InferenceRpc {
         request: Request<v1::WatchCouplingsRequest>,
     ) -> Result<Response<Self::WatchCouplingsStream>, Status> {
         let query = Query::check(&self.registry, request.into_inner().query)?;
+        let place = self.registry.watcher()?;
         let (answers, stream) = mpsc::channel(ANSWERS_QUEUED);
         tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = watch(&query, &answers).await {
                 // A client that has gone needs no status.
                 drop(answers.send(Err(error.into())).await);
@@ -59,13 +67,15 @@ impl InferenceService for InferenceRpc {
         let session = self.registry.get(&request.session_id)?;
         let index = window_index(&session, &request.window, "window")?;
         let lag_bins = lag_of_session(&session, request.lag_bins.max(1))?;
+        let place = self.registry.bulk_answer().await?;
         let window = current_counts(&session, index).await?;
-        let header_only = request.header_only;
-        // Correlations of a thousand neurons take milliseconds: not on a thread of the network.
-        let parts =
-            tokio::task::spawn_blocking(move || correlations(&session, &window, lag_bins, header_only));
-        let parts = parts.await.map_err(|_| RequestError::Stopped { what: "query" })??;
-        Ok(Response::new(Box::pin(tokio_stream::iter(parts.map(Ok)))))
+        let parts = correlations(&session, &window, lag_bins, request.header_only)?;
+        let answers = parts.map(move |part| {
+            // Given back with the answer.
+            let _place = &place;
+            Ok(part)
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
     }
 }
 
@@ -151,17 +161,18 @@ fn correlations(
     if header_only {
         return Ok(Box::new(header));
     }
-    let (equal_time, delayed) = (counts.equal_time_correlations(), lag.delayed_correlations());
     let n = counts.n_neurons;
     let per_chunk = rows_per_chunk(n, 2);
-    let rows = (0..n).step_by(per_chunk).map(move |first| {
-        let rows = ndarray::s![first..n.min(first + per_chunk), ..];
-        message(CorrelationsPart::Rows(v1::CorrelationRows {
+    let counts = Arc::clone(counts);
+    // Each chunk is computed when it is sent: an answer that nobody reads holds counts alone.
+    let rows = (0..n).step_by(per_chunk).map_while(move |first| {
+        let (lag, rows) = (counts.lag(lag_bins)?, first..n.min(first + per_chunk));
+        Some(message(CorrelationsPart::Rows(v1::CorrelationRows {
             first_row: first as u32,
-            row_count: (n.min(first + per_chunk) - first) as u32,
-            equal_time: equal_time.slice(rows).iter().copied().collect(),
-            delayed: delayed.slice(rows).iter().copied().collect(),
-        }))
+            row_count: rows.len() as u32,
+            equal_time: rows.clone().flat_map(|row| counts.equal_time_correlations_row(row)).collect(),
+            delayed: rows.flat_map(|row| lag.delayed_correlations_row(row)).collect(),
+        })))
     });
     Ok(Box::new(header.chain(rows)))
 }

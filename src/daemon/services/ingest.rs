@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::sync::{RwLock, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::ANSWERS_QUEUED;
 use crate::daemon::convert::watermarks;
@@ -35,6 +35,9 @@ pub(in crate::daemon) struct Stopping {
     /// Held shared by every stream; the shutdown takes it alone.
     pub(in crate::daemon) streams: Arc<RwLock<()>>,
 }
+
+/// Longest time a shutdown waits for a producer to read its last acknowledgement.
+const LAST_REPLY_WAIT: Duration = Duration::from_secs(1);
 
 type Replies = mpsc::Sender<Result<v1::StreamSpikesResponse, Status>>;
 
@@ -97,6 +100,7 @@ struct Producer<'a> {
     faults: watch::Receiver<Option<RequestError>>,
     replies: &'a Replies,
     bins_max: u32,
+    bytes_max: usize,
     ack_interval: Duration,
     /// First bin of the message before.
     previous: Option<u64>,
@@ -127,6 +131,7 @@ impl<'a> Producer<'a> {
             guard,
             replies,
             bins_max: registry.config.limits.message_bins_max,
+            bytes_max: registry.config.limits.message_bytes_max,
             ack_interval: Duration::from_millis(registry.config.server.ack_interval_ms),
             previous: None,
             acknowledged: None,
@@ -147,15 +152,15 @@ impl<'a> Producer<'a> {
                 biased;
                 error = fault(&mut self.faults) => return Err(error.into()),
                 () = shutting_down(shutdown) => {
-                    self.finish().await?;
+                    self.finish(shutdown).await?;
                     return Err(RequestError::ShuttingDown.into());
                 }
                 _ = tick.tick() => self.acknowledge(),
-                request = inbound.message() => match request? {
+                request = inbound.message() => match request.map_err(|status| self.oversized(status))? {
                     Some(request) => if let Err(error) = self.take(request).await {
                         return Err(self.first_error(error).await.into());
                     },
-                    None => return Ok(self.finish().await?),
+                    None => return Ok(self.finish(shutdown).await?),
                 },
             }
         }
@@ -167,39 +172,58 @@ impl<'a> Producer<'a> {
             Some(Message::Open(_)) => return Err(RequestError::OpenedTwice),
             None => return Err(RequestError::Missing { field: "message" }),
         };
-        let (block, trial_edges) = self.admit(bins)?;
-        let end_bin = block.end_bin();
+        let v1::SpikeBins { first_bin, spikes, mut trial_edges } = bins;
+        if let Some(previous) = self.previous.filter(|&previous| first_bin < previous) {
+            return Err(RequestError::Backwards { first_bin, previous });
+        }
+        ingest::check_trial_edges(first_bin, &trial_edges)?;
+        let n_neurons = self.session.spec.n_neurons();
+        match spikes {
+            Some(Spikes::Sparse(sparse)) => {
+                let counts = &sparse.active_counts;
+                let block =
+                    ingest::from_sparse(first_bin, counts, &sparse.neurons, n_neurons, self.bins_max)?;
+                drop(sparse);
+                self.queue(block, trial_edges).await?;
+            }
+            Some(Spikes::Packed(packed)) => {
+                let v1::PackedBins { bin_count, bits } = packed;
+                for block in ingest::from_packed(first_bin, bin_count, &bits, n_neurons, self.bins_max)? {
+                    // The edges of the whole message go with its first piece: all are marked, or the message is refused.
+                    self.queue(block, std::mem::take(&mut trial_edges)).await?;
+                }
+            }
+            None => return Err(RequestError::Missing { field: "bins.spikes" }),
+        }
+        self.previous = Some(first_bin);
+        Ok(())
+    }
+
+    /// Hand bins to the engine. While its queue is full this waits, nothing is read, and flow control slows the producer down.
+    async fn queue(&mut self, block: SpikeBlock, trial_edges: Vec<u64>) -> Result<(), RequestError> {
+        let (end_bin, bytes) = (block.end_bin(), block.bytes() + size_of_val(trial_edges.as_slice()));
         self.session.note_bins_arrived();
-        let link = Arc::clone(&self.guard.link);
-        // While the queue is full this waits, nothing is read, and flow control slows the producer down.
+        let (session, link) = (&self.session, Arc::clone(&self.guard.link));
+        let queued = async {
+            let space = session.queue_space(bytes).await?;
+            session.send(Command::Bins { link, block, trial_edges, space }).await
+        };
         let queued = tokio::select! {
             biased;
             error = fault(&mut self.faults) => return Err(error),
-            queued = self.session.send(Command::Bins { link, block, trial_edges }) => queued,
+            queued = queued => queued,
         };
         queued.map_err(|error| self.guard.link.fault().unwrap_or(error))?;
         self.guard.link.receive_through(end_bin);
         Ok(())
     }
 
-    fn admit(&mut self, bins: v1::SpikeBins) -> Result<(SpikeBlock, Vec<u64>), RequestError> {
-        let (first_bin, n_neurons) = (bins.first_bin, self.session.spec.n_neurons());
-        if let Some(previous) = self.previous.filter(|&previous| first_bin < previous) {
-            return Err(RequestError::Backwards { first_bin, previous });
+    /// The status of a message that cannot be read; one that is too large is a limit reached.
+    fn oversized(&self, status: Status) -> Status {
+        if status.code() == Code::OutOfRange {
+            return RequestError::MessageTooLarge { max: self.bytes_max }.into();
         }
-        let block = match bins.spikes {
-            Some(Spikes::Sparse(sparse)) => {
-                let counts = &sparse.active_counts;
-                ingest::from_sparse(first_bin, counts, &sparse.neurons, n_neurons, self.bins_max)?
-            }
-            Some(Spikes::Packed(packed)) => {
-                ingest::from_packed(first_bin, packed.bin_count, &packed.bits, n_neurons, self.bins_max)?
-            }
-            None => return Err(RequestError::Missing { field: "bins.spikes" }),
-        };
-        ingest::check_trial_edges(first_bin, &bins.trial_edges)?;
-        self.previous = Some(first_bin);
-        Ok((block, bins.trial_edges))
+        status
     }
 
     /// Acknowledge what is new, unless the client is behind with reading: a later acknowledgement says all.
@@ -220,14 +244,22 @@ impl<'a> Producer<'a> {
         self.guard.link.fault().unwrap_or(error)
     }
 
-    /// Wait until everything sent is counted, and acknowledge it.
-    async fn finish(&mut self) -> Result<(), RequestError> {
+    /// Wait until everything taken is counted, and acknowledge it. A client that does not read holds up no shutdown.
+    async fn finish(&self, shutdown: &mut watch::Receiver<bool>) -> Result<(), RequestError> {
         let drained = self.session.ask(|reply| Command::Drained { reply }).await;
         if let Some(error) = self.guard.link.fault() {
             return Err(error);
         }
         drained?;
-        self.reply(Reply::Ack(v1::Ack { watermarks: Some(watermarks(&self.session)) })).await;
+        let last = self.reply(Reply::Ack(v1::Ack { watermarks: Some(watermarks(&self.session)) }));
+        let given_up = async {
+            shutting_down(shutdown).await;
+            tokio::time::sleep(LAST_REPLY_WAIT).await;
+        };
+        tokio::select! {
+            () = last => {}
+            () = given_up => {}
+        }
         Ok(())
     }
 

@@ -54,7 +54,7 @@ impl SessionService for SessionRpc {
         request: Request<v1::CloseSessionRequest>,
     ) -> Result<Response<v1::CloseSessionResponse>, Status> {
         let session = self.registry.get(&request.get_ref().session_id)?;
-        self.registry.close(&session).await;
+        self.registry.close(&session).await?;
         let paths = session.record().final_snapshots.clone();
         Ok(Response::new(v1::CloseSessionResponse {
             session: Some(session_to_proto(&session, Neurons::Listed)),
