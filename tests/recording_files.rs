@@ -138,7 +138,7 @@ fn disorder_is_sorted_and_reported() {
     let reset = read("times_reset.nwb");
     assert!(times(&reset)[0].is_sorted());
     let first =
-        Problem::TimesReset { units: 3, first_unit: 0, spike: 12, before_ns: 16_500_000_000, after_ns: 0 };
+        Problem::TimesReset { units: 1, first_unit: 0, spike: 12, before_ns: 16_500_000_000, after_ns: 0 };
     assert_eq!(reset.problems.first(), Some(&first));
 
     let milliseconds = read("times_milliseconds.nwb");
