@@ -97,9 +97,15 @@ pub(super) fn verify(written: &Path, snapshot: &Snapshot) -> Result<(), ArchiveE
         ("/neurons/id", &[n][..]),
         ("/neurons/label", &[n]),
         ("/magnetization", &[n]),
+        ("/magnetization_sender", &[n]),
+        ("/magnetization_receiver", &[n]),
         ("/equal_time", &[n, n]),
         ("/delayed", &[n_lags, n, n]),
+        ("/counts/spikes", &[n]),
         ("/counts/equal_time", &[n, n]),
+        ("/counts/transitions", &[n_lags]),
+        ("/counts/sender", &[n_lags, n]),
+        ("/counts/receiver", &[n_lags, n]),
         ("/counts/delayed", &[n_lags, n, n]),
     ] {
         reader.dataset(object, shape)?;
@@ -108,7 +114,9 @@ pub(super) fn verify(written: &Path, snapshot: &Snapshot) -> Result<(), ArchiveE
         let group = format!("/estimators/{}", estimate.estimator);
         reader.dataset(&format!("{group}/couplings"), &[n, n])?;
         reader.dataset(&format!("{group}/standard_errors"), &[n, n])?;
-        reader.dataset(&format!("{group}/status"), &[n])?;
+        for vector in ["fields", "status", "sampling_variance_sender", "sampling_variance_receiver"] {
+            reader.dataset(&format!("{group}/{vector}"), &[n])?;
+        }
     }
     Ok(())
 }

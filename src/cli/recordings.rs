@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use glauber::ingest::{self, BinnedRecording};
-use glauber::model::{BinWidth, Estimator, Lags};
+use glauber::model::{BinWidth, Estimator, Lags, RecordedSession};
 use glauber::recording;
 use serde_json::{Value, json};
 
@@ -72,7 +72,32 @@ pub(crate) fn load(args: &RecordingArgs, manner: Manner) -> Result<BinnedRecordi
             output::note(format_args!("note: {}: {problem}", args.file.display()));
         }
     }
+    if !manner.quiet && trials_leave_gaps(&recording.session) {
+        output::note(format_args!("note: {}: {BETWEEN_TRIALS}", args.file.display()));
+    }
     binned.map_err(|source| CliError::Binning { path: args.file.clone(), source })
+}
+
+/// What becomes of the time that no trial covers.
+pub(crate) const BETWEEN_TRIALS: &str =
+    "bins between trials are counted as stretches of their own; no transition crosses a trial edge";
+
+/// Whether there is time between, before or after the trials in which units fired or could have.
+pub(crate) fn trials_leave_gaps(session: &RecordedSession) -> bool {
+    let trials = &session.trials;
+    let Some(first) = trials.first() else { return false };
+    let mut covered_ns = first.stop_ns;
+    for trial in trials {
+        if trial.start_ns > covered_ns {
+            return true;
+        }
+        covered_ns = covered_ns.max(trial.stop_ns);
+    }
+    let outside = |time: &&i64| **time < first.start_ns || **time >= covered_ns;
+    session.units.iter().any(|unit| {
+        let times = &unit.spike_times_ns;
+        times.first().as_ref().is_some_and(outside) || times.last().as_ref().is_some_and(outside)
+    })
 }
 
 /// The name of a file without directory and extension.

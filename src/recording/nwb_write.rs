@@ -1,6 +1,5 @@
 //! Recorded sessions as NWB 2 files that pynwb validates and nwbinspector accepts.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -119,19 +118,15 @@ pub(super) struct NwbFile {
 
 impl NwbFile {
     fn new(path: &Path, metadata: &NwbMetadata) -> Result<Self, StorageError> {
-        let mut hasher = DefaultHasher::new();
-        (&metadata.identifier, metadata.session_start).hash(&mut hasher);
-        Ok(Self { out: OutputFile::new(path)?, seed: hasher.finish() })
+        let start = timestamp(metadata.session_start);
+        let seed = fnv1a(fnv1a(FNV_BASIS, metadata.identifier.as_bytes()), start.as_bytes());
+        Ok(Self { out: OutputFile::new(path)?, seed })
     }
 
-    /// Mark an object as an NWB type. Ids derive from the session and the object, so the same simulation gives the
-    /// same file.
+    /// Mark an object as an NWB type. Ids derive from identifier, start time and object, so the same session
+    /// with the same metadata gives the same file.
     pub(super) fn mark(&self, object: &str, namespace: &str, kind: &str) -> Result<(), StorageError> {
-        let half = |part: u8| {
-            let mut hasher = DefaultHasher::new();
-            (self.seed, part, object).hash(&mut hasher);
-            hasher.finish()
-        };
+        let half = |part: u8| fnv1a(fnv1a(self.seed, &[part]), object.as_bytes());
         let bits = (u128::from(half(0)) << 64) | u128::from(half(1));
         let object_id = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().to_string();
         self.out.set_text(object, "namespace", namespace)?;
@@ -191,6 +186,14 @@ impl NwbFile {
         self.out.set_text(&object, "description", &format!("Index for VectorData '{column}'"))?;
         self.out.set_reference(&object, "target", target)
     }
+}
+
+/// Where the hash [`fnv1a`] begins.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The Fowler–Noll–Vo hash FNV-1a, which is the same in every version of every program.
+fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// ISO 8601 with the zone as an offset, which every version of Python reads.

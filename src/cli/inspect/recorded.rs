@@ -7,7 +7,7 @@ use glauber::recording::{self, Recording};
 use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
-use crate::cli::{Manner, output, progress, text};
+use crate::cli::{Manner, output, progress, recordings, text};
 
 /// Read a recording and print what it holds.
 pub(super) fn show(path: &Path, manner: Manner) -> Result<(), CliError> {
@@ -118,6 +118,9 @@ fn facts(
             .map(|resolution| ("resolution", format!("{} us", (resolution * 1e9).round() / 1e3))),
     );
     facts.push(("trials", text::count(session.trials.len() as u64)));
+    if recordings::trials_leave_gaps(session) {
+        facts.push(("", recordings::BETWEEN_TRIALS.to_owned()));
+    }
     let masked = match session.invalid.len() as u64 {
         0 => "nothing".to_owned(),
         n => format!("{}, {}", text::counted(n, "interval"), text::seconds(total_s(&session.invalid))),
