@@ -370,7 +370,9 @@ fn the_demo_recovers_its_couplings_and_can_be_run_again() {
     let (program, snapshot) = snapshot;
     assert!(Path::new(program).exists(), "{program}");
     stdout(&["inspect", snapshot]);
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    // Commands are as long as the paths in them.
+    let mut prose = text.lines().filter(|line| !line.trim().starts_with(program));
+    assert!(prose.all(|line| line.chars().count() <= 100), "{text}");
 }
 
 #[test]
