@@ -100,10 +100,14 @@ struct Server {
 
 impl Server {
     fn start(archive: &Path) -> Self {
+        Self::start_logging_to(archive, Stdio::null())
+    }
+
+    fn start_logging_to(archive: &Path, stderr: Stdio) -> Self {
         let archive = archive.display().to_string();
         let mut child = glauber(&["serve", "--listen", "127.0.0.1:0", "--archive-dir", &archive, "--json"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -125,6 +129,17 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+#[test]
+fn the_daemon_goes_on_when_nobody_reads_its_log() {
+    let desk = Desk::new();
+    let mut server = Server::start_logging_to(&desk.dir.path().join("snapshots"), Stdio::piped());
+    drop(server.child.stderr.take());
+    let rig = desk.rig();
+    let replay = ["replay", &rig, "--bin-width", WIDTH, "--connect", &server.address, "--json"];
+    assert_eq!(json(&replay)["snapshots"].as_array().unwrap().len(), 3);
+    assert_eq!(server.terminate(), Some(0));
 }
 
 #[test]

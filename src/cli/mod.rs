@@ -176,5 +176,7 @@ fn start_log(global: GlobalArgs, is_server: bool) {
         .with_ansi(output::stderr_has_color())
         .with_target(false)
         .with_writer(std::io::stderr)
+        // Should whoever reads the log go away, the daemon goes on without one: the report of that would be a panic.
+        .log_internal_errors(false)
         .try_init();
 }
