@@ -71,7 +71,7 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             estimators: parts.estimators,
             archive: parts.archive,
             in_flight: InFlight::default(),
-            skipped_at: None,
+            is_behind: false,
         };
         let engine = Engine { session, refresher, producer: None, _reservation: parts.reservation };
         engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
@@ -95,39 +95,41 @@ struct Refresher {
     estimators: Estimators,
     archive: Archive,
     in_flight: InFlight,
-    /// Bin of the refresh skipped last, until one is under way again.
-    skipped_at: Option<u64>,
+    /// A refresh was skipped, and none is under way since.
+    is_behind: bool,
 }
 
 impl Refresher {
     fn refresh(&mut self, session: &Session) {
-        let counters = &self.handle.counters;
-        if !self.in_flight.is_busy()
-            && let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive)
-        {
-            self.in_flight = in_flight;
-            self.skipped_at = None;
+        if self.start(session) {
             return;
         }
-        self.skipped_at = Some(session.next_bin());
-        if counters.refreshes_skipped.fetch_add(1, Ordering::Relaxed) == 0 {
+        self.is_behind = true;
+        if self.handle.counters.refreshes_skipped.fetch_add(1, Ordering::Relaxed) == 0 {
             let bin = session.next_bin();
             tracing::warn!(session = %self.handle.id, bin, "refresh skipped: the one before is still computed");
         }
     }
-}
 
-impl Refresher {
     /// Refresh after all when a refresh was skipped, so that what is published is never older than one computation takes,
     /// even when no further bin comes.
     fn catch_up(&mut self, session: &Session) {
-        if self.skipped_at.is_some()
-            && !self.in_flight.is_busy()
-            && let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive)
-        {
-            self.in_flight = in_flight;
-            self.skipped_at = None;
+        if self.is_behind {
+            self.start(session);
         }
+    }
+
+    /// Hand the counts of this moment over, unless those before are still being worked on; tells whether it did.
+    fn start(&mut self, session: &Session) -> bool {
+        if self.in_flight.is_busy() {
+            return false;
+        }
+        let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive) else {
+            return false;
+        };
+        self.in_flight = in_flight;
+        self.is_behind = false;
+        true
     }
 }
 

@@ -223,8 +223,8 @@ impl RunningDaemon {
         self.address
     }
 
-    /// Take it down in order: report not serving, stop accepting, end the producers' streams with everything they sent
-    /// counted, close each session with its final estimates and snapshots, join the threads. Whatever of that is not done
+    /// Take it down in order: report not serving, stop accepting, end the producers' streams with a last
+    /// acknowledgement of what is counted, close each session with its final estimates and snapshots, join the threads. Whatever of that is not done
     /// after the time of grace is given up. Clients get one more second to read what they were sent.
     pub async fn shutdown(self) -> ShutdownReport {
         tracing::info!("shutting down");
