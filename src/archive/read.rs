@@ -256,7 +256,10 @@ impl Reader {
             couplings,
             fields: vector("fields")?,
             status: status.iter().map(row_status).collect::<Result<_, _>>()?,
-            variance: SamplingVariance {
+            convergence: None,
+            trial_fields: None,
+            variance: SamplingVariance::Factored {
+                field: self.file.number_attribute(&group, "sampling_variance_field")?,
                 sender: vector("sampling_variance_sender")?,
                 receiver: vector("sampling_variance_receiver")?,
                 transitions: self.file.unsigned_attribute(&group, "transitions")?,

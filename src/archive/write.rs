@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::{ArchiveError, FORMAT, FORMAT_VERSION, Provenance, read};
-use crate::model::{Estimate, Estimator, TapForm};
+use crate::model::{Estimate, Estimator, SamplingVariance, TapForm};
 use crate::moments::{Counts, LagCounts};
 use crate::session::{SessionSpec, Snapshot};
 use crate::storage::{OutputFile, Overwrite, Storage, StorageError, publish};
@@ -196,7 +196,7 @@ fn write_estimate(file: &OutputFile, estimate: &Estimate) -> Result<(), StorageE
     file.set_text(&group, "estimator", estimate.estimator.as_str())?;
     file.set_text(&group, "reference", reference(estimate.estimator))?;
     file.set(&group, "ridge", estimate.ridge)?;
-    file.set(&group, "transitions", estimate.variance.transitions)?;
+    file.set(&group, "transitions", estimate.variance.transitions())?;
 
     let couplings = format!("{group}/couplings");
     file.values(&couplings, &[n, n], &row_major(&estimate.couplings), Storage::Plain)?;
@@ -214,22 +214,14 @@ fn write_estimate(file: &OutputFile, estimate: &Estimate) -> Result<(), StorageE
     let description = "asymptotic standard error of each coupling; 0 marks a pair without an estimate";
     explain(file, &object, "1", description, "receiver, sender")?;
 
-    let variance = &estimate.variance;
-    let vectors = [
-        ("fields", &estimate.fields, "field h_i of the receiver", "receiver"),
-        (
-            "sampling_variance_sender",
-            &variance.sender,
-            "factor of the sampling variance, 0 = takes no part",
-            "sender",
-        ),
-        (
-            "sampling_variance_receiver",
-            &variance.receiver,
-            "mean gain of the receiver, 0 = takes no part",
-            "receiver",
-        ),
-    ];
+    let mut vectors = vec![("fields", &estimate.fields, "field h_i of the receiver", "receiver")];
+    if let SamplingVariance::Factored { sender, receiver, field, .. } = &estimate.variance {
+        file.set(&group, "sampling_variance_field", *field)?;
+        let description = "factor of the sampling variance, 0 = takes no part";
+        vectors.push(("sampling_variance_sender", sender, description, "sender"));
+        let description = "mean gain of the receiver, 0 = takes no part";
+        vectors.push(("sampling_variance_receiver", receiver, description, "receiver"));
+    }
     for (name, values, description, dimension) in vectors {
         let object = format!("{group}/{name}");
         file.values(&object, &[n], &values.to_vec(), Storage::Plain)?;
@@ -249,5 +241,11 @@ fn reference(estimator: Estimator) -> &'static str {
             "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), TAP with F(1 - F)^2 = r"
         }
         Estimator::ExactMeanField => "Mezard & Sakellariou, J. Stat. Mech. L07001 (2011)",
+        Estimator::Exact | Estimator::Online => {
+            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), maximum likelihood"
+        }
+        Estimator::TrialNmf | Estimator::TrialTap | Estimator::TrialExact => {
+            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), non-stationary fields"
+        }
     }
 }

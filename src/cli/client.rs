@@ -215,6 +215,11 @@ pub(crate) fn wire_estimator(estimator: Estimator) -> v1::Estimator {
         Estimator::Tap(TapForm::Preprint) => v1::Estimator::Tap,
         Estimator::Tap(TapForm::SelfConsistent) => v1::Estimator::TapSelfConsistent,
         Estimator::ExactMeanField => v1::Estimator::ExactMeanField,
+        Estimator::Exact => v1::Estimator::Exact,
+        Estimator::Online => v1::Estimator::Online,
+        Estimator::TrialNmf => v1::Estimator::TrialNmf,
+        Estimator::TrialTap => v1::Estimator::TrialTap,
+        Estimator::TrialExact => v1::Estimator::TrialExact,
     }
 }
 

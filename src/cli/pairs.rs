@@ -151,11 +151,14 @@ mod tests {
             couplings: arr2(&[[9.0, -0.4, 0.0], [0.1, 9.0, 0.0], [0.0, 0.0, 0.0]]),
             fields: Array1::zeros(3),
             status: vec![RowStatus::Ok, RowStatus::TapNoRoot, RowStatus::Silent],
-            variance: SamplingVariance {
+            variance: SamplingVariance::Factored {
                 sender: arr1(&[1.0, 4.0, 0.0]),
                 receiver: arr1(&[1.0, 1.0, 0.0]),
+                field: 1.0,
                 transitions: 100,
             },
+            convergence: None,
+            trial_fields: None,
         }
     }
 

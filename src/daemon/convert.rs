@@ -13,6 +13,11 @@ pub(super) fn estimator_to_proto(estimator: Estimator) -> v1::Estimator {
         Estimator::Tap(TapForm::Preprint) => v1::Estimator::Tap,
         Estimator::Tap(TapForm::SelfConsistent) => v1::Estimator::TapSelfConsistent,
         Estimator::ExactMeanField => v1::Estimator::ExactMeanField,
+        Estimator::Exact => v1::Estimator::Exact,
+        Estimator::Online => v1::Estimator::Online,
+        Estimator::TrialNmf => v1::Estimator::TrialNmf,
+        Estimator::TrialTap => v1::Estimator::TrialTap,
+        Estimator::TrialExact => v1::Estimator::TrialExact,
     }
 }
 
@@ -24,6 +29,11 @@ pub(super) fn estimator_from_proto(number: i32) -> Result<Option<Estimator>, i32
         Ok(v1::Estimator::Tap) => Ok(Some(Estimator::Tap(TapForm::Preprint))),
         Ok(v1::Estimator::TapSelfConsistent) => Ok(Some(Estimator::Tap(TapForm::SelfConsistent))),
         Ok(v1::Estimator::ExactMeanField) => Ok(Some(Estimator::ExactMeanField)),
+        Ok(v1::Estimator::Exact) => Ok(Some(Estimator::Exact)),
+        Ok(v1::Estimator::Online) => Ok(Some(Estimator::Online)),
+        Ok(v1::Estimator::TrialNmf) => Ok(Some(Estimator::TrialNmf)),
+        Ok(v1::Estimator::TrialTap) => Ok(Some(Estimator::TrialTap)),
+        Ok(v1::Estimator::TrialExact) => Ok(Some(Estimator::TrialExact)),
         Err(_) => Err(number),
     }
 }
@@ -40,6 +50,8 @@ pub(super) fn status_to_proto(status: RowStatus) -> v1::RowStatus {
         RowStatus::ExactMeanFieldNoRoot => v1::RowStatus::ExactMeanFieldNoRoot,
         RowStatus::NotConverged => v1::RowStatus::NotConverged,
         RowStatus::MeanFieldInvalid => v1::RowStatus::MeanFieldInvalid,
+        RowStatus::Separated => v1::RowStatus::Separated,
+        RowStatus::TooFewRepeats => v1::RowStatus::TooFewRepeats,
     }
 }
 

@@ -7,7 +7,7 @@ use super::error::{RequestError, echoed};
 use super::handle::SessionHandle;
 use super::publish::Publication;
 use super::registry::Registry;
-use crate::model::{CouplingPair, Estimate, Estimator, Window};
+use crate::model::{CouplingPair, Estimate, Estimator, SamplingVariance, Window};
 use crate::proto::v1;
 use crate::session::Snapshot;
 
@@ -167,6 +167,10 @@ impl Query {
         skipped: u64,
     ) -> v1::EstimateHeader {
         let window = &snapshot.window;
+        let (variance_sender, variance_receiver) = match &estimate.variance {
+            SamplingVariance::Factored { sender, receiver, .. } => (sender.to_vec(), receiver.to_vec()),
+            SamplingVariance::Full { .. } => (Vec::new(), Vec::new()),
+        };
         v1::EstimateHeader {
             session_id: self.session.id.clone(),
             estimator: estimator_to_proto(estimate.estimator).into(),
@@ -174,7 +178,7 @@ impl Query {
             first_bin: window.first_bin,
             end_bin: window.end_bin,
             bins_observed: window.counts.bins,
-            transitions: estimate.variance.transitions,
+            transitions: estimate.variance.transitions(),
             ridge: estimate.ridge,
             publication: publication.sequence,
             skipped,
@@ -183,8 +187,8 @@ impl Query {
             status: estimate.status.iter().map(|&status| status_to_proto(status).into()).collect(),
             fields: estimate.fields.to_vec(),
             neuron_ids: snapshot.spec.neurons.iter().map(|neuron| neuron.id).collect(),
-            variance_sender: estimate.variance.sender.to_vec(),
-            variance_receiver: estimate.variance.receiver.to_vec(),
+            variance_sender,
+            variance_receiver,
         }
     }
 }

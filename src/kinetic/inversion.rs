@@ -17,6 +17,8 @@ pub(super) struct Inversion {
     pub(super) regression: Array2<f64>,
     /// `[(C + λI)⁻¹ C (C + λI)⁻¹]_jj`, shape `(n_active)`.
     pub(super) sender_variance: Array1<f64>,
+    /// `1 + m⁻ᵀ (C + λI)⁻¹ C (C + λI)⁻¹ m⁻`.
+    pub(super) field_variance: f64,
 }
 
 /// Why the correlation matrix has no usable inverse.
@@ -39,15 +41,17 @@ impl Inversion {
         let square = |all: &Array2<f64>| Array2::from_shape_fn((n, n), |(i, j)| all[[active[i], active[j]]]);
         let equal_time = square(&counts.equal_time_correlations());
         let mut regression = square(&lag.delayed_correlations());
-        let sender_variance = solve(&equal_time, ridge, &mut regression)?;
+        let magnetization_sender = select(lag.magnetization_sender());
+        let solution = solve(&equal_time, ridge, &mut regression, &magnetization_sender)?;
         let magnetization_receiver = select(lag.magnetization_receiver());
         Ok(Self {
             transitions: lag.transitions,
-            magnetization_sender: select(lag.magnetization_sender()),
+            magnetization_sender,
             gain: magnetization_receiver.mapv(|m| 1.0 - m * m),
             magnetization_receiver,
             regression,
-            sender_variance,
+            sender_variance: solution.sender_variance,
+            field_variance: solution.field_variance,
         })
     }
 
@@ -62,8 +66,21 @@ impl Inversion {
     }
 }
 
-/// Overwrite `rhs` (D) with `D (C + λI)⁻¹` and give the diagonal of `(C + λI)⁻¹ C (C + λI)⁻¹`.
-fn solve(equal_time: &Array2<f64>, ridge: f64, rhs: &mut Array2<f64>) -> Result<Array1<f64>, InversionError> {
+/// Parts of the sandwich `S = (C + λI)⁻¹ C (C + λI)⁻¹`.
+struct Variances {
+    /// `S_jj`.
+    sender_variance: Array1<f64>,
+    /// `1 + mᵀ S m`.
+    field_variance: f64,
+}
+
+/// Overwrite `rhs` (D) with `D (C + λI)⁻¹` and give what the sampling variance needs.
+fn solve(
+    equal_time: &Array2<f64>,
+    ridge: f64,
+    rhs: &mut Array2<f64>,
+    magnetization: &Array1<f64>,
+) -> Result<Variances, InversionError> {
     let n = equal_time.nrows();
     let mut ridged = equal_time.clone();
     ridged.diag_mut().mapv_inplace(|c| c + ridge);
@@ -78,11 +95,14 @@ fn solve(equal_time: &Array2<f64>, ridge: f64, rhs: &mut Array2<f64>) -> Result<
     factor.solve_in_place(row_major_mut(rhs).transpose_mut());
     let mut inverse = Array2::eye(n);
     factor.solve_in_place(row_major_mut(&mut inverse));
+    let solved = inverse.dot(magnetization);
     if ridge == 0.0 {
-        return Ok(inverse.diag().to_owned());
+        let field_variance = 1.0 + solved.dot(magnetization);
+        return Ok(Variances { sender_variance: inverse.diag().to_owned(), field_variance });
     }
     let product = inverse.dot(equal_time);
-    Ok((0..n).map(|j| product.row(j).dot(&inverse.column(j))).collect())
+    let sender_variance = (0..n).map(|j| product.row(j).dot(&inverse.column(j))).collect();
+    Ok(Variances { sender_variance, field_variance: 1.0 + solved.dot(&equal_time.dot(&solved)) })
 }
 
 fn row_major(matrix: &Array2<f64>) -> MatRef<'_, f64> {
@@ -107,13 +127,15 @@ mod tests {
         let d = ndarray::arr2(&[[1.0, 2.0], [3.0, 4.0]]);
         for ridge in [0.0, 0.7] {
             let mut b = d.clone();
-            let variance = solve(&c, ridge, &mut b).unwrap();
+            let m = ndarray::arr1(&[-0.5, 0.25]);
+            let variance = solve(&c, ridge, &mut b, &m).unwrap();
             let ridged = &c + &(Array2::<f64>::eye(2) * ridge);
             assert!((&b.dot(&ridged) - &d).iter().all(|e| e.abs() < 1e-14), "B (C + λI) = D");
             let det = ridged[[0, 0]] * ridged[[1, 1]] - ridged[[0, 1]] * ridged[[1, 0]];
             let inverse = ndarray::arr2(&[[ridged[[1, 1]], -0.5], [-0.5, ridged[[0, 0]]]]) / det;
             let sandwich = inverse.dot(&c).dot(&inverse);
-            assert!((&variance - &sandwich.diag()).iter().all(|e| e.abs() < 1e-14));
+            assert!((&variance.sender_variance - &sandwich.diag()).iter().all(|e| e.abs() < 1e-14));
+            assert!((variance.field_variance - 1.0 - m.dot(&sandwich.dot(&m))).abs() < 1e-14);
         }
     }
 
@@ -121,7 +143,8 @@ mod tests {
     fn a_combination_of_others_is_singular() {
         let c = ndarray::arr2(&[[1.0, 0.3, 1.3], [0.3, 1.0, 1.3], [1.3, 1.3, 2.6]]);
         let mut rhs = Array2::eye(3);
-        assert_eq!(solve(&c, 0.0, &mut rhs).unwrap_err(), InversionError::Singular);
-        assert!(solve(&c, 0.1, &mut rhs).is_ok());
+        let m = Array1::zeros(3);
+        assert_eq!(solve(&c, 0.0, &mut rhs, &m).err(), Some(InversionError::Singular));
+        assert!(solve(&c, 0.1, &mut rhs, &m).is_ok());
     }
 }

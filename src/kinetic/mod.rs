@@ -26,13 +26,13 @@ mod nmf;
 mod participation;
 mod tap;
 
-use crate::model::{Estimate, Estimator, RowStatus, SamplingVariance};
+use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;
 use inversion::{Inversion, InversionError};
 use ndarray::{Array1, Array2};
 use participation::Participation;
 
-/// Run `estimators` on the lag-1 transitions of `counts`, with ridge `λ ≥ 0` added to the diagonal of the equal-time
+/// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ ≥ 0` added to the diagonal of the equal-time
 /// correlations.
 ///
 /// Never fails: what cannot be estimated is zero and its [`RowStatus`] says why. Deterministic.
@@ -42,13 +42,18 @@ pub fn estimate(counts: &Counts, estimators: &[Estimator], ridge: f64) -> Vec<Es
     match Inversion::of(counts, &participation.active, ridge) {
         Ok(inversion) => estimators
             .iter()
-            .map(|&estimator| {
+            .filter_map(|&estimator| {
                 let rows = match estimator {
                     Estimator::Nmf => nmf::rows(&inversion),
                     Estimator::Tap(form) => tap::rows(&inversion, form),
                     Estimator::ExactMeanField => exact_mean_field::rows(&inversion),
+                    Estimator::Exact
+                    | Estimator::Online
+                    | Estimator::TrialNmf
+                    | Estimator::TrialTap
+                    | Estimator::TrialExact => return None,
                 };
-                expand(estimator, ridge, &participation, &inversion, rows)
+                Some(expand(estimator, ridge, &participation, &inversion, rows))
             })
             .collect(),
         Err(error) => {
@@ -56,7 +61,8 @@ pub fn estimate(counts: &Counts, estimators: &[Estimator], ridge: f64) -> Vec<Es
                 InversionError::Undersampled => RowStatus::Undersampled,
                 InversionError::Singular => RowStatus::Singular,
             };
-            estimators.iter().map(|&e| without_rows(e, ridge, &participation, status, counts)).collect()
+            let moments = estimators.iter().filter(|e| e.input() == EstimatorInput::Moments);
+            moments.map(|&e| without_rows(e, ridge, &participation, status, counts)).collect()
         }
     }
 }
@@ -94,8 +100,9 @@ fn expand(
             couplings[[i, j]] = rows.couplings[[row, column]];
         }
     }
-    let variance = SamplingVariance { sender, receiver, transitions: inversion.transitions };
-    Estimate { estimator, ridge, couplings, fields, status, variance }
+    let (field, transitions) = (inversion.field_variance, inversion.transitions);
+    let variance = SamplingVariance::Factored { sender, receiver, field, transitions };
+    Estimate { estimator, ridge, couplings, fields, status, variance, convergence: None, trial_fields: None }
 }
 
 fn without_rows(
@@ -108,7 +115,7 @@ fn without_rows(
     let n = participation.status.len();
     let status = participation.status.iter().map(|&s| if s == RowStatus::Ok { why } else { s }).collect();
     let transitions = counts.lags[0].transitions;
-    let variance = SamplingVariance { sender: Array1::zeros(n), receiver: Array1::zeros(n), transitions };
+    let variance = SamplingVariance::none(n, transitions);
     Estimate {
         estimator,
         ridge,
@@ -116,5 +123,7 @@ fn without_rows(
         fields: Array1::zeros(n),
         status,
         variance,
+        convergence: None,
+        trial_fields: None,
     }
 }

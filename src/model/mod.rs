@@ -13,15 +13,20 @@ mod block;
 mod estimate;
 mod lags;
 mod recorded;
+mod runs;
 mod status;
 mod strongest;
 mod window;
 
 pub use bin_width::{BinWidth, BinWidthError};
 pub use block::{BlockError, SpikeBlock};
-pub use estimate::{Estimate, Estimator, SamplingVariance, TapForm, UnknownEstimator};
+pub use estimate::{
+    Convergence, Estimate, Estimator, EstimatorInput, SamplingVariance, TapForm, TrialFields,
+    UnknownEstimator,
+};
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
+pub use runs::{Runs, Trial};
 pub use status::RowStatus;
 pub use strongest::CouplingPair;
 pub use window::{Window, WindowError};

@@ -27,11 +27,16 @@ pub enum RowStatus {
     /// The summed input that the couplings give the neuron varies too strongly for naive mean field to hold: the TAP equation has
     /// no root. The row holds the naive mean field values all the same.
     MeanFieldInvalid = 10,
+    /// The spikes of the receiver follow from the senders without exception in some direction, so that without a ridge the
+    /// likelihood has no finite maximum; the row is zero.
+    Separated = 11,
+    /// The window holds fewer than two repeats of a trial that the row could be estimated from; the row is zero.
+    TooFewRepeats = 12,
 }
 
 impl RowStatus {
     /// Every status.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
         Self::Silent,
         Self::Saturated,
@@ -42,6 +47,8 @@ impl RowStatus {
         Self::ExactMeanFieldNoRoot,
         Self::NotConverged,
         Self::MeanFieldInvalid,
+        Self::Separated,
+        Self::TooFewRepeats,
     ];
 
     /// Name as it stands in files, messages and tables.
@@ -58,6 +65,8 @@ impl RowStatus {
             Self::ExactMeanFieldNoRoot => "EXACT_MEAN_FIELD_NO_ROOT",
             Self::NotConverged => "NOT_CONVERGED",
             Self::MeanFieldInvalid => "MEAN_FIELD_INVALID",
+            Self::Separated => "SEPARATED",
+            Self::TooFewRepeats => "TOO_FEW_REPEATS",
         }
     }
 

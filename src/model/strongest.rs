@@ -95,11 +95,14 @@ mod tests {
             couplings: Array2::from_shape_fn((4, 4), |(i, j)| couplings[i][j]),
             fields: Array1::zeros(4),
             status: vec![RowStatus::Ok, RowStatus::Ok, RowStatus::TapNoRoot, RowStatus::Silent],
-            variance: SamplingVariance {
+            variance: SamplingVariance::Factored {
                 sender: Array1::from(vec![1.0, 1.0, 1.0, 0.0]),
                 receiver: Array1::from(vec![1.0, 1.0, 1.0, 0.0]),
+                field: 1.0,
                 transitions: 100,
             },
+            convergence: None,
+            trial_fields: None,
         }
     }
 

@@ -550,6 +550,16 @@ pub enum Estimator {
     TapSelfConsistent = 3,
     /// Exact mean field for large asymmetric networks.
     ExactMeanField = 4,
+    /// Maximum likelihood over the bins of the window.
+    Exact = 5,
+    /// Maximum likelihood followed as the bins come.
+    Online = 6,
+    /// Naive mean field from repeated trials, with fields of each bin of a trial.
+    TrialNmf = 7,
+    /// TAP from repeated trials.
+    TrialTap = 8,
+    /// Maximum likelihood from repeated trials.
+    TrialExact = 9,
 }
 impl Estimator {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -563,6 +573,11 @@ impl Estimator {
             Self::Tap => "ESTIMATOR_TAP",
             Self::TapSelfConsistent => "ESTIMATOR_TAP_SELF_CONSISTENT",
             Self::ExactMeanField => "ESTIMATOR_EXACT_MEAN_FIELD",
+            Self::Exact => "ESTIMATOR_EXACT",
+            Self::Online => "ESTIMATOR_ONLINE",
+            Self::TrialNmf => "ESTIMATOR_TRIAL_NMF",
+            Self::TrialTap => "ESTIMATOR_TRIAL_TAP",
+            Self::TrialExact => "ESTIMATOR_TRIAL_EXACT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -573,6 +588,11 @@ impl Estimator {
             "ESTIMATOR_TAP" => Some(Self::Tap),
             "ESTIMATOR_TAP_SELF_CONSISTENT" => Some(Self::TapSelfConsistent),
             "ESTIMATOR_EXACT_MEAN_FIELD" => Some(Self::ExactMeanField),
+            "ESTIMATOR_EXACT" => Some(Self::Exact),
+            "ESTIMATOR_ONLINE" => Some(Self::Online),
+            "ESTIMATOR_TRIAL_NMF" => Some(Self::TrialNmf),
+            "ESTIMATOR_TRIAL_TAP" => Some(Self::TrialTap),
+            "ESTIMATOR_TRIAL_EXACT" => Some(Self::TrialExact),
             _ => None,
         }
     }
@@ -602,6 +622,10 @@ pub enum RowStatus {
     NotConverged = 9,
     /// The summed input varies too strongly for naive mean field to hold; the row holds its values all the same.
     MeanFieldInvalid = 10,
+    /// Without a ridge the likelihood of the row has no finite maximum; the row is zero.
+    Separated = 11,
+    /// Fewer than two repeats of a trial to estimate the row from; the row is zero.
+    TooFewRepeats = 12,
 }
 impl RowStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -621,6 +645,8 @@ impl RowStatus {
             Self::ExactMeanFieldNoRoot => "ROW_STATUS_EXACT_MEAN_FIELD_NO_ROOT",
             Self::NotConverged => "ROW_STATUS_NOT_CONVERGED",
             Self::MeanFieldInvalid => "ROW_STATUS_MEAN_FIELD_INVALID",
+            Self::Separated => "ROW_STATUS_SEPARATED",
+            Self::TooFewRepeats => "ROW_STATUS_TOO_FEW_REPEATS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -637,6 +663,8 @@ impl RowStatus {
             "ROW_STATUS_EXACT_MEAN_FIELD_NO_ROOT" => Some(Self::ExactMeanFieldNoRoot),
             "ROW_STATUS_NOT_CONVERGED" => Some(Self::NotConverged),
             "ROW_STATUS_MEAN_FIELD_INVALID" => Some(Self::MeanFieldInvalid),
+            "ROW_STATUS_SEPARATED" => Some(Self::Separated),
+            "ROW_STATUS_TOO_FEW_REPEATS" => Some(Self::TooFewRepeats),
             _ => None,
         }
     }
