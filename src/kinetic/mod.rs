@@ -24,7 +24,10 @@ mod gauss_hermite;
 mod inversion;
 mod nmf;
 mod participation;
+mod predictor;
 mod tap;
+
+pub use predictor::{Predictor, rate_log_odds};
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;

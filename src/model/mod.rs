@@ -14,6 +14,7 @@ mod estimate;
 mod lags;
 mod recorded;
 mod runs;
+mod score;
 mod status;
 mod strongest;
 mod window;
@@ -27,6 +28,7 @@ pub use estimate::{
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
 pub use runs::{Runs, Trial};
+pub use score::{RunningScore, Score};
 pub use status::RowStatus;
 pub use strongest::CouplingPair;
 pub use window::{Window, WindowError};

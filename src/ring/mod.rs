@@ -9,8 +9,9 @@ mod chunk;
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::model::SpikeBlock;
+use crate::model::{Runs, SpikeBlock};
 use chunk::Chunk;
 
 /// Most bins per chunk.
@@ -20,9 +21,20 @@ pub const CHUNK_BINS: usize = 1024;
 #[derive(Debug)]
 pub struct Ring {
     n_neurons: usize,
-    sealed: VecDeque<Chunk>,
+    sealed: VecDeque<Arc<Chunk>>,
     sealed_bytes: usize,
     /// The newest chunk, still growing.
+    open: SpikeBlock,
+    open_starts_run: bool,
+}
+
+/// Bins of the ring as they stood at one moment: chunks are shared, not copied, so that it is cheap to take and can be unpacked
+/// on another thread.
+#[derive(Debug, Clone)]
+pub struct RingView {
+    n_neurons: usize,
+    range: Range<u64>,
+    sealed: Vec<Arc<Chunk>>,
     open: SpikeBlock,
     open_starts_run: bool,
 }
@@ -72,7 +84,7 @@ impl Ring {
             let block = std::mem::replace(&mut self.open, SpikeBlock::empty(0));
             let chunk = Chunk::new(block, self.open_starts_run, self.n_neurons);
             self.sealed_bytes += chunk.bytes();
-            self.sealed.push_back(chunk);
+            self.sealed.push_back(Arc::new(chunk));
         }
     }
 
@@ -87,24 +99,29 @@ impl Ring {
     /// The bins of `range` that are held, run by run, each with up to `context_bins` bins of its run after it.
     #[must_use]
     pub fn run_parts(&self, range: Range<u64>, context_bins: usize) -> Vec<RunPart> {
-        let mut parts: Vec<RunPart> = Vec::new();
         let reach = range.end + context_bins as u64;
-        let first = self.sealed.partition_point(|chunk| chunk.end_bin() <= range.start);
-        let sealed = self.sealed.iter().skip(first).take_while(|chunk| chunk.first_bin() < reach);
-        for chunk in sealed {
-            extend_parts(&mut parts, &chunk.unpack(), chunk.starts_run(), &range, reach);
-        }
-        if self.open.n_bins() > 0 {
-            extend_parts(&mut parts, &self.open, self.open_starts_run, &range, reach);
-        }
-        parts
+        let open = (&self.open, self.open_starts_run);
+        run_parts(self.sealed_within(range.start, reach), open, &range, reach)
+    }
+
+    /// The bins of `range` that are held, to be unpacked later. Copies at most one chunk.
+    #[must_use]
+    pub fn view(&self, range: Range<u64>) -> RingView {
+        let sealed = self.sealed_within(range.start, range.end).cloned().collect();
+        let (open, open_starts_run) = (self.open.clone(), self.open_starts_run);
+        RingView { n_neurons: self.n_neurons, range, sealed, open, open_starts_run }
+    }
+
+    fn sealed_within(&self, start: u64, end: u64) -> impl Iterator<Item = &Arc<Chunk>> {
+        let first = self.sealed.partition_point(|chunk| chunk.end_bin() <= start);
+        self.sealed.iter().skip(first).take_while(move |chunk| chunk.first_bin() < end)
     }
 
     /// First bin held, `None` when empty.
     #[must_use]
     pub fn first_bin(&self) -> Option<u64> {
         let open = (self.open.n_bins() > 0).then(|| self.open.first_bin());
-        self.sealed.front().map(Chunk::first_bin).or(open)
+        self.sealed.front().map(|chunk| chunk.first_bin()).or(open)
     }
 
     /// Bytes held.
@@ -120,6 +137,32 @@ impl Ring {
         let open_chunk = (CHUNK_BINS * (n_neurons * 2 + 4)) as u64;
         (n_bins + CHUNK_BINS as u64).saturating_mul(bytes_per_bin).saturating_add(open_chunk)
     }
+}
+
+impl RingView {
+    /// The bins, run by run. Cost and memory O(bins + spikes).
+    #[must_use]
+    pub fn runs(&self) -> Runs {
+        let open = (&self.open, self.open_starts_run);
+        let parts = run_parts(self.sealed.iter(), open, &self.range, self.range.end);
+        Runs { n_neurons: self.n_neurons, blocks: parts.into_iter().map(|part| part.bins).collect() }
+    }
+}
+
+fn run_parts<'a>(
+    sealed: impl Iterator<Item = &'a Arc<Chunk>>,
+    (open, open_starts_run): (&SpikeBlock, bool),
+    range: &Range<u64>,
+    reach: u64,
+) -> Vec<RunPart> {
+    let mut parts: Vec<RunPart> = Vec::new();
+    for chunk in sealed {
+        extend_parts(&mut parts, &chunk.unpack(), chunk.starts_run(), range, reach);
+    }
+    if open.n_bins() > 0 {
+        extend_parts(&mut parts, open, open_starts_run, range, reach);
+    }
+    parts
 }
 
 /// Add what `range` and its context take of one chunk to the list of run parts.
@@ -165,6 +208,10 @@ mod tests {
         assert_eq!(parts, [RunPart { bins: block(1000, 2007), n_asked: 2000 }]);
         let parts = ring.run_parts(4990..5000, 7);
         assert_eq!(parts, [RunPart { bins: block(4990, 10), n_asked: 10 }]);
+        let view = ring.view(1000..4999);
+        ring.append(&block(5000, 3000), false);
+        ring.forget_before(8000);
+        assert_eq!(view.runs().blocks, [block(1000, 3999)], "a view stays what it was");
     }
 
     #[test]
