@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use glauber::archive::{Overwrite, Provenance, read_snapshot, write_snapshot};
-use glauber::model::{BinWidth, Estimator, Lags, Neuron, TapForm, Window};
+use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, TapForm, Window};
 use glauber::session::{Session, SessionSpec, Snapshot};
 use glauber::simulate::{KineticIsing, KineticSimulation};
 
@@ -22,7 +22,10 @@ fn snapshot(n: usize) -> Snapshot {
         windows: vec![Window::All],
         lags: Lags::default(),
         estimators: vec![Estimator::Nmf, Estimator::Tap(TapForm::Preprint), Estimator::ExactMeanField],
-        ridge: 0.0,
+        ridges: Ridges::none(),
+        refit_interval_bins: 1000,
+        refit_bins_max: 1 << 18,
+        score_memory_bins: 1000,
         refresh_interval_bins: 1000,
     };
     let network = KineticIsing::asymmetric_sk(n, 0.3, 0.0, 1)

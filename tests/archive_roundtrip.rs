@@ -13,10 +13,14 @@ use std::time::{Duration, SystemTime};
 use glauber::archive::{
     ArchiveError, Overwrite, Provenance, StorageError, describe, read_snapshot, write_snapshot,
 };
-use glauber::model::{BinWidth, Estimator, Lags, Neuron, RowStatus, SpikeBlock, Window};
+use glauber::model::{
+    BinWidth, Convergence, Estimator, Lags, Neuron, Ridges, RowStatus, SamplingVariance, Score, SpikeBlock,
+    TrialFields, Window,
+};
 use glauber::moments::Counts;
-use glauber::session::{Session, SessionSpec, Snapshot};
+use glauber::session::{RidgeScore, ScoredEstimate, Session, SessionSpec, Snapshot};
 use glauber::simulate::{KineticIsing, KineticSimulation};
+use ndarray::{Array1, Array2};
 
 fn spec(n: usize) -> SessionSpec {
     let neuron = |k: usize| Neuron {
@@ -31,7 +35,10 @@ fn spec(n: usize) -> SessionSpec {
         windows: vec![Window::Last { ms: 60_000 }, Window::All],
         lags: Lags::new(&[1, 2, 5]).unwrap(),
         estimators: Estimator::MOMENTS.to_vec(),
-        ridge: 0.1 + 0.2,
+        ridges: Ridges::new(&[0.1 + 0.2]).unwrap(),
+        refit_interval_bins: 5000,
+        refit_bins_max: 1 << 20,
+        score_memory_bins: 77,
         refresh_interval_bins: 500,
     }
 }
@@ -84,7 +91,8 @@ fn a_snapshot_reads_back_bit_for_bit() {
     let path = folder.path().join("snapshot.h5");
     let mut written = snapshot(12, 8000);
     // What `==` would overlook: the sign of a zero.
-    written.estimates[0].fields[0] = -0.0;
+    Arc::make_mut(&mut written.estimates[0].estimate).fields[0] = -0.0;
+    every_part(&mut written.estimates[1]);
     write(&path, &written).unwrap();
     let read = read_snapshot(&path).unwrap();
     assert_eq!(read.snapshot, written);
@@ -92,6 +100,7 @@ fn a_snapshot_reads_back_bit_for_bit() {
     assert_eq!(read.glauber_version, env!("CARGO_PKG_VERSION"));
     assert!(read.snapshot.window.first_bin > 0, "a window that has moved");
     for (a, b) in read.snapshot.estimates.iter().zip(&written.estimates) {
+        let (a, b) = (&a.estimate, &b.estimate);
         let bits = |m: &ndarray::Array2<f64>| m.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&a.couplings), bits(&b.couplings));
         assert_eq!(a.fields[0].to_bits(), b.fields[0].to_bits());
@@ -99,6 +108,51 @@ fn a_snapshot_reads_back_bit_for_bit() {
         assert_eq!(a.status[11], RowStatus::Duplicate);
     }
     assert_eq!(names(folder.path()), ["snapshot.h5"], "no temporary file is left");
+}
+
+/// What the estimators of the snapshot leave out.
+fn every_part(scored: &mut ScoredEstimate) {
+    let n = scored.estimate.n_neurons();
+    let estimate = Arc::make_mut(&mut scored.estimate);
+    estimate.variance = SamplingVariance::Full {
+        couplings: Array2::from_shape_fn((n, n), |(i, j)| 0.1 * i as f64 + 0.3 * j as f64),
+        fields: Array1::from_shape_fn(n, |i| 0.7 * i as f64),
+        transitions: 4321,
+    };
+    estimate.convergence =
+        Some(Convergence { iterations: (0..n as u32).collect(), gradient_norm: Array1::from_elem(n, 1e-9) });
+    estimate.trial_fields = Some(TrialFields {
+        fields: Array2::from_shape_fn((n, 5), |(i, t)| i as f64 - 0.1 * t as f64),
+        estimated: Array2::from_shape_fn((n, 5), |(i, t)| (i + t) % 2 == 0),
+        repeats: vec![3, 3, 3, 2, 2],
+    });
+    (scored.first_bin, scored.end_bin) = (100, 7000);
+    let newer = Score {
+        transitions: 500.0,
+        spikes: Array1::from_elem(n, 3.0),
+        gain_bits: Array1::from_shape_fn(n, |i| i as f64 / 3.0 - 1.0),
+    };
+    scored.score.add(&newer, 0.5);
+    scored.score.add(&newer, 0.9);
+    scored.path = vec![
+        RidgeScore { ridge: 0.0, bits_per_spike: None },
+        RidgeScore { ridge: 0.1 + 0.2, bits_per_spike: Some(-0.25) },
+    ];
+}
+
+#[test]
+fn files_of_version_1_still_open() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot_v1.h5");
+    let stored = read_snapshot(&path).unwrap();
+    assert_eq!(describe(&path).unwrap().ridges.fixed(), Some(0.25));
+    let [nmf, ..] = &stored.snapshot.estimates[..] else { panic!("no estimates") };
+    assert_eq!((nmf.estimate.estimator, nmf.estimate.ridge), (Estimator::Nmf, 0.25));
+    assert_eq!((nmf.first_bin, nmf.end_bin), (0, stored.snapshot.window.end_bin));
+    assert_eq!(nmf.score.total.bits_per_spike(), None);
+    // The counts give the same couplings as they gave then.
+    let again = Snapshot::compute(stored.snapshot.spec.clone(), stored.snapshot.window.clone());
+    let error = &again.estimates[0].estimate.couplings - &nmf.estimate.couplings;
+    assert!(nmf.estimate.n_ok() > 0 && error.iter().all(|e| e.abs() < 1e-12));
 }
 
 #[test]
@@ -230,9 +284,9 @@ fn what_is_no_snapshot_is_refused() {
         edit(&hdf5_metno::File::open_rw(&copy).unwrap()).unwrap();
         copy
     };
-    let newer = edit("newer.h5", &|file| file.attr("format_version")?.write_scalar(&2_u32));
+    let newer = edit("newer.h5", &|file| file.attr("format_version")?.write_scalar(&3_u32));
     let error = read_snapshot(newer).unwrap_err();
-    assert!(matches!(error, ArchiveError::UnsupportedVersion { got: 2, .. }), "{error}");
+    assert!(matches!(error, ArchiveError::UnsupportedVersion { got: 3, .. }), "{error}");
 
     let narrow = edit("narrow.h5", &|file| file.attr("bin_width_us")?.write_scalar(&3_u32));
     let error = describe(narrow).unwrap_err();

@@ -287,7 +287,7 @@ fn fit_finds_the_couplings_and_inspect_shows_them() {
     assert!(stdout(&["inspect", &out]).contains("tap: strongest pairs"));
 
     let tap = &read_snapshot(&out).unwrap().snapshot.estimates[1];
-    let (product, found, true_square) = (tap.couplings.iter().zip(&truth))
+    let (product, found, true_square) = (tap.estimate.couplings.iter().zip(&truth))
         .fold((0.0, 0.0, 0.0), |(ab, aa, bb), (a, b)| (ab + a * b, aa + a * a, bb + b * b));
     // True couplings of 0.6 / √12 = 0.17 known to 0.014 correlate to 0.997; the rest is room for the estimator's bias.
     assert!(product / f64::sqrt(found * true_square) > 0.98);

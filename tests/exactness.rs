@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glauber::model::{BinWidth, Estimator, Lags, Neuron, SpikeBlock, Window};
+use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SpikeBlock, Window};
 use glauber::moments::{Accumulator, Counts, Kernel};
 use glauber::session::{Session, SessionSpec};
 use proptest::prelude::*;
@@ -85,7 +85,10 @@ fn spec(n_neurons: usize, lags: &[u32], windows_ms: &[u64]) -> SessionSpec {
         windows: finite.chain([Window::All]).collect(),
         lags: Lags::new(lags).unwrap(),
         estimators: vec![Estimator::Nmf],
-        ridge: 0.0,
+        ridges: Ridges::none(),
+        refit_interval_bins: 1000,
+        refit_bins_max: 1 << 18,
+        score_memory_bins: 1000,
         refresh_interval_bins: 37,
     }
 }
@@ -267,8 +270,10 @@ fn specifications_that_cannot_be_carried_out_are_refused() {
     refused(&|s| s.lags = Lags::new(&[200]).unwrap(), "shorter than the longest lag of 200 bins");
     refused(&|s| s.estimators.clear(), "got 0");
     refused(&|s| s.estimators.push(Estimator::Nmf), "got 2 of which 1");
-    refused(&|s| s.ridge = f64::NAN, "ridge NaN");
-    refused(&|s| s.ridge = -1.0, "ridge -1");
+    refused(&|s| s.refit_interval_bins = 0, "refit interval");
+    refused(&|s| s.refit_bins_max = 63, "64 to 1073741824 bins, got 63");
+    refused(&|s| s.refit_bins_max = u64::MAX, "got 18446744073709551615");
+    refused(&|s| s.score_memory_bins = 0, "score memory");
     refused(&|s| s.refresh_interval_bins = 0, "at least 1 bin");
 }
 

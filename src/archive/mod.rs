@@ -5,14 +5,16 @@
 //! modified. [`read_snapshot`] gives back a [`Snapshot`](crate::session::Snapshot) equal to the one written;
 //! [`describe`] reads attributes only, for listings.
 //!
-//! # Layout, version 1
+//! # Layout, version 2
+//!
+//! Files of version 1 are read as well: their estimates have no scores and no standard errors of fields.
 //!
 //! `n` = number of neurons, `L` = number of lags. Every dataset carries the attributes `unit`, `description` and
 //! `dimensions` (its dimensions in words). Real numbers are never NaN or infinite.
 //!
 //! | attribute of `/` | type | meaning |
 //! |---|---|---|
-//! | `format`, `format_version` | text, u32 | `glauber-snapshot`, 1 |
+//! | `format`, `format_version` | text, u32 | `glauber-snapshot`, 2 |
 //! | `glauber_version` | text | version of the program that wrote the file |
 //! | `created` | text | RFC 3339, UTC |
 //! | `source` | text | name of the recording, or `live` |
@@ -26,11 +28,13 @@
 //! | `n_neurons` | u32 | `n` |
 //! | `lags_bins` | u32 (L) | lags, in bins |
 //! | `windows`, `estimators` | text lists | what the session keeps and runs |
-//! | `ridge` | f64 | `λ` on the diagonal of the equal-time correlations |
 //! | `refresh_interval_bins` | u64 | bins between estimates |
+//! | `refit_interval_bins`, `refit_bins_max` | u64 | bins between refits, and the most that one reads |
+//! | `score_memory_bins` | u64 | bins after which a score counts for 1/e when the recent score is formed |
 //!
 //! | dataset | type, shape | meaning |
 //! |---|---|---|
+//! | `/ridges` | f64 `(P)` | ridge `λ` of the estimators, or those to choose from |
 //! | `/neurons/id` | i64 `(n)` | identifier in the source |
 //! | `/neurons/label` | UTF-8 `(n)` | name or electrode label |
 //! | `/magnetization` | f64 `(n)` | `m` over all observed bins |
@@ -46,13 +50,25 @@
 //! | `/estimators/<name>/fields` | f64 `(n)` | `h` |
 //! | `/estimators/<name>/status` | text `(n)` | `OK`, `SILENT`, … of each receiver |
 //! | `/estimators/<name>/standard_errors` | f64 `(n, n)` | standard error of each coupling; 0 = no estimate for the pair |
-//! | `/estimators/<name>/sampling_variance_sender`, `…_receiver` | f64 `(n)` | its factors: `SE_ij² = sender_j / (transitions · receiver_i)` |
+//! | `/estimators/<name>/field_standard_errors` | f64 `(n)` | standard error of each field; 0 = no estimate |
+//! | `/estimators/<name>/sampling_variance_sender`, `…_receiver` | f64 `(n)` | factors: `SE_ij² = sender_j / (transitions · receiver_i)`, `SE(h_i)²` with the attribute `sampling_variance_field` above |
+//! | `/estimators/<name>/sampling_variance_couplings`, `…_fields` | f64 `(n, n)`, `(n)` | or the squares themselves, where they do not factor |
+//! | `/estimators/<name>/iterations`, `gradient_norm` | u64, f64 `(n)` | how an iteration ended |
+//! | `/estimators/<name>/trial_fields`, `trial_fields_estimated` | f64, u64 `(n, bins)` | `h_i(t)` of each bin of a trial, and where it is estimated |
+//! | `/estimators/<name>/trial_repeats` | u64 `(bins)` | repeats of each bin of a trial |
+//! | `/estimators/<name>/score_spikes`, `score_gain_bits` | f64 `(n)` | spikes predicted by the estimates before, and the bits gained over independent rates |
+//! | `/estimators/<name>/recent_score_spikes`, `…_gain_bits` | f64 `(n)` | the same with the past discounted |
+//! | `/estimators/<name>/path_ridge`, `path_bits_per_spike`, `path_scored` | f64, f64, u64 `(P)` | ridges that were tried, recent score of each, and where there is one |
 //!
-//! Each `/estimators/<name>` has the attributes `estimator`, `ridge`, `transitions` (u64) and `reference`.
+//! Each `/estimators/<name>` has the attributes `estimator`, `ridge` (the one chosen), `transitions`, `first_bin`, `end_bin` (the
+//! bins it was made on), `score_transitions`, `score_bits_per_spike` and the same with `recent_` (bits only once there
+//! are spikes) and `reference`.
 
 mod error;
 mod read;
+mod read_estimate;
 mod write;
+mod write_estimate;
 
 use std::time::SystemTime;
 
@@ -65,7 +81,7 @@ pub use crate::storage::{Overwrite, StorageError};
 /// Value of the root attribute `format`.
 const FORMAT: &str = "glauber-snapshot";
 /// Version of the layout that is written, and the newest that is read.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// Where a snapshot comes from: what its numbers alone do not say.
 #[derive(Debug, Clone, PartialEq, Eq)]

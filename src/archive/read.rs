@@ -3,10 +3,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ndarray::{Array1, Array2};
-
 use super::{ArchiveError, FORMAT, FORMAT_VERSION, Provenance};
-use crate::model::{BinWidth, Estimate, Estimator, Lags, Neuron, RowStatus, SamplingVariance, Window};
+use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, Window};
 use crate::moments::{Counts, LagCounts};
 use crate::session::{SessionSpec, Snapshot, WindowCounts};
 use crate::storage::{InputDataset, InputFile, StorageError};
@@ -47,8 +45,8 @@ pub struct SnapshotSummary {
     pub lags: Lags,
     /// Estimators of the session.
     pub estimators: Vec<Estimator>,
-    /// Ridge on the diagonal of the equal-time correlations; dimensionless.
-    pub ridge: f64,
+    /// Ridge of the estimators, or those to choose from.
+    pub ridges: Ridges,
 }
 
 /// What a snapshot file says about itself: attributes only, cheap at any size.
@@ -71,7 +69,8 @@ pub fn read_snapshot(path: impl AsRef<Path>) -> Result<StoredSnapshot, ArchiveEr
     let counts = reader.counts(n, summary.bins_observed, &summary.lags)?;
     let present = reader.file.members("/estimators")?;
     let written = spec.estimators.iter().filter(|e| present.iter().any(|name| name == e.as_str()));
-    let estimates = written.map(|&e| reader.estimate(e, n)).collect::<Result<_, _>>()?;
+    let bins = summary.first_bin..summary.end_bin;
+    let estimates = written.map(|&e| reader.estimate(e, n, &bins)).collect::<Result<_, _>>()?;
     let window = WindowCounts {
         window: summary.window,
         first_bin: summary.first_bin,
@@ -110,11 +109,11 @@ pub(super) fn verify(written: &Path, snapshot: &Snapshot) -> Result<(), ArchiveE
     ] {
         reader.dataset(object, shape)?;
     }
-    for estimate in &snapshot.estimates {
-        let group = format!("/estimators/{}", estimate.estimator);
+    for scored in &snapshot.estimates {
+        let group = format!("/estimators/{}", scored.estimate.estimator);
         reader.dataset(&format!("{group}/couplings"), &[n, n])?;
         reader.dataset(&format!("{group}/standard_errors"), &[n, n])?;
-        for vector in ["fields", "status", "sampling_variance_sender", "sampling_variance_receiver"] {
+        for vector in ["fields", "status", "field_standard_errors", "score_spikes", "score_gain_bits"] {
             reader.dataset(&format!("{group}/{vector}"), &[n])?;
         }
     }
@@ -122,14 +121,16 @@ pub(super) fn verify(written: &Path, snapshot: &Snapshot) -> Result<(), ArchiveE
 }
 
 /// A file that is known to be a snapshot of a version that can be read.
-struct Reader {
+pub(super) struct Reader {
     path: PathBuf,
-    file: InputFile,
+    pub(super) file: InputFile,
+    /// Version of the layout.
+    pub(super) version: u64,
 }
 
 impl Reader {
     fn open(path: &Path) -> Result<Self, ArchiveError> {
-        let reader = Self { path: path.to_owned(), file: InputFile::open(path)? };
+        let mut reader = Self { path: path.to_owned(), file: InputFile::open(path)?, version: 0 };
         let got = reader.file.optional_text_attribute("/", "format")?;
         if got.as_deref() != Some(FORMAT) {
             return Err(ArchiveError::NotASnapshot { path: reader.path, got });
@@ -138,6 +139,7 @@ impl Reader {
         if !(1..=u64::from(FORMAT_VERSION)).contains(&got) {
             return Err(ArchiveError::UnsupportedVersion { path: reader.path, got });
         }
+        reader.version = got;
         Ok(reader)
     }
 
@@ -174,7 +176,7 @@ impl Reader {
             bins_observed: number("bins_observed")?,
             lags: self.lags()?,
             estimators,
-            ridge: self.file.number_attribute("/", "ridge")?,
+            ridges: self.ridges()?,
         })
     }
 
@@ -186,6 +188,20 @@ impl Reader {
         let bins = bins.collect::<Result<Vec<u32>, _>>()?;
         let lags = Lags::new(&bins).map_err(|_| bad())?;
         if lags.as_slice() == bins { Ok(lags) } else { Err(bad()) }
+    }
+
+    fn ridges(&self) -> Result<Ridges, ArchiveError> {
+        let stored = if self.version < 2 {
+            vec![self.file.number_attribute("/", "ridge")?]
+        } else {
+            self.file.dataset("/ridges", "the ridges of the estimators")?.list()?.numbers()?
+        };
+        Ridges::new(&stored).map_err(|_| self.bad_value("/ridges", "ridges >= 0", &format!("{stored:?}")))
+    }
+
+    /// A number of bins that version 1 did not know; 1 where it matters to nobody any more.
+    fn since_2(&self, name: &str) -> Result<u64, StorageError> {
+        if self.version < 2 { Ok(1) } else { self.file.unsigned_attribute("/", name) }
     }
 
     fn spec(&self, summary: &SnapshotSummary) -> Result<SessionSpec, ArchiveError> {
@@ -211,8 +227,11 @@ impl Reader {
             windows,
             lags: summary.lags.clone(),
             estimators: summary.estimators.clone(),
-            ridge: summary.ridge,
+            ridges: summary.ridges.clone(),
             refresh_interval_bins: self.file.unsigned_attribute("/", "refresh_interval_bins")?,
+            refit_interval_bins: self.since_2("refit_interval_bins")?,
+            refit_bins_max: self.since_2("refit_bins_max")?,
+            score_memory_bins: self.since_2("score_memory_bins")?,
         })
     }
 
@@ -236,46 +255,20 @@ impl Reader {
         Ok(Counts { n_neurons: n, bins, spikes, equal_time, lags })
     }
 
-    fn estimate(&self, estimator: Estimator, n: usize) -> Result<Estimate, ArchiveError> {
-        let group = format!("/estimators/{estimator}");
-        let vector = |name: &str| -> Result<Array1<f64>, ArchiveError> {
-            Ok(Array1::from_vec(self.dataset(&format!("{group}/{name}"), &[n])?.numbers()?))
-        };
-        let couplings = self.dataset(&format!("{group}/couplings"), &[n, n])?;
-        let couplings = Array2::from_shape_vec((n, n), couplings.numbers()?)
-            .map_err(|_| ArchiveError::from(couplings.wrong_shape(&format!("{:?}", [n, n]))))?;
-        let status_object = format!("{group}/status");
-        let status = self.dataset(&status_object, &[n])?.texts()?;
-        let row_status = |name: &String| {
-            let known = RowStatus::ALL.into_iter().find(|status| status.as_str() == name);
-            known.ok_or_else(|| self.bad_value(&status_object, "a row status", name))
-        };
-        Ok(Estimate {
-            estimator,
-            ridge: self.file.number_attribute(&group, "ridge")?,
-            couplings,
-            fields: vector("fields")?,
-            status: status.iter().map(row_status).collect::<Result<_, _>>()?,
-            convergence: None,
-            trial_fields: None,
-            variance: SamplingVariance::Factored {
-                field: self.file.number_attribute(&group, "sampling_variance_field")?,
-                sender: vector("sampling_variance_sender")?,
-                receiver: vector("sampling_variance_receiver")?,
-                transitions: self.file.unsigned_attribute(&group, "transitions")?,
-            },
-        })
-    }
-
-    fn dataset(&self, object: &str, shape: &[usize]) -> Result<InputDataset<'_>, StorageError> {
+    pub(super) fn dataset(&self, object: &str, shape: &[usize]) -> Result<InputDataset<'_>, StorageError> {
         self.file.dataset(object, "a dataset of the snapshot")?.with_shape(shape)
     }
 
-    fn parse<T: FromStr>(&self, object: &str, expected: &'static str, text: &str) -> Result<T, ArchiveError> {
+    pub(super) fn parse<T: FromStr>(
+        &self,
+        object: &str,
+        expected: &'static str,
+        text: &str,
+    ) -> Result<T, ArchiveError> {
         text.parse().map_err(|_| self.bad_value(object, expected, text))
     }
 
-    fn bad_value(&self, object: &str, expected: &'static str, got: &str) -> ArchiveError {
+    pub(super) fn bad_value(&self, object: &str, expected: &'static str, got: &str) -> ArchiveError {
         ArchiveError::BadValue {
             path: self.path.clone(),
             object: object.to_owned(),

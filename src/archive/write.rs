@@ -1,7 +1,7 @@
 use std::path::Path;
 
+use super::write_estimate::write_estimate;
 use super::{ArchiveError, FORMAT, FORMAT_VERSION, Provenance, read};
-use crate::model::{Estimate, Estimator, SamplingVariance, TapForm};
 use crate::moments::{Counts, LagCounts};
 use crate::session::{SessionSpec, Snapshot};
 use crate::storage::{OutputFile, Overwrite, Storage, StorageError, publish};
@@ -28,8 +28,8 @@ pub fn write_snapshot(
     write_moments(&file, &snapshot.window.counts)?;
     write_counts(&file, &snapshot.window.counts)?;
     file.group("/estimators")?;
-    for estimate in &snapshot.estimates {
-        write_estimate(&file, estimate)?;
+    for scored in &snapshot.estimates {
+        write_estimate(&file, scored)?;
     }
     let bytes = file.into_bytes()?;
     publish(path, &bytes, overwrite, |written| read::verify(written, snapshot))
@@ -44,7 +44,7 @@ fn check_sizes(path: &Path, snapshot: &Snapshot) -> Result<(), ArchiveError> {
         Err(ArchiveError::SizeMismatch { path: path.to_owned(), object, got, expected })
     };
     check("counts", snapshot.window.counts.n_neurons)?;
-    snapshot.estimates.iter().try_for_each(|estimate| check("an estimate", estimate.n_neurons()))
+    snapshot.estimates.iter().try_for_each(|scored| check("an estimate", scored.estimate.n_neurons()))
 }
 
 fn write_attributes(
@@ -73,6 +73,9 @@ fn write_attributes(
         ("gap_count", provenance.gap_count),
         ("gap_bins", provenance.gap_bins),
         ("refresh_interval_bins", spec.refresh_interval_bins),
+        ("refit_interval_bins", spec.refit_interval_bins),
+        ("refit_bins_max", spec.refit_bins_max),
+        ("score_memory_bins", spec.score_memory_bins),
     ];
     for (name, number) in numbers {
         file.set("/", name, number)?;
@@ -81,12 +84,14 @@ fn write_attributes(
     file.set("/", "bin_width_us", spec.bin_width.us())?;
     file.set("/", "origin_ns", spec.origin_ns)?;
     file.set("/", "n_neurons", spec.n_neurons() as u32)?;
-    file.set("/", "ridge", spec.ridge)?;
     file.set_list("/", "lags_bins", spec.lags.as_slice())?;
     let windows: Vec<String> = spec.windows.iter().map(ToString::to_string).collect();
     file.set_texts("/", "windows", &windows)?;
     let estimators: Vec<&str> = spec.estimators.iter().map(|e| e.as_str()).collect();
-    file.set_texts("/", "estimators", &estimators)
+    file.set_texts("/", "estimators", &estimators)?;
+    let ridges = spec.ridges.as_slice();
+    file.values("/ridges", &[ridges.len()], ridges, Storage::Plain)?;
+    explain(file, "/ridges", "1", "ridge of the estimators, or those to choose from", "ridge")
 }
 
 fn write_neurons(file: &OutputFile, spec: &SessionSpec) -> Result<(), StorageError> {
@@ -101,7 +106,7 @@ fn write_neurons(file: &OutputFile, spec: &SessionSpec) -> Result<(), StorageErr
 }
 
 /// What a dataset holds, as attributes.
-fn explain(
+pub(super) fn explain(
     file: &OutputFile,
     object: &str,
     unit: &str,
@@ -139,7 +144,7 @@ fn write_moments(file: &OutputFile, counts: &Counts) -> Result<(), StorageError>
 }
 
 /// Entries in row-major order, whatever the order in memory.
-fn row_major(matrix: &ndarray::Array2<f64>) -> Vec<f64> {
+pub(super) fn row_major(matrix: &ndarray::Array2<f64>) -> Vec<f64> {
     matrix.iter().copied().collect()
 }
 
@@ -187,65 +192,4 @@ fn full_square(counts: &Counts) -> Vec<u64> {
         }
     }
     full
-}
-
-fn write_estimate(file: &OutputFile, estimate: &Estimate) -> Result<(), StorageError> {
-    let n = estimate.n_neurons();
-    let group = format!("/estimators/{}", estimate.estimator);
-    file.group(&group)?;
-    file.set_text(&group, "estimator", estimate.estimator.as_str())?;
-    file.set_text(&group, "reference", reference(estimate.estimator))?;
-    file.set(&group, "ridge", estimate.ridge)?;
-    file.set(&group, "transitions", estimate.variance.transitions())?;
-
-    let couplings = format!("{group}/couplings");
-    file.values(&couplings, &[n, n], &row_major(&estimate.couplings), Storage::Plain)?;
-    explain(file, &couplings, "1", "couplings J_ij from sender j to receiver i", "receiver, sender")?;
-
-    let status = format!("{group}/status");
-    let names: Vec<&str> = estimate.status.iter().map(|status| status.as_str()).collect();
-    file.texts(&status, &names, Storage::Plain)?;
-    explain(file, &status, "text", "what the receiver's row is worth; only OK is unreserved", "receiver")?;
-
-    let standard_errors: Vec<f64> =
-        (0..n).flat_map(|i| (0..n).map(move |j| estimate.standard_error(i, j).unwrap_or(0.0))).collect();
-    let object = format!("{group}/standard_errors");
-    file.values(&object, &[n, n], &standard_errors, Storage::Plain)?;
-    let description = "asymptotic standard error of each coupling; 0 marks a pair without an estimate";
-    explain(file, &object, "1", description, "receiver, sender")?;
-
-    let mut vectors = vec![("fields", &estimate.fields, "field h_i of the receiver", "receiver")];
-    if let SamplingVariance::Factored { sender, receiver, field, .. } = &estimate.variance {
-        file.set(&group, "sampling_variance_field", *field)?;
-        let description = "factor of the sampling variance, 0 = takes no part";
-        vectors.push(("sampling_variance_sender", sender, description, "sender"));
-        let description = "mean gain of the receiver, 0 = takes no part";
-        vectors.push(("sampling_variance_receiver", receiver, description, "receiver"));
-    }
-    for (name, values, description, dimension) in vectors {
-        let object = format!("{group}/{name}");
-        file.values(&object, &[n], &values.to_vec(), Storage::Plain)?;
-        explain(file, &object, "1", description, dimension)?;
-    }
-    Ok(())
-}
-
-/// Where the equations of an estimator are printed.
-fn reference(estimator: Estimator) -> &'static str {
-    match estimator {
-        Estimator::Nmf => "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), naive mean field",
-        Estimator::Tap(TapForm::Preprint) => {
-            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), TAP with F(1 - F^2) = r as in the preprint"
-        }
-        Estimator::Tap(TapForm::SelfConsistent) => {
-            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), TAP with F(1 - F)^2 = r"
-        }
-        Estimator::ExactMeanField => "Mezard & Sakellariou, J. Stat. Mech. L07001 (2011)",
-        Estimator::Exact | Estimator::Online => {
-            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), maximum likelihood"
-        }
-        Estimator::TrialNmf | Estimator::TrialTap | Estimator::TrialExact => {
-            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), non-stationary fields"
-        }
-    }
 }

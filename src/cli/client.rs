@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glauber::model::{Estimator, TapForm};
+use glauber::model::{Estimator, Ridges, TapForm};
 use glauber::proto::v1;
 use glauber::proto::v1::inference_service_client::InferenceServiceClient;
 use glauber::proto::v1::ingest_service_client::IngestServiceClient;
@@ -206,6 +206,25 @@ fn described<'a>(sessions: impl Iterator<Item = &'a v1::Session>) -> String {
         })
         .collect();
     named.join(", ")
+}
+
+/// Ridges to choose from; none when there is nothing to choose, or the daemon shall say.
+pub(crate) fn ridge_path(ridges: Option<&Ridges>) -> Vec<f64> {
+    match ridges {
+        Some(ridges) if ridges.fixed().is_none() => ridges.as_slice().to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// The ridges of a session, for people.
+pub(crate) fn ridge_text(spec: &v1::SessionSpec) -> String {
+    match spec.ridge {
+        Some(ridge) => ridge.to_string(),
+        None => format!(
+            "chosen from {}",
+            Ridges::new(&spec.ridge_path).map_or_else(|_| "nothing".to_owned(), |r| r.to_string())
+        ),
+    }
 }
 
 /// The interface's name of an estimator.

@@ -7,9 +7,9 @@ use clap::Args;
 use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimate, Estimator, Lags, Window};
+use glauber::model::{Estimate, Estimator, Lags, Ridges, Window};
 use glauber::recording::Overwrite;
-use glauber::session::{Session, SessionSpec, Snapshot};
+use glauber::session::{Offline, Recorded, Session, SessionSpec, Snapshot};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -57,7 +57,8 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
 
     let started = Instant::now();
     let spinner = progress::spinner("estimating couplings", manner);
-    let snapshot = Snapshot::compute(session.spec().clone(), session.window_counts(0));
+    let recorded = recorded(args, &recording, &session);
+    let snapshot = Offline::new(session.spec(), &recorded, threads()).run(&mut |_| ());
     spinner.finish_and_clear();
     let estimating = started.elapsed();
 
@@ -106,7 +107,7 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
     } else {
         args.estimation.estimators.clone()
     };
-    let refresh_interval_ms = DaemonConfig::default().defaults.refresh_interval_ms;
+    let defaults = DaemonConfig::default().defaults;
     Ok(SessionSpec {
         name: recordings::stem(&args.recording.file),
         neurons: recording.neurons.clone(),
@@ -115,10 +116,38 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
         windows: vec![args.window],
         lags: Lags::new(&args.estimation.lags)?,
         estimators,
-        ridge: args.estimation.ridge.unwrap_or(0.0),
+        ridges: match &args.estimation.ridge {
+            Some(ridges) => ridges.clone(),
+            None => default_ridges(),
+        },
         // Nobody looks before the end, but the specification is what a daemon's would be.
-        refresh_interval_bins: recording.bin_width.bins_covering(Duration::from_millis(refresh_interval_ms)),
+        refresh_interval_bins: recording
+            .bin_width
+            .bins_covering(Duration::from_millis(defaults.refresh_interval_ms)),
+        refit_interval_bins: recording
+            .bin_width
+            .bins_covering(Duration::from_millis(defaults.refit_interval_ms)),
+        // The recording is in memory anyway.
+        refit_bins_max: SessionSpec::REFIT_BINS_MAX,
+        score_memory_bins: recording.bin_width.bins_covering(Duration::from_secs(defaults.score_memory_s)),
     })
+}
+
+/// The ridges a daemon chooses from when nobody says otherwise.
+fn default_ridges() -> Ridges {
+    DaemonConfig::default().defaults.ridge.parse().unwrap_or_else(|_| Ridges::auto())
+}
+
+/// Threads for refits: all there are.
+pub(crate) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The window of the recording that is estimated.
+fn recorded(args: &FitArgs, recording: &BinnedRecording, session: &Session) -> Recorded {
+    let window = session.window_counts(0);
+    let bins = window.first_bin..window.end_bin;
+    Recorded { window: args.window, runs: recording.runs(bins.clone()), bins, trials: Vec::new() }
 }
 
 /// The estimators a daemon runs when nobody says otherwise.
@@ -187,7 +216,7 @@ pub(crate) fn snapshot_facts(snapshot: &Snapshot) -> Vec<(&'static str, String)>
             text::count(transitions)
         ),
     )];
-    facts.push(("ridge", snapshot.spec.ridge.to_string()));
+    facts.push(("ridge", snapshot.spec.ridges.to_string()));
     facts
 }
 
@@ -201,7 +230,8 @@ fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
         ("z", Align::Right),
         ("rows OK", Align::Right),
     ]);
-    for estimate in &snapshot.estimates {
+    for scored in &snapshot.estimates {
+        let estimate = &scored.estimate;
         let strongest = pairs::strongest(estimate, &snapshot.spec.neurons, usize::MAX);
         let certain = strongest.iter().filter(|pair| pair.z.abs() > 4.0).count() as u64;
         let (pair, z) = strongest.first().map_or_else(
@@ -231,7 +261,8 @@ fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
 /// Print the table of estimates and, below it, why rows are not OK.
 pub(crate) fn print_estimates(snapshot: &Snapshot) -> Result<(), CliError> {
     output::print_table(&estimate_table(snapshot))?;
-    for estimate in &snapshot.estimates {
+    for scored in &snapshot.estimates {
+        let estimate = &scored.estimate;
         if estimate.n_ok() < estimate.n_neurons() {
             outln!("{} rows: {}", estimate.estimator, pairs::status_line(&statuses(estimate)))?;
         }
@@ -264,7 +295,7 @@ fn to_json(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> V
         "end_bin": snapshot.window.end_bin,
         "bins_observed": snapshot.window.counts.bins,
         "transitions": snapshot.window.counts.lag(1).map_or(0, |lag| lag.transitions),
-        "estimates": snapshot.estimates.iter().map(|e| estimate_json(e, snapshot, 5)).collect::<Vec<_>>(),
+        "estimates": snapshot.estimates.iter().map(|e| estimate_json(&e.estimate, snapshot, 5)).collect::<Vec<_>>(),
         "counting_s": times.counting.as_secs_f64(),
         "estimating_s": times.estimating.as_secs_f64(),
         "snapshot": args.out.display().to_string(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use glauber::ingest::{self, BinnedRecording};
-use glauber::model::{BinWidth, Estimator, Lags, RecordedSession};
+use glauber::model::{BinWidth, Estimator, Lags, RecordedSession, Ridges};
 use glauber::recording;
 use serde_json::{Value, json};
 
@@ -32,9 +32,10 @@ pub(crate) struct EstimationArgs {
     /// [default: nmf,tap,exact-mean-field]
     #[arg(long = "estimator", alias = "estimators", value_name = "NAME", value_delimiter = ',')]
     pub(crate) estimators: Vec<Estimator>,
-    /// Ridge λ added to the diagonal of the equal-time correlations, dimensionless [default: 0]
-    #[arg(long, value_name = "LAMBDA", value_parser = super::values::parse_ridge)]
-    pub(crate) ridge: Option<f64>,
+    /// Ridge λ of the estimators, dimensionless: a number, numbers to choose from by how they predict, such as 0,0.1,1, or
+    /// auto [default: auto]
+    #[arg(long, value_name = "LAMBDA")]
+    pub(crate) ridge: Option<Ridges>,
     /// Lags of the delayed correlations, in bins [default: 1]
     #[arg(long, value_name = "BINS", value_delimiter = ',')]
     pub(crate) lags: Vec<u32>,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use glauber::ingest::BinnedRecording;
-use glauber::model::Window;
+use glauber::model::{Ridges, Window};
 use glauber::proto::v1;
 use serde_json::json;
 
@@ -116,7 +116,8 @@ fn wire_spec(args: &ReplayArgs, recording: &BinnedRecording) -> v1::SessionSpec 
         windows: args.windows.iter().map(Window::to_string).collect(),
         lags_bins: estimation.lags.clone(),
         estimators: estimation.estimators.iter().map(|&e| client::wire_estimator(e) as i32).collect(),
-        ridge: estimation.ridge,
+        ridge: estimation.ridge.as_ref().and_then(Ridges::fixed),
+        ridge_path: client::ridge_path(estimation.ridge.as_ref()),
         ..session_of(recording, name)
     }
 }

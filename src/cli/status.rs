@@ -113,7 +113,7 @@ fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
         let estimators: Vec<&str> = spec.estimators.iter().map(|&e| client::estimator_name(e)).collect();
         facts.push(("windows", spec.windows.join(", ")));
         facts.push(("estimators", estimators.join(", ")));
-        facts.push(("ridge", spec.ridge.unwrap_or(0.0).to_string()));
+        facts.push(("ridge", client::ridge_text(spec)));
     }
     if session.snapshot_failures > 0 {
         let failures = text::counted(session.snapshot_failures, "failure");
@@ -137,6 +137,7 @@ fn session_json(session: &v1::Session) -> Value {
         "lags_bins": spec.lags_bins,
         "estimators": estimators,
         "ridge": spec.ridge,
+        "ridge_path": spec.ridge_path,
         "refresh_interval_bins": spec.refresh_interval_bins,
         "received_through": watermarks.received_through,
         "applied_through": watermarks.applied_through,

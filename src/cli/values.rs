@@ -65,14 +65,6 @@ pub(crate) fn parse_session(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A finite number that is not negative, for ridges.
-pub(crate) fn parse_ridge(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        _ => Err(format!("'{text}' is not a ridge: expected a finite number >= 0")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

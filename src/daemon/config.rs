@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BinWidth, Estimator, Lags, NEURONS_MAX, Window};
+use crate::model::{BinWidth, Estimator, Lags, NEURONS_MAX, Ridges, Window};
 use crate::session::SessionSpec;
 
 /// Configuration of the daemon; `config/glauber.toml` holds every key with its unit, default and range.
@@ -32,8 +32,12 @@ pub struct ServerConfig {
     pub ack_interval_ms: u64,
     /// Longest time a shutdown waits for streams, engines and the last snapshots.
     pub shutdown_grace_s: u64,
-    /// Threads that compute estimates, shared by all sessions.
+    /// Threads that compute estimates at refreshes, shared by all sessions.
     pub estimator_threads: usize,
+    /// Threads that one refit uses; one refit runs at a time.
+    pub refit_threads: usize,
+    /// Share of the time that the refits of a session may take.
+    pub refit_duty: f64,
     /// Time between two HTTP/2 pings on a connection.
     pub keepalive_interval_s: u64,
     /// Time after which an unanswered ping ends the connection.
@@ -50,10 +54,33 @@ pub struct SessionDefaults {
     pub lags_bins: Vec<u32>,
     /// Estimators run at each refresh; the first answers queries that name none.
     pub estimators: Vec<String>,
-    /// Ridge added to the diagonal of the equal-time correlations.
-    pub ridge: f64,
+    /// Ridge of the estimators: `auto`, a number, or numbers separated by commas to choose from.
+    #[serde(deserialize_with = "text_or_number")]
+    pub ridge: String,
     /// Recording time between two refreshes of the estimates.
     pub refresh_interval_ms: u64,
+    /// Least recording time between two refits of the estimators that read bins.
+    pub refit_interval_ms: u64,
+    /// Most bins a refit reads.
+    pub refit_bins_max: u64,
+    /// Recording time after which a score counts for 1/e of what it did.
+    pub score_memory_s: u64,
+}
+
+/// A number is as good as its text.
+fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Text(String),
+        Integer(i64),
+        Number(f64),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::Text(text) => text,
+        Given::Integer(number) => number.to_string(),
+        Given::Number(number) => number.to_string(),
+    })
 }
 
 /// Bounds on what clients can make the daemon hold.
@@ -109,6 +136,8 @@ impl Default for ServerConfig {
             ack_interval_ms: 20,
             shutdown_grace_s: 30,
             estimator_threads: 1,
+            refit_threads: 1,
+            refit_duty: 0.25,
             keepalive_interval_s: 20,
             keepalive_timeout_s: 20,
         }
@@ -121,8 +150,11 @@ impl Default for SessionDefaults {
             windows: ["1min", "10min", "all"].map(String::from).to_vec(),
             lags_bins: vec![1],
             estimators: ["nmf", "tap", "exact-mean-field"].map(String::from).to_vec(),
-            ridge: 0.0,
+            ridge: "auto".to_owned(),
             refresh_interval_ms: 1000,
+            refit_interval_ms: 30_000,
+            refit_bins_max: 1 << 18,
+            score_memory_s: 600,
         }
     }
 }
@@ -206,6 +238,8 @@ impl ServerConfig {
         in_range("server.ack_interval_ms", self.ack_interval_ms, 1, 60_000)?;
         in_range("server.shutdown_grace_s", self.shutdown_grace_s, 1, 3600)?;
         in_range("server.estimator_threads", self.estimator_threads, 1, 256)?;
+        in_range("server.refit_threads", self.refit_threads, 1, 256)?;
+        in_range("server.refit_duty", self.refit_duty, 0.001, 1.0)?;
         in_range("server.keepalive_interval_s", self.keepalive_interval_s, 1, 3600)?;
         in_range("server.keepalive_timeout_s", self.keepalive_timeout_s, 1, 3600)
     }
@@ -249,9 +283,15 @@ impl SessionDefaults {
             let value = format_args!("{:?}", self.estimators).to_string();
             return Err(ConfigError::new("defaults.estimators", value, "at least one, each once"));
         }
-        // Not a range check alone: NaN is in no range, infinity in none that helps.
-        in_range("defaults.ridge", self.ridge, 0.0, 1e6)?;
-        in_range("defaults.refresh_interval_ms", self.refresh_interval_ms, 1, 86_400_000)
+        if self.ridge.parse::<Ridges>().is_err() {
+            let allowed = "'auto', a finite number >= 0, or up to 16 of them separated by commas";
+            return Err(ConfigError::new("defaults.ridge", format_args!("'{}'", self.ridge), allowed));
+        }
+        in_range("defaults.refresh_interval_ms", self.refresh_interval_ms, 1, 86_400_000)?;
+        in_range("defaults.refit_interval_ms", self.refit_interval_ms, 1, 86_400_000)?;
+        let (least, most) = (Window::BINS_MIN, SessionSpec::REFIT_BINS_MAX);
+        in_range("defaults.refit_bins_max", self.refit_bins_max, least, most)?;
+        in_range("defaults.score_memory_s", self.score_memory_s, 1, 604_800)
     }
 }
 
@@ -292,11 +332,11 @@ mod tests {
     #[test]
     fn absurd_values_are_refused_with_key_value_and_range() {
         assert_eq!(
-            refused(|c| c.defaults.ridge = f64::NAN),
-            "defaults.ridge = NaN is not allowed: expected 0 to 1000000"
+            refused(|c| c.defaults.ridge = "NaN".into()),
+            "defaults.ridge = 'NaN' is not allowed: expected 'auto', a finite number >= 0, or up to 16 of them separated by commas"
         );
-        assert!(refused(|c| c.defaults.ridge = f64::INFINITY).contains("inf"));
-        assert!(refused(|c| c.defaults.ridge = -1e-9).contains("defaults.ridge"));
+        assert!(refused(|c| c.defaults.ridge = "inf".into()).contains("inf"));
+        assert!(refused(|c| c.defaults.ridge = "-1e-9".into()).contains("defaults.ridge"));
         assert_eq!(
             refused(|c| c.limits.neurons_max = 20_000),
             "limits.neurons_max = 20000 is not allowed: expected 1 to 16384"
@@ -315,7 +355,12 @@ mod tests {
     #[test]
     fn zeros_are_refused_where_nothing_would_work() {
         type Change = fn(&mut DaemonConfig);
-        let zero: [(&str, Change); 18] = [
+        let zero: [(&str, Change); 23] = [
+            ("server.refit_threads", |c| c.server.refit_threads = 0),
+            ("server.refit_duty", |c| c.server.refit_duty = 0.0),
+            ("defaults.refit_interval_ms", |c| c.defaults.refit_interval_ms = 0),
+            ("defaults.refit_bins_max", |c| c.defaults.refit_bins_max = 0),
+            ("defaults.score_memory_s", |c| c.defaults.score_memory_s = 0),
             ("server.ack_interval_ms", |c| c.server.ack_interval_ms = 0),
             ("server.shutdown_grace_s", |c| c.server.shutdown_grace_s = 0),
             ("server.estimator_threads", |c| c.server.estimator_threads = 0),

@@ -73,8 +73,15 @@ fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::SessionSpec {
         windows: spec.windows.iter().map(ToString::to_string).collect(),
         lags_bins: spec.lags.as_slice().to_vec(),
         estimators: spec.estimators.iter().map(|&e| estimator_to_proto(e).into()).collect(),
-        ridge: Some(spec.ridge),
+        ridge: spec.ridges.fixed(),
+        ridge_path: match spec.ridges.fixed() {
+            Some(_) => Vec::new(),
+            None => spec.ridges.as_slice().to_vec(),
+        },
         refresh_interval_bins: Some(spec.refresh_interval_bins),
+        refit_interval_bins: Some(spec.refit_interval_bins),
+        refit_bins_max: Some(spec.refit_bins_max),
+        score_memory_bins: Some(spec.score_memory_bins),
     }
 }
 

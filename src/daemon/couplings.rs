@@ -7,9 +7,9 @@ use super::error::{RequestError, echoed};
 use super::handle::SessionHandle;
 use super::publish::Publication;
 use super::registry::Registry;
-use crate::model::{CouplingPair, Estimate, Estimator, SamplingVariance, Window};
+use crate::model::{CouplingPair, Estimator, SamplingVariance, Window};
 use crate::proto::v1;
-use crate::session::Snapshot;
+use crate::session::{ScoredEstimate, Snapshot};
 
 /// Size of the matrix in one answer message: far enough below the 4 MiB that clients accept by default.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
@@ -163,10 +163,10 @@ impl Query {
         &self,
         publication: &Publication,
         snapshot: &Snapshot,
-        estimate: &Estimate,
+        scored: &ScoredEstimate,
         skipped: u64,
     ) -> v1::EstimateHeader {
-        let window = &snapshot.window;
+        let (window, estimate) = (&snapshot.window, &scored.estimate);
         let (variance_sender, variance_receiver) = match &estimate.variance {
             SamplingVariance::Factored { sender, receiver, .. } => (sender.to_vec(), receiver.to_vec()),
             SamplingVariance::Full { .. } => (Vec::new(), Vec::new()),
@@ -175,15 +175,15 @@ impl Query {
             session_id: self.session.id.clone(),
             estimator: estimator_to_proto(estimate.estimator).into(),
             window: window.window.to_string(),
-            first_bin: window.first_bin,
-            end_bin: window.end_bin,
+            first_bin: scored.first_bin,
+            end_bin: scored.end_bin,
             bins_observed: window.counts.bins,
             transitions: estimate.variance.transitions(),
             ridge: estimate.ridge,
             publication: publication.sequence,
             skipped,
             age_ms: milliseconds(publication.published_at.elapsed()),
-            bins_since: self.session.applied_through().saturating_sub(window.end_bin),
+            bins_since: self.session.applied_through().saturating_sub(scored.end_bin),
             status: estimate.status.iter().map(|&status| status_to_proto(status).into()).collect(),
             fields: estimate.fields.to_vec(),
             neuron_ids: snapshot.spec.neurons.iter().map(|neuron| neuron.id).collect(),
@@ -206,7 +206,7 @@ fn rows(
     let per_chunk = rows_per_chunk(snapshot.spec.n_neurons(), 1);
     let starts = (0..receivers.len()).step_by(per_chunk);
     starts.map_while(move |start| {
-        let estimate = snapshot.estimate(estimator)?;
+        let estimate = &snapshot.estimate(estimator)?.estimate;
         let chunk = &receivers[start..receivers.len().min(start + per_chunk)];
         let mut couplings = Vec::with_capacity(chunk.len() * estimate.n_neurons());
         for &receiver in chunk {
@@ -217,7 +217,8 @@ fn rows(
 }
 
 fn ranked_pairs(snapshot: &Snapshot, estimator: Estimator, count: usize) -> std::vec::IntoIter<Part> {
-    let Some(estimate) = snapshot.estimate(estimator) else { return Vec::new().into_iter() };
+    let Some(scored) = snapshot.estimate(estimator) else { return Vec::new().into_iter() };
+    let estimate = &scored.estimate;
     let to_proto = |pair: &CouplingPair| v1::CouplingPair {
         receiver: pair.receiver as u32,
         sender: pair.sender as u32,

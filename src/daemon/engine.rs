@@ -4,16 +4,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::archiver::Archive;
-use super::estimators::{Estimators, InFlight, compute};
+use super::estimators::{Estimators, InFlight, RefitJob, RefreshJob, Waiting, compute_final};
 use super::handle::SessionHandle;
 use super::producer::ProducerLink;
 use super::registry::Reservation;
 use crate::model::SpikeBlock;
-use crate::session::{PushError, PushOutcome, Session, SessionSpec, SpecError, WindowCounts};
+use crate::session::{PushError, PushOutcome, Session, SessionSpec, SpecError, WindowBins, WindowCounts};
 
 /// What an engine is asked to do, in the order in which it was asked.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) enum Command {
     WindowCounts { index: usize, reply: oneshot::Sender<WindowCounts> },
     /// Nothing by itself: after every command the engine makes up for a refresh that was skipped. Sent when one is done.
     Refreshed,
+    /// Refit now, or once the refit under way is done; tells the number of the publication that holds it.
+    Refit { reply: Waiting },
     /// Publish and archive the final estimates, then end.
     Close { reply: oneshot::Sender<()> },
 }
@@ -41,6 +44,8 @@ pub(super) struct EngineParts {
     pub(super) queue_bytes: u32,
     pub(super) estimators: Estimators,
     pub(super) archive: Archive,
+    /// Share of the time that refits of the session may take.
+    pub(super) refit_duty: f64,
     /// Given back when the engine ends and its session's counts are gone.
     pub(super) reservation: Reservation,
 }
@@ -72,6 +77,9 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             archive: parts.archive,
             in_flight: InFlight::default(),
             is_behind: false,
+            observed_through: 0,
+            order: 0,
+            refits: Refits::new(parts.refit_duty),
         };
         let engine = Engine { session, refresher, producer: None, _reservation: parts.reservation };
         engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
@@ -97,6 +105,56 @@ struct Refresher {
     in_flight: InFlight,
     /// A refresh was skipped, and none is under way since.
     is_behind: bool,
+    /// Bin through which refreshes have been given the bins.
+    observed_through: u64,
+    /// Refreshes started.
+    order: u64,
+    refits: Refits,
+}
+
+/// When the estimators that read bins run.
+struct Refits {
+    in_flight: InFlight,
+    started: Option<Instant>,
+    /// Not before the session has rested from the last one.
+    rests_until: Option<Instant>,
+    duty: f64,
+    /// The bin through which the newest one has read.
+    read_through: u64,
+    /// Who asked for one, beyond those that come by themselves.
+    waiting: Vec<Waiting>,
+}
+
+impl Refits {
+    fn new(duty: f64) -> Self {
+        let (started, rests_until) = (None, None);
+        Self {
+            in_flight: InFlight::default(),
+            started,
+            rests_until,
+            duty,
+            read_through: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Whether one should be started now.
+    fn is_due(&mut self, session: &Session) -> bool {
+        if self.in_flight.is_busy() {
+            return false;
+        }
+        let now = Instant::now();
+        if let Some(started) = self.started.take() {
+            let took = now - started;
+            self.rests_until = Some(now + took.mul_f64(1.0 / self.duty - 1.0));
+        }
+        if !self.waiting.is_empty() {
+            return true;
+        }
+        let since = session.next_bin() - self.read_through;
+        let rested = self.rests_until.is_none_or(|until| now >= until);
+        session.spec().refits() && since >= session.spec().refit_interval_bins && rested
+    }
 }
 
 impl Refresher {
@@ -112,10 +170,30 @@ impl Refresher {
     }
 
     /// Refresh after all when a refresh was skipped, so that what is published is never older than one computation takes,
-    /// even when no further bin comes.
+    /// even when no further bin comes; and when a refit waits to be published. Start a refit that is due.
     fn catch_up(&mut self, session: &Session) {
-        if self.is_behind {
+        self.refit(session);
+        if self.is_behind || self.handle.has_finished_refit() {
             self.start(session);
+        }
+    }
+
+    /// Start a refit that is due.
+    fn refit(&mut self, session: &Session) {
+        if !self.refits.is_due(session) {
+            return;
+        }
+        let (done, in_flight) = InFlight::new();
+        let job = RefitJob {
+            session: Arc::clone(&self.handle),
+            bins: window_bins(session),
+            waiting: std::mem::take(&mut self.refits.waiting),
+            done,
+        };
+        if self.estimators.refit(job) {
+            self.refits.in_flight = in_flight;
+            self.refits.started = Some(Instant::now());
+            self.refits.read_through = session.next_bin();
         }
     }
 
@@ -124,13 +202,51 @@ impl Refresher {
         if self.in_flight.is_busy() {
             return false;
         }
-        let Some(in_flight) = self.estimators.submit(&self.handle, windows(session), &self.archive) else {
-            return false;
+        let (done, in_flight) = InFlight::new();
+        let job = RefreshJob {
+            session: Arc::clone(&self.handle),
+            windows: windows(session),
+            newest: session.newest_bins(self.observed_through),
+            order: self.order + 1,
+            archive: self.archive.clone(),
+            done,
         };
+        if !self.estimators.refresh(job) {
+            return false;
+        }
+        self.order += 1;
         self.in_flight = in_flight;
+        self.observed_through = session.next_bin();
         self.is_behind = false;
         true
     }
+
+    /// The final estimates of every window: never skipped, and the last to be published.
+    fn finish(&mut self, session: &Session) {
+        self.refits.in_flight.wait();
+        self.in_flight.wait();
+        let handle = &self.handle;
+        let newest = session.newest_bins(self.observed_through);
+        let threads = self.estimators.refit_threads();
+        let snapshots = compute_final(handle, windows(session), &newest, window_bins(session), threads);
+        if let Some(publication) = handle.publisher.publish(u64::MAX, snapshots) {
+            handle.record().final_snapshots = self.archive.on_close(handle, &publication);
+        }
+        handle.reset_tracker();
+        let waiting = handle.take_finished_refit().map(|finished| finished.waiting);
+        let waiting = waiting.into_iter().flatten().chain(self.refits.waiting.drain(..));
+        for waiting in waiting {
+            // Whoever has stopped waiting needs no answer.
+            let _ = waiting.send(handle.publisher.count());
+        }
+    }
+}
+
+fn window_bins(session: &Session) -> Vec<WindowBins> {
+    if !session.spec().refits() {
+        return Vec::new();
+    }
+    (0..session.spec().windows.len()).map(|index| session.window_bins(index)).collect()
 }
 
 fn windows(session: &Session) -> Vec<WindowCounts> {
@@ -176,6 +292,10 @@ impl Engine {
                 let _ = reply.send(self.session.window_counts(index));
             }
             Command::Refreshed => {}
+            Command::Refit { reply } => {
+                self.refresher.refits.waiting.push(reply);
+                self.refresher.is_behind = true;
+            }
             Command::Close { reply } => {
                 self.finish();
                 return ControlFlow::Break(reply);
@@ -192,11 +312,23 @@ impl Engine {
             return;
         }
         match self.push(block, trial_edges) {
-            Ok(outcome) => self.note(block, outcome),
+            Ok(outcome) => {
+                self.note(block, outcome);
+                self.tell_applied(block, outcome);
+            }
             Err(error) => {
                 tracing::info!(session = %self.handle().id, %error, "bins refused");
                 link.fail(error.into());
             }
+        }
+    }
+
+    /// Pass the bins that were new on to those who predict from them.
+    fn tell_applied(&self, block: &SpikeBlock, outcome: PushOutcome) {
+        let applied = &self.handle().applied;
+        if outcome.applied_bins > 0 && applied.receiver_count() > 0 {
+            let repeated = outcome.repeated_bins as usize;
+            drop(applied.send(Arc::new(block.slice(repeated, block.n_bins()))));
         }
     }
 
@@ -229,13 +361,8 @@ impl Engine {
 
     /// The final estimates of every window: never skipped, and the last to be published.
     fn finish(&mut self) {
-        self.refresher.in_flight.wait();
-        let handle = Arc::clone(self.handle());
-        let publication = handle.publisher.publish_final(compute(&handle, windows(&self.session)));
-        if let Some(publication) = publication {
-            let paths = self.refresher.archive.on_close(&handle, &publication);
-            handle.record().final_snapshots = paths;
-        }
+        self.refresher.finish(&self.session);
+        let handle = self.handle();
         handle.counters.session_bytes.store(0, Ordering::Relaxed);
         tracing::info!(session = %handle.id, bins = self.session.next_bin(), "session closed");
     }

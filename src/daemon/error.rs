@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::ingest::AdmitError;
-use crate::model::{BinWidthError, LagsError, UnknownEstimator, WindowError};
+use crate::model::{BinWidthError, LagsError, RidgesError, UnknownEstimator, WindowError};
 use crate::session::{PushError, SpecError};
 
 /// A request that cannot be answered.
@@ -225,6 +225,12 @@ pub enum SpecProblem {
     /// An estimator's name.
     #[error(transparent)]
     Estimator(#[from] UnknownEstimator),
+    /// A ridge.
+    #[error(transparent)]
+    Ridges(#[from] RidgesError),
+    /// A ridge and a path to choose one from.
+    #[error("either one ridge or a path of ridges can be given, not both")]
+    RidgeTwice,
     /// The same estimator twice.
     #[error("an estimator is listed twice")]
     EstimatorTwice,

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 use super::engine::Command;
 use super::error::{FirstPublication, RequestError, cut};
+use super::estimators::FinishedRefit;
 use super::producer::ProducerSlot;
 use super::publish::{Publication, Publisher};
-use crate::session::SessionSpec;
+use crate::model::SpikeBlock;
+use crate::session::{SessionSpec, Tracker};
 
 /// Most characters of the reason why a snapshot was not written.
 pub(super) const REASON_CHARS_MAX: usize = 512;
@@ -32,7 +34,15 @@ pub(super) struct SessionHandle {
     /// The engine ended by a panic.
     failed: AtomicBool,
     record: Mutex<Record>,
+    /// What scores and replaces the estimates; used by one job at a time.
+    tracker: Mutex<Tracker>,
+    finished_refit: Mutex<Option<FinishedRefit>>,
+    /// Bins as they are applied, for whoever predicts the next ones.
+    pub(super) applied: broadcast::Sender<Arc<SpikeBlock>>,
 }
+
+/// Applied blocks that a subscriber may be behind before it misses some.
+const APPLIED_BLOCKS_QUEUED: usize = 256;
 
 /// Numbers of a session that its engine, estimators and the archiver write and everyone reads.
 #[derive(Debug, Default)]
@@ -67,6 +77,9 @@ impl SessionHandle {
     ) -> Self {
         Self {
             id,
+            tracker: Mutex::new(Tracker::new(Arc::clone(&spec), Tracker::LIVE_WORK_MAX)),
+            finished_refit: Mutex::default(),
+            applied: broadcast::Sender::new(APPLIED_BLOCKS_QUEUED),
             spec,
             producer: ProducerSlot::default(),
             publisher: Publisher::new(),
@@ -169,6 +182,29 @@ impl SessionHandle {
     pub(super) fn memory_bytes(&self) -> u64 {
         let published = self.publisher.latest().map_or(0, |publication| publication.bytes());
         self.counters.session_bytes.load(Ordering::Relaxed) + self.queued_bytes() + published
+    }
+
+    /// The tracker; whoever holds it works on a refresh, which takes its time.
+    pub(super) fn tracker(&self) -> MutexGuard<'_, Tracker> {
+        self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begin to track anew: scores and what they were made with are gone.
+    pub(super) fn reset_tracker(&self) {
+        *self.tracker() = Tracker::new(Arc::clone(&self.spec), Tracker::LIVE_WORK_MAX);
+    }
+
+    pub(super) fn set_finished_refit(&self, finished: FinishedRefit) {
+        *self.finished_refit.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
+    }
+
+    pub(super) fn take_finished_refit(&self) -> Option<FinishedRefit> {
+        self.finished_refit.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether a refit waits to be published.
+    pub(super) fn has_finished_refit(&self) -> bool {
+        self.finished_refit.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     pub(super) fn record(&self) -> MutexGuard<'_, Record> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use crate::model::{Estimate, SamplingVariance};
 use crate::session::Snapshot;
 
 /// The estimates of every window at one moment.
@@ -12,6 +13,8 @@ use crate::session::Snapshot;
 pub(super) struct Publication {
     /// Counts the publications of the session, from 1.
     pub(super) sequence: u64,
+    /// Place of its refresh among those of the session.
+    order: u64,
     /// One per window, in the order of the specification.
     pub(super) snapshots: Vec<Arc<Snapshot>>,
     /// When it was published.
@@ -37,26 +40,13 @@ impl Publisher {
         Self { latest: watch::Sender::new(Latest::default()) }
     }
 
-    /// Replace the publication, unless the one that stands reaches further; readers of the one before keep theirs.
-    pub(super) fn publish(&self, snapshots: Vec<Arc<Snapshot>>) -> Option<Arc<Publication>> {
-        self.replace(snapshots, |standing, new| new.end_bin() > standing.end_bin())
-    }
-
-    /// Replace the publication by the final one.
-    pub(super) fn publish_final(&self, snapshots: Vec<Arc<Snapshot>>) -> Option<Arc<Publication>> {
-        self.replace(snapshots, |_, _| true)
-    }
-
-    fn replace(
-        &self,
-        snapshots: Vec<Arc<Snapshot>>,
-        replaces: impl FnOnce(&Publication, &Publication) -> bool,
-    ) -> Option<Arc<Publication>> {
-        let mut new = Publication { sequence: 1, snapshots, published_at: Instant::now() };
+    /// Replace the publication, unless the one that stands is of a later refresh; readers of the one before keep theirs.
+    pub(super) fn publish(&self, order: u64, snapshots: Vec<Arc<Snapshot>>) -> Option<Arc<Publication>> {
+        let mut new = Publication { sequence: 1, order, snapshots, published_at: Instant::now() };
         let mut published = None;
         self.latest.send_if_modified(|latest| {
             if let Some(standing) = &latest.publication {
-                if !replaces(standing, &new) {
+                if standing.order >= order {
                     return false;
                 }
                 new.sequence = standing.sequence + 1;
@@ -102,6 +92,17 @@ impl Publication {
 fn snapshot_bytes(snapshot: &Snapshot) -> u64 {
     let counts = &snapshot.window.counts;
     let lags: usize = counts.lags.iter().map(|l| l.delayed.len() + l.sender.len() + l.receiver.len()).sum();
-    let estimates: usize = snapshot.estimates.iter().map(|e| e.couplings.len() + 4 * e.fields.len()).sum();
+    let estimates = snapshot.estimates.iter().map(|e| estimate_numbers(&e.estimate));
+    let estimates: usize = estimates.sum();
     8 * (counts.spikes.len() + counts.equal_time.len() + lags + estimates) as u64
+}
+
+fn estimate_numbers(estimate: &Estimate) -> usize {
+    let variance = match &estimate.variance {
+        SamplingVariance::Factored { .. } => 0,
+        SamplingVariance::Full { couplings, .. } => couplings.len(),
+    };
+    let trials = estimate.trial_fields.as_ref().map_or(0, |trials| 2 * trials.fields.len());
+    // Scores and statuses are vectors of n, too.
+    estimate.couplings.len() + variance + trials + 12 * estimate.fields.len()
 }

@@ -86,6 +86,7 @@ impl Registry {
             queue_bytes: self.config.limits.engine_queue_bytes,
             estimators: self.estimators.clone(),
             archive: self.archive.clone(),
+            refit_duty: self.config.server.refit_duty,
             reservation,
         };
         let stopped = RequestError::Stopped { what: "session's engine" };
@@ -242,7 +243,7 @@ mod tests {
     use crate::proto::v1;
 
     fn registry(archive: Archive) -> Registry {
-        let (estimators, _threads) = Estimators::start(1, 1).unwrap();
+        let (estimators, _threads) = Estimators::start(1, 1, 1).unwrap();
         Registry::new(DaemonConfig::default(), estimators, archive)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::config::{Limits, SessionDefaults};
 use super::convert::estimator_from_proto;
 use super::error::{RequestError, SpecProblem, echoed};
-use crate::model::{BinWidth, Estimator, Lags, Neuron, UnknownEstimator, Window, WindowError};
+use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, UnknownEstimator, Window, WindowError};
 use crate::proto::v1;
 use crate::session::SessionSpec;
 
@@ -35,8 +35,15 @@ pub(super) fn session_spec(
         windows: windows(&asked.windows, defaults).map_err(at("spec.windows"))?,
         lags: Lags::new(lags_bins).map_err(at("spec.lags_bins"))?,
         estimators: estimators(&asked.estimators, defaults).map_err(at("spec.estimators"))?,
-        ridge: asked.ridge.unwrap_or(defaults.ridge),
+        ridges: ridges(asked.ridge, &asked.ridge_path, defaults).map_err(at("spec.ridge"))?,
         refresh_interval_bins,
+        refit_interval_bins: asked
+            .refit_interval_bins
+            .unwrap_or_else(|| bin_width.bins_covering(Duration::from_millis(defaults.refit_interval_ms))),
+        refit_bins_max: asked.refit_bins_max.unwrap_or(defaults.refit_bins_max),
+        score_memory_bins: asked
+            .score_memory_bins
+            .unwrap_or_else(|| bin_width.bins_covering(Duration::from_secs(defaults.score_memory_s))),
     };
     spec.check().map_err(|error| {
         let field = field_of(&error);
@@ -67,8 +74,10 @@ fn field_of(error: &crate::session::SpecError) -> &'static str {
         E::NeuronCount { .. } | E::DuplicateNeuronId { .. } => "spec.neurons",
         E::WindowCount { .. } | E::Window(_) | E::WindowShorterThanLag { .. } => "spec.windows",
         E::EstimatorCount { .. } => "spec.estimators",
-        E::Ridge { .. } => "spec.ridge",
         E::RefreshInterval => "spec.refresh_interval_bins",
+        E::RefitInterval => "spec.refit_interval_bins",
+        E::RefitBins { .. } => "spec.refit_bins_max",
+        E::ScoreMemory => "spec.score_memory_bins",
     }
 }
 
@@ -97,6 +106,15 @@ fn neurons(listed: Vec<v1::Neuron>, neuron_count: u32, limits: &Limits) -> Resul
 fn windows(asked: &[String], defaults: &SessionDefaults) -> Result<Vec<Window>, WindowError> {
     let texts = if asked.is_empty() { &defaults.windows } else { asked };
     texts.iter().map(|text| echoed(text).parse()).collect()
+}
+
+fn ridges(asked: Option<f64>, path: &[f64], defaults: &SessionDefaults) -> Result<Ridges, SpecProblem> {
+    match (asked, path) {
+        (None, []) => Ok(defaults.ridge.parse()?),
+        (Some(ridge), []) => Ok(Ridges::new(&[ridge])?),
+        (None, path) => Ok(Ridges::new(path)?),
+        (Some(_), _) => Err(SpecProblem::RidgeTwice),
+    }
 }
 
 fn estimators(asked: &[i32], defaults: &SessionDefaults) -> Result<Vec<Estimator>, SpecProblem> {

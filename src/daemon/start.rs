@@ -125,9 +125,12 @@ pub async fn start_with_writer(
     let connections = Connections::new(listener, config.limits.connections_max);
 
     let (archive, archiver) = Archive::start(&config.archive, writer).map_err(StartError::Thread)?;
-    let (estimators, pool) =
-        Estimators::start(config.server.estimator_threads, config.limits.sessions_open_max)
-            .map_err(StartError::Thread)?;
+    let (estimators, pool) = Estimators::start(
+        config.server.estimator_threads,
+        config.server.refit_threads,
+        config.limits.sessions_open_max,
+    )
+    .map_err(StartError::Thread)?;
     let registry = Arc::new(Registry::new(config, estimators, archive));
 
     let (shutdown, mut signal) = watch::channel(false);

@@ -2,6 +2,7 @@
 
 mod admit;
 mod binning;
+mod runs;
 
 pub use admit::{AdmitError, check_trial_edges, from_packed, from_sparse};
 pub use binning::{BinnedRecording, BinningError, bin_recording};

@@ -23,10 +23,12 @@ mod exact_mean_field;
 mod gauss_hermite;
 mod inversion;
 mod nmf;
+mod online;
 mod participation;
 mod predictor;
 mod tap;
 
+pub use online::Online;
 pub use predictor::{Predictor, rate_log_odds};
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
@@ -129,4 +131,10 @@ fn without_rows(
         convergence: None,
         trial_fields: None,
     }
+}
+
+/// TEMPORARY
+#[must_use]
+pub fn path(counts: &Counts, estimators: &[Estimator], ridges: &[f64]) -> Vec<Vec<Estimate>> {
+    ridges.iter().map(|&ridge| estimate(counts, estimators, ridge)).collect()
 }

@@ -13,6 +13,7 @@ mod block;
 mod estimate;
 mod lags;
 mod recorded;
+mod ridges;
 mod runs;
 mod score;
 mod status;
@@ -27,6 +28,7 @@ pub use estimate::{
 };
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
+pub use ridges::{Ridges, RidgesError};
 pub use runs::{Runs, Trial};
 pub use score::{RunningScore, Score};
 pub use status::RowStatus;

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::SpikeBlock;
 
 /// Bins of a recording as its runs: stretches of consecutive bins without gap or trial edge, in time order. Transitions lie inside
@@ -15,6 +17,36 @@ impl Runs {
     #[must_use]
     pub fn transitions(&self) -> u64 {
         self.blocks.iter().map(|block| (block.n_bins() as u64).saturating_sub(1)).sum()
+    }
+
+    /// The bins of a range.
+    #[must_use]
+    pub fn range(&self, bins: Range<u64>) -> Self {
+        let cut = |block: &SpikeBlock| {
+            let place =
+                |bin: u64| (bin.clamp(block.first_bin(), block.end_bin()) - block.first_bin()) as usize;
+            let (start, end) = (place(bins.start), place(bins.end));
+            (start < end).then(|| block.slice(start, end))
+        };
+        Self { n_neurons: self.n_neurons, blocks: self.blocks.iter().filter_map(cut).collect() }
+    }
+
+    /// The newest bins, at most so many.
+    #[must_use]
+    pub fn last_bins(&self, bins_max: u64) -> Self {
+        let mut left = bins_max;
+        let mut blocks = Vec::new();
+        for block in self.blocks.iter().rev() {
+            let n_bins = block.n_bins();
+            let taken = n_bins.min(usize::try_from(left).unwrap_or(usize::MAX));
+            if taken == 0 {
+                break;
+            }
+            blocks.push(block.slice(n_bins - taken, n_bins));
+            left -= taken as u64;
+        }
+        blocks.reverse();
+        Self { n_neurons: self.n_neurons, blocks }
     }
 
     /// Number of bins.

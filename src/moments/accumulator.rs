@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use super::counts::triangle_row;
 use super::{Counts, Kernel, LagCounts, dense, sparse};
-use crate::model::{Lags, SpikeBlock};
+use crate::model::{Lags, Runs, SpikeBlock};
 
 /// Running counts to which stretches of recording are added; subtracting two of them gives the counts between.
 ///
@@ -76,6 +76,8 @@ impl PairTotals {
 }
 
 impl Accumulator {
+    const PIECE_BINS: usize = 4096;
+
     /// Counts of no bins.
     #[must_use]
     pub fn new(n_neurons: usize, lags: &Lags) -> Self {
@@ -111,6 +113,18 @@ impl Accumulator {
         let n_bins = run.n_bins();
         let senders = |lag: usize| old.start..old.end.min(n_bins.saturating_sub(lag)).max(old.start);
         self.add(run, old.clone(), senders, None);
+    }
+
+    /// Add the bins of `runs` that lie in `bins` and every transition whose *later* bin is one of them.
+    pub fn add_runs(&mut self, runs: &Runs, bins: Range<u64>) {
+        for run in &runs.blocks {
+            let place = |bin: u64| (bin.clamp(run.first_bin(), run.end_bin()) - run.first_bin()) as usize;
+            let (start, end) = (place(bins.start), place(bins.end));
+            // Pieces, so that the kernel is chosen by what is going on and its scratch stays in the cache.
+            for from in (start..end).step_by(Self::PIECE_BINS) {
+                self.add_newest(run, from..end.min(from + Self::PIECE_BINS));
+            }
+        }
     }
 
     /// Like [`Accumulator::add_newest`] with the kernel prescribed instead of chosen; for tests and benchmarks.

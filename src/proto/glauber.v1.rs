@@ -471,12 +471,25 @@ pub struct SessionSpec {
     /// Estimators run at each refresh.
     #[prost(enumeration = "Estimator", repeated, tag = "8")]
     pub estimators: ::prost::alloc::vec::Vec<i32>,
-    /// Ridge added to the diagonal of the equal-time correlations, >= 0.
+    /// Ridge of the estimators, >= 0: added to the diagonal of the equal-time correlations, or as a penalty that is the same to first
+    /// order. Either this or `ridge_path`.
     #[prost(double, optional, tag = "9")]
     pub ridge: ::core::option::Option<f64>,
     /// Bins between refreshes of the estimates.
     #[prost(uint64, optional, tag = "10")]
     pub refresh_interval_bins: ::core::option::Option<u64>,
+    /// Ridges from which each estimator takes the one that has predicted best; up to 16.
+    #[prost(double, repeated, tag = "11")]
+    pub ridge_path: ::prost::alloc::vec::Vec<f64>,
+    /// Least number of bins between refits of the estimators that read the bins of the window.
+    #[prost(uint64, optional, tag = "12")]
+    pub refit_interval_bins: ::core::option::Option<u64>,
+    /// Most bins such a refit reads, the newest ones of the window.
+    #[prost(uint64, optional, tag = "13")]
+    pub refit_bins_max: ::core::option::Option<u64>,
+    /// Bins after which a score counts for 1/e of what it did when the recent score is formed.
+    #[prost(uint64, optional, tag = "14")]
+    pub score_memory_bins: ::core::option::Option<u64>,
 }
 /// How far a session has come. Bins are numbered from 0; "through" is the bin after the last one included.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -140,6 +140,12 @@ impl Ring {
 }
 
 impl RingView {
+    /// The bins asked for, of which some may lie in gaps.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
+        self.range.clone()
+    }
+
     /// The bins, run by run. Cost and memory O(bins + spikes).
     #[must_use]
     pub fn runs(&self) -> Runs {

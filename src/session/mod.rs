@@ -7,27 +7,33 @@
 //! it. A window is their difference. Its left edge moves in steps of [`Session::window_step_bins`]; the window holds the
 //! transitions that have *both* bins inside it, as if the recording began at that edge.
 
+mod offline;
 mod push;
+mod refit;
 mod snapshot;
 mod spec;
+mod tracker;
 
+pub use offline::{Offline, Recorded};
 pub use push::{Gap, PushError, PushOutcome};
-pub use snapshot::{Snapshot, WindowCounts};
+pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};
+pub use snapshot::{RidgeScore, ScoredEstimate, Snapshot, WindowCounts};
 pub use spec::{SessionSpec, SpecError};
+pub use tracker::Tracker;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{SpikeBlock, Window};
 use crate::moments::Accumulator;
-use crate::ring::Ring;
+use crate::ring::{Ring, RingView};
 
 /// A session: its specification and everything counted so far.
 #[derive(Debug)]
 pub struct Session {
     spec: Arc<SessionSpec>,
-    /// Bins still inside the longest finite window; `None` when every window is the whole session.
-    ring: Option<Ring>,
+    /// Bins still inside the longest finite window, those that refits read, and those yet to be scored.
+    ring: Ring,
     total: Accumulator,
     windows: Vec<WindowState>,
     next_bin: u64,
@@ -78,9 +84,8 @@ impl Session {
                 gone: None,
             });
         }
-        let any_slides = windows.iter().any(|w| w.sliding.is_some());
         Ok(Self {
-            ring: any_slides.then(|| Ring::new(n)),
+            ring: Ring::new(n),
             total: Accumulator::new(n, &spec.lags),
             windows,
             next_bin: 0,
@@ -134,6 +139,25 @@ impl Session {
         }
     }
 
+    /// The bins of window `index` that a refit reads: the newest [`SessionSpec::refit_bins_max`] of it. Cheap: shares what it can.
+    ///
+    /// # Panics
+    /// When the specification has no window `index`.
+    #[must_use]
+    pub fn window_bins(&self, index: usize) -> WindowBins {
+        let oldest = self.next_bin.saturating_sub(self.spec.refit_bins_max);
+        let view = self.ring.view(oldest.max(self.windows[index].start_bin)..self.next_bin);
+        WindowBins { bins: Bins::Shared(view), trials: Vec::new() }
+    }
+
+    /// The bins since `bin`, and the one before it if it belongs to the same run, but at most the newest
+    /// [`SessionSpec::SCORED_BINS_MAX`].
+    #[must_use]
+    pub fn newest_bins(&self, bin: u64) -> RingView {
+        let oldest = self.next_bin.saturating_sub(SessionSpec::SCORED_BINS_MAX);
+        self.ring.view(bin.max(oldest).saturating_sub(1)..self.next_bin)
+    }
+
     /// Number of gaps and of the bins missing in them.
     #[must_use]
     pub fn gaps(&self) -> (u64, u64) {
@@ -145,7 +169,7 @@ impl Session {
     pub fn bytes(&self) -> usize {
         let gone: usize = self.windows.iter().filter_map(|w| w.gone.as_ref()).map(Accumulator::bytes).sum();
         let edges = self.trial_edges.len() * size_of::<u64>();
-        self.ring.as_ref().map_or(0, Ring::bytes) + self.total.bytes() + gone + edges
+        self.ring.bytes() + self.total.bytes() + gone + edges
     }
 
     /// Most bytes a session of this specification can hold: `(bins, counts)`, trial edges aside. Snapshots come on top, see
@@ -159,8 +183,11 @@ impl Session {
         for window in &spec.windows {
             finite.extend(window.bins(spec.bin_width)?);
         }
-        let longest = finite.iter().map(|&bins| bins + window_step_bins(bins)).max();
-        let ring = longest.map_or(0, |bins| Ring::bytes_max(spec.n_neurons(), bins));
+        let longest = finite.iter().map(|&bins| bins + window_step_bins(bins)).max().unwrap_or(0);
+        let refitted =
+            if spec.refits() && spec.windows.contains(&Window::All) { spec.refit_bins_max } else { 0 };
+        let kept = longest.max(refitted).max(SessionSpec::SCORED_BINS_MAX + 1);
+        let ring = Ring::bytes_max(spec.n_neurons(), kept);
         let counts = Accumulator::bytes_for(spec.n_neurons(), spec.lags.as_slice().len()) as u64;
         Ok((ring, counts * (1 + finite.len() as u64)))
     }

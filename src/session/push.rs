@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-use super::Session;
-use crate::model::{BIN_MAX, SpikeBlock};
+use super::{Session, SessionSpec};
+use crate::model::{BIN_MAX, SpikeBlock, Window};
 use crate::moments::Accumulator;
 use crate::ring::Ring;
 
@@ -220,9 +220,7 @@ impl Session {
         run.extend_from(block, piece.start, piece.end);
         self.total.add_newest(&run, context..run.n_bins());
         let fresh = run.slice(context, run.n_bins());
-        if let Some(ring) = &mut self.ring {
-            ring.append(&fresh, self.run_begins);
-        }
+        self.ring.append(&fresh, self.run_begins);
         self.run_begins = false;
         self.next_bin = run.end_bin();
         let longest_lag = self.spec.lags.longest() as usize;
@@ -237,8 +235,11 @@ impl Session {
 
     /// Move the left edges of the windows up to the newest bin.
     fn slide_windows(&mut self) {
-        let Some(ring) = &mut self.ring else { return };
-        let mut oldest_needed = self.next_bin;
+        let ring = &mut self.ring;
+        let mut oldest_needed = self.next_bin.saturating_sub(SessionSpec::SCORED_BINS_MAX + 1);
+        if self.spec.refits() && self.spec.windows.contains(&Window::All) {
+            oldest_needed = oldest_needed.min(self.next_bin.saturating_sub(self.spec.refit_bins_max));
+        }
         for state in &mut self.windows {
             let Some(sliding) = state.sliding else { continue };
             let edge = self.next_bin.saturating_sub(sliding.bins);

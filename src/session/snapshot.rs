@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::SessionSpec;
 use crate::kinetic;
-use crate::model::{Estimate, Estimator, Window};
+use crate::model::{Estimate, Estimator, EstimatorInput, RunningScore, Window};
 use crate::moments::Counts;
 
 /// The exact counts of one window at one moment, and which bins they are of.
@@ -25,32 +25,84 @@ pub struct Snapshot {
     pub spec: Arc<SessionSpec>,
     /// The counts of the window.
     pub window: WindowCounts,
-    /// One estimate per estimator of the specification, in its order.
-    pub estimates: Vec<Estimate>,
+    /// At most one estimate per estimator of the specification, in its order: one that refits may have none yet.
+    pub estimates: Vec<ScoredEstimate>,
+}
+
+/// An estimate, the bins it was made on, and how its predecessors have predicted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredEstimate {
+    /// The estimate.
+    pub estimate: Arc<Estimate>,
+    /// First bin that the estimate reaches back to.
+    pub first_bin: u64,
+    /// Bin after the newest one it was made on.
+    pub end_bin: u64,
+    /// How the estimates before it, by the same estimator with the same ridge, have predicted the bins that came after each of them.
+    pub score: RunningScore,
+    /// What the ridge was chosen from, in increasing order.
+    pub path: Vec<RidgeScore>,
+}
+
+/// How one ridge has predicted lately.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RidgeScore {
+    /// The ridge.
+    pub ridge: f64,
+    /// Recent bits per spike; `None` before anything was scored.
+    pub bits_per_spike: Option<f64>,
 }
 
 impl Snapshot {
-    /// Run the session's estimators on the counts of a window. Cost O(n³).
+    /// Run the session's estimators that need counts alone, each with the ridge of the specification, or the one it begins
+    /// with where there are several. Nothing is scored. Cost O(n³).
     #[must_use]
     pub fn compute(spec: Arc<SessionSpec>, window: WindowCounts) -> Self {
-        let estimates = kinetic::estimate(&window.counts, &spec.estimators, spec.ridge);
+        let ridge = spec.ridges.as_slice()[spec.ridges.unscored_choice()];
+        let n = spec.n_neurons();
+        let path = || spec.ridges.as_slice().iter().map(|&ridge| RidgeScore { ridge, bits_per_spike: None });
+        let estimates = kinetic::estimate(&window.counts, &spec.estimators, ridge)
+            .into_iter()
+            .map(|estimate| ScoredEstimate {
+                estimate: Arc::new(estimate),
+                first_bin: window.first_bin,
+                end_bin: window.end_bin,
+                score: RunningScore::new(n),
+                path: path().collect(),
+            })
+            .collect();
         Self { spec, window, estimates }
     }
 
-    /// Bytes that the snapshots of all windows of a session take together: counts and estimates.
+    /// Bytes that the snapshots of all windows of a session take together: counts, estimates and what is kept to score them.
     #[must_use]
     pub fn bytes_of_all_windows(spec: &SessionSpec) -> u64 {
         let n = spec.n_neurons() as u64;
         let pairs_of_counts = n * (n + 1) / 2 + n * n * spec.lags.as_slice().len() as u64;
-        let pairs_of_estimates = n * n * spec.estimators.len() as u64;
+        let pairs = |e: &Estimator| {
+            // Couplings; standard errors of their own for those that refit.
+            if matches!(e.input(), EstimatorInput::Bins | EstimatorInput::Trials) { 2 } else { 1 }
+        };
+        let pairs_of_estimates = n * n * spec.estimators.iter().map(pairs).sum::<u64>();
+        // One predictor per ridge, with couplings of half the size.
+        let ridges = spec.ridges.as_slice().len() as u64;
+        let pairs_of_predictors = n * n * ridges * spec.estimators.len() as u64 / 2;
+        let pairs = pairs_of_counts + pairs_of_estimates + pairs_of_predictors;
         // Vectors of n are left to the 1/16 that rounds this up.
-        let bytes = 8 * (pairs_of_counts + pairs_of_estimates) * spec.windows.len() as u64;
+        let bytes = 8 * pairs * spec.windows.len() as u64;
         bytes + bytes / 16 + 4096
     }
 
-    /// The estimate of one estimator, when the session runs it.
+    /// The estimate of one estimator, when the session runs it and it has one.
     #[must_use]
-    pub fn estimate(&self, estimator: Estimator) -> Option<&Estimate> {
-        self.estimates.iter().find(|e| e.estimator == estimator)
+    pub fn estimate(&self, estimator: Estimator) -> Option<&ScoredEstimate> {
+        self.estimates.iter().find(|e| e.estimate.estimator == estimator)
+    }
+
+    /// The estimate that has predicted best of late; `None` before anything was scored.
+    #[must_use]
+    pub fn best(&self) -> Option<&ScoredEstimate> {
+        let scored = self.estimates.iter().filter_map(|e| Some((e, e.score.recent.bits_per_spike()?)));
+        scored.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(estimate, _)| estimate)
     }
 }

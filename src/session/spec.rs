@@ -1,4 +1,6 @@
-use crate::model::{BinWidth, Estimator, Lags, NEURONS_MAX, Neuron, Window, WindowError};
+use crate::model::{
+    BinWidth, Estimator, EstimatorInput, Lags, NEURONS_MAX, Neuron, Ridges, Window, WindowError,
+};
 
 /// What a session records and estimates; fixed for the session's life.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,10 +19,17 @@ pub struct SessionSpec {
     pub lags: Lags,
     /// Estimators run at each refresh, distinct.
     pub estimators: Vec<Estimator>,
-    /// Ridge `λ ≥ 0` added to the diagonal of the equal-time correlations; dimensionless.
-    pub ridge: f64,
+    /// Ridge `λ` of the estimators, see [`Estimate::ridge`](crate::model::Estimate::ridge): the only one, or those from which each
+    /// estimator takes the one that has predicted best.
+    pub ridges: Ridges,
     /// Bins between refreshes of the estimates, at least 1.
     pub refresh_interval_bins: u64,
+    /// Bins between refits of the estimators that read the bins of the window, at least 1.
+    pub refit_interval_bins: u64,
+    /// Most bins such a refit reads: the newest ones of the window.
+    pub refit_bins_max: u64,
+    /// Bins after which a score counts for 1/e of what it did when the recent score is formed, at least 1.
+    pub score_memory_bins: u64,
 }
 
 /// A session specification that cannot be carried out.
@@ -71,20 +80,30 @@ pub enum SpecError {
         /// The longest lag in bins.
         lag_bins: u32,
     },
-    /// A ridge that is negative or not a number.
-    #[error("ridge {found} is not allowed: expected a finite number >= 0")]
-    Ridge {
-        /// The value given.
-        found: f64,
-    },
     /// A refresh interval of no bins.
     #[error("the refresh interval must be at least 1 bin")]
     RefreshInterval,
+    /// A refit interval of no bins.
+    #[error("the refit interval must be at least 1 bin")]
+    RefitInterval,
+    /// Refits that read too few bins to estimate anything, or more than can be kept.
+    #[error("a refit reads {} to {} bins, got {found}", Window::BINS_MIN, SessionSpec::REFIT_BINS_MAX)]
+    RefitBins {
+        /// Number of bins given.
+        found: u64,
+    },
+    /// A score memory of no bins.
+    #[error("the score memory must be at least 1 bin")]
+    ScoreMemory,
 }
 
 impl SessionSpec {
     /// Most windows per session: each costs a set of counts.
     pub const WINDOWS_MAX: usize = 8;
+    /// Most bins a refit may read: 2³⁰ bins are 12 days at 1 ms.
+    pub const REFIT_BINS_MAX: u64 = 1 << 30;
+    /// Newest bins that a refresh scores at most.
+    pub const SCORED_BINS_MAX: u64 = 1 << 14;
 
     /// Check every value.
     ///
@@ -121,13 +140,25 @@ impl SessionSpec {
                 _ => {}
             }
         }
-        if !(self.ridge.is_finite() && self.ridge >= 0.0) {
-            return Err(SpecError::Ridge { found: self.ridge });
-        }
         if self.refresh_interval_bins == 0 {
             return Err(SpecError::RefreshInterval);
         }
+        if self.refit_interval_bins == 0 {
+            return Err(SpecError::RefitInterval);
+        }
+        if !(Window::BINS_MIN..=Self::REFIT_BINS_MAX).contains(&self.refit_bins_max) {
+            return Err(SpecError::RefitBins { found: self.refit_bins_max });
+        }
+        if self.score_memory_bins == 0 {
+            return Err(SpecError::ScoreMemory);
+        }
         Ok(())
+    }
+
+    /// Whether an estimator reads the bins of the window, rather than its counts.
+    #[must_use]
+    pub fn refits(&self) -> bool {
+        self.estimators.iter().any(|e| matches!(e.input(), EstimatorInput::Bins | EstimatorInput::Trials))
     }
 
     /// Number of neurons.

@@ -35,7 +35,7 @@ async fn an_archive_that_cannot_be_written_is_one_clear_error() {
 #[tokio::test]
 async fn a_configuration_that_is_not_allowed_does_not_start() {
     let mut config = test_config();
-    config.defaults.ridge = f64::NAN;
+    config.defaults.ridge = "NaN".to_owned();
     assert!(matches!(start(config).await, Err(StartError::Config(error)) if error.key == "defaults.ridge"));
 }
 

@@ -14,8 +14,11 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
     let StoredSnapshot { snapshot, provenance, glauber_version } = archive::read_snapshot(path)?;
     let created = humantime::format_rfc3339_seconds(provenance.created).to_string();
     if manner.json {
-        let estimates: Vec<Value> =
-            snapshot.estimates.iter().map(|estimate| fit::estimate_json(estimate, &snapshot, top)).collect();
+        let estimates: Vec<Value> = snapshot
+            .estimates
+            .iter()
+            .map(|scored| fit::estimate_json(&scored.estimate, &snapshot, top))
+            .collect();
         let spec = &snapshot.spec;
         return output::json(&json!({
             "kind": "snapshot",
@@ -31,7 +34,7 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
             "bin_width_us": spec.bin_width.us(),
             "origin_ns": spec.origin_ns,
             "lags_bins": spec.lags.as_slice(),
-            "ridge": spec.ridge,
+            "ridges": spec.ridges.as_slice(),
             "window": snapshot.window.window.to_string(),
             "first_bin": snapshot.window.first_bin,
             "end_bin": snapshot.window.end_bin,
@@ -70,9 +73,9 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
     output::print_facts(&facts)?;
     outln!("")?;
     fit::print_estimates(&snapshot)?;
-    for estimate in &snapshot.estimates {
-        outln!("\n{}: strongest pairs", estimate.estimator)?;
-        pairs::print_pairs(&pairs::strongest(estimate, &spec.neurons, top))?;
+    for scored in &snapshot.estimates {
+        outln!("\n{}: strongest pairs", scored.estimate.estimator)?;
+        pairs::print_pairs(&pairs::strongest(&scored.estimate, &spec.neurons, top))?;
     }
     Ok(())
 }

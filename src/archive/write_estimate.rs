@@ -1,0 +1,167 @@
+use super::write::{explain, row_major};
+use crate::model::{Convergence, Estimate, Estimator, SamplingVariance, Score, TapForm, TrialFields};
+use crate::session::{RidgeScore, ScoredEstimate};
+use crate::storage::{OutputFile, Storage, StorageError};
+
+/// Where one estimate is written.
+struct Group<'a> {
+    file: &'a OutputFile,
+    path: String,
+    n_neurons: usize,
+}
+
+pub(super) fn write_estimate(file: &OutputFile, scored: &ScoredEstimate) -> Result<(), StorageError> {
+    let estimate = &*scored.estimate;
+    let path = format!("/estimators/{}", estimate.estimator);
+    let group = Group { file, path, n_neurons: estimate.n_neurons() };
+    file.group(&group.path)?;
+    file.set_text(&group.path, "estimator", estimate.estimator.as_str())?;
+    file.set_text(&group.path, "reference", reference(estimate.estimator))?;
+    file.set(&group.path, "ridge", estimate.ridge)?;
+    file.set(&group.path, "transitions", estimate.variance.transitions())?;
+    file.set(&group.path, "first_bin", scored.first_bin)?;
+    file.set(&group.path, "end_bin", scored.end_bin)?;
+    group.write_estimate(estimate)?;
+    group.write_variance(&estimate.variance)?;
+    if let Some(convergence) = &estimate.convergence {
+        group.write_convergence(convergence)?;
+    }
+    if let Some(trial_fields) = &estimate.trial_fields {
+        group.write_trial_fields(trial_fields)?;
+    }
+    group.write_score("score", &scored.score.total, "since the session began")?;
+    group.write_score("recent_score", &scored.score.recent, "with the past discounted")?;
+    group.write_path(&scored.path)
+}
+
+impl Group<'_> {
+    fn vector(&self, name: &str, values: &[f64], unit: &str, description: &str) -> Result<(), StorageError> {
+        let object = format!("{}/{name}", self.path);
+        self.file.values(&object, &[values.len()], values, Storage::Plain)?;
+        explain(self.file, &object, unit, description, "receiver")
+    }
+
+    fn square(&self, name: &str, values: &[f64], description: &str) -> Result<(), StorageError> {
+        let (n, object) = (self.n_neurons, format!("{}/{name}", self.path));
+        self.file.values(&object, &[n, n], values, Storage::Plain)?;
+        explain(self.file, &object, "1", description, "receiver, sender")
+    }
+
+    fn write_estimate(&self, estimate: &Estimate) -> Result<(), StorageError> {
+        let n = self.n_neurons;
+        self.square(
+            "couplings",
+            &row_major(&estimate.couplings),
+            "couplings J_ij from sender j to receiver i",
+        )?;
+        self.vector("fields", &estimate.fields.to_vec(), "1", "field h_i of the receiver")?;
+
+        let status = format!("{}/status", self.path);
+        let names: Vec<&str> = estimate.status.iter().map(|status| status.as_str()).collect();
+        self.file.texts(&status, &names, Storage::Plain)?;
+        let description = "what the receiver's row is worth; only OK is unreserved";
+        explain(self.file, &status, "text", description, "receiver")?;
+
+        let error = |i| (0..n).map(move |j| estimate.standard_error(i, j).unwrap_or(0.0));
+        let standard_errors: Vec<f64> = (0..n).flat_map(error).collect();
+        let description = "asymptotic standard error of each coupling; 0 marks a pair without an estimate";
+        self.square("standard_errors", &standard_errors, description)?;
+        let errors: Vec<f64> = (0..n).map(|i| estimate.field_standard_error(i).unwrap_or(0.0)).collect();
+        let description = "asymptotic standard error of each field; 0 marks a row without an estimate";
+        self.vector("field_standard_errors", &errors, "1", description)
+    }
+
+    /// What gives the standard errors back bit for bit.
+    fn write_variance(&self, variance: &SamplingVariance) -> Result<(), StorageError> {
+        match variance {
+            SamplingVariance::Factored { sender, receiver, field, .. } => {
+                self.file.set(&self.path, "sampling_variance_field", *field)?;
+                let description = "factor of the sampling variance, 0 = takes no part";
+                self.vector("sampling_variance_sender", &sender.to_vec(), "1", description)?;
+                let description = "mean gain of the receiver, 0 = takes no part";
+                self.vector("sampling_variance_receiver", &receiver.to_vec(), "1", description)
+            }
+            SamplingVariance::Full { couplings, fields, .. } => {
+                let description =
+                    "squared standard error of each coupling from the Fisher information of its row";
+                self.square("sampling_variance_couplings", &row_major(couplings), description)?;
+                let description = "squared standard error of each field";
+                self.vector("sampling_variance_fields", &fields.to_vec(), "1", description)
+            }
+        }
+    }
+
+    fn write_convergence(&self, convergence: &Convergence) -> Result<(), StorageError> {
+        let object = format!("{}/iterations", self.path);
+        let iterations: Vec<u64> = convergence.iterations.iter().map(|&k| k.into()).collect();
+        self.file.values(&object, &[iterations.len()], &iterations, Storage::Plain)?;
+        explain(self.file, &object, "passes", "passes in which the row was still moving", "receiver")?;
+        let description = "norm of the gradient of the mean log-likelihood, penalty included, at the end";
+        self.vector("gradient_norm", &convergence.gradient_norm.to_vec(), "1", description)
+    }
+
+    fn write_trial_fields(&self, trial: &TrialFields) -> Result<(), StorageError> {
+        let shape = trial.fields.dim();
+        let object = format!("{}/trial_fields", self.path);
+        self.file.values(&object, &[shape.0, shape.1], &row_major(&trial.fields), Storage::Plain)?;
+        let description = "field h_i(t) of each bin of a trial; 0 where trial_fields_estimated is 0";
+        explain(self.file, &object, "1", description, "receiver, bin of the trial")?;
+        let object = format!("{}/trial_fields_estimated", self.path);
+        let estimated: Vec<u64> = trial.estimated.iter().map(|&known| known.into()).collect();
+        self.file.values(&object, &[shape.0, shape.1], &estimated, Storage::Compressed)?;
+        let description = "1 where the field is finite and estimated";
+        explain(self.file, &object, "1", description, "receiver, bin of the trial")?;
+        let object = format!("{}/trial_repeats", self.path);
+        self.file.values(&object, &[trial.repeats.len()], &trial.repeats, Storage::Plain)?;
+        explain(self.file, &object, "trials", "repeats that each bin is averaged over", "bin of the trial")
+    }
+
+    fn write_score(&self, name: &str, score: &Score, since: &str) -> Result<(), StorageError> {
+        let description = format!("spikes predicted by the estimates before, {since}");
+        self.vector(&format!("{name}_spikes"), &score.spikes.to_vec(), "spikes", &description)?;
+        let description = format!("log-likelihood gained over independent rates, {since}");
+        self.vector(&format!("{name}_gain_bits"), &score.gain_bits.to_vec(), "bits", &description)?;
+        self.file.set(&self.path, &format!("{name}_transitions"), score.transitions)?;
+        match score.bits_per_spike() {
+            Some(bits) => self.file.set(&self.path, &format!("{name}_bits_per_spike"), bits),
+            None => Ok(()),
+        }
+    }
+
+    fn write_path(&self, path: &[RidgeScore]) -> Result<(), StorageError> {
+        let write = |name: &str, values: Vec<f64>, unit: &str, description: &str| {
+            let object = format!("{}/{name}", self.path);
+            self.file.values(&object, &[values.len()], &values, Storage::Plain)?;
+            explain(self.file, &object, unit, description, "ridge")
+        };
+        let ridges = path.iter().map(|point| point.ridge).collect();
+        write("path_ridge", ridges, "1", "ridges that were tried")?;
+        let scores = path.iter().map(|point| point.bits_per_spike.unwrap_or(0.0)).collect();
+        let description = "recent score of each; 0 where path_scored is 0";
+        write("path_bits_per_spike", scores, "bits/spike", description)?;
+        let object = format!("{}/path_scored", self.path);
+        let scored: Vec<u64> = path.iter().map(|point| point.bits_per_spike.is_some().into()).collect();
+        self.file.values(&object, &[scored.len()], &scored, Storage::Plain)?;
+        explain(self.file, &object, "1", "1 where there is a score", "ridge")
+    }
+}
+
+/// Where the equations of an estimator are printed.
+fn reference(estimator: Estimator) -> &'static str {
+    match estimator {
+        Estimator::Nmf => "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), naive mean field",
+        Estimator::Tap(TapForm::Preprint) => {
+            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), TAP with F(1 - F^2) = r as in the preprint"
+        }
+        Estimator::Tap(TapForm::SelfConsistent) => {
+            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), TAP with F(1 - F)^2 = r"
+        }
+        Estimator::ExactMeanField => "Mezard & Sakellariou, J. Stat. Mech. L07001 (2011)",
+        Estimator::Exact | Estimator::Online => {
+            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), maximum likelihood"
+        }
+        Estimator::TrialNmf | Estimator::TrialTap | Estimator::TrialExact => {
+            "Roudi & Hertz, Phys. Rev. Lett. 106, 048702 (2011), non-stationary fields"
+        }
+    }
+}

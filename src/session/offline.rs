@@ -1,0 +1,111 @@
+//! A recording that is there as a whole: estimates are scored on its later parts before the last ones are made.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::refit::{Bins, RefitScope, WindowBins};
+use super::{SessionSpec, Snapshot, Tracker, WindowCounts};
+use crate::model::{Estimator, Runs, Trial, Window};
+use crate::moments::Accumulator;
+
+/// A stretch of a recording to be estimated as a whole.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The window it stands for.
+    pub window: Window,
+    /// The bins it spans, some of which may lie in gaps.
+    pub bins: Range<u64>,
+    /// The observed ones.
+    pub runs: Runs,
+    /// The trials in it.
+    pub trials: Vec<Trial>,
+}
+
+/// Estimates of a recording, made and scored as if it had come in live: forward in time, at a few bins instead of every second.
+#[derive(Debug)]
+pub struct Offline<'a> {
+    recorded: &'a Recorded,
+    spec: Arc<SessionSpec>,
+    tracker: Tracker,
+    counted: Accumulator,
+    /// Bin before which everything is counted.
+    through: u64,
+    threads: usize,
+}
+
+impl<'a> Offline<'a> {
+    /// Bins at which estimates are made to be scored on what follows, as shares of the recording.
+    pub const CHECKPOINTS: [f64; 4] = [0.5, 0.625, 0.75, 0.875];
+
+    /// Parts of the recording that online estimators follow one after the other.
+    const ONLINE_STEPS: u64 = 256;
+
+    /// Nothing estimated yet. The windows of the specification are replaced by that of the recording. Refits run on so many
+    /// threads.
+    #[must_use]
+    pub fn new(spec: &SessionSpec, recorded: &'a Recorded, threads: usize) -> Self {
+        let spec = Arc::new(SessionSpec { windows: vec![recorded.window], ..spec.clone() });
+        Self {
+            recorded,
+            tracker: Tracker::new(Arc::clone(&spec), u64::MAX),
+            counted: Accumulator::new(spec.n_neurons(), &spec.lags),
+            spec,
+            through: recorded.bins.start,
+            threads,
+        }
+    }
+
+    /// Estimate at each checkpoint, score on what follows it, and choose ridges by that; then make the final estimates, with the
+    /// chosen ridges and from scratch. `on_progress` is told the bin reached.
+    #[must_use]
+    pub fn run(mut self, on_progress: &mut dyn FnMut(u64)) -> Snapshot {
+        let Range { start, end } = self.recorded.bins;
+        for share in Self::CHECKPOINTS {
+            let bin = start + ((end - start) as f64 * share) as u64;
+            self.observe_through(bin);
+            drop(self.estimate(RefitScope::Path));
+            on_progress(bin);
+        }
+        self.observe_through(end);
+        on_progress(end);
+        self.estimate(RefitScope::Final)
+    }
+
+    /// Score on the bins up to `bin`, letting the online estimators follow them at about the pace of a live session.
+    fn observe_through(&mut self, bin: u64) {
+        let Range { start, end } = self.recorded.bins;
+        let pace = if self.spec.estimators.contains(&Estimator::Online) {
+            ((end - start) / Self::ONLINE_STEPS).max(1)
+        } else {
+            end - start
+        };
+        while self.through < bin {
+            let next = bin.min(self.through + pace);
+            self.counted.add_runs(&self.recorded.runs, self.through..next);
+            // With the bin before as context, so that the transition into the first new bin is scored as well.
+            let newest = self.recorded.runs.range(self.through.max(start + 1) - 1..next);
+            self.through = next;
+            let windows = self.windows();
+            self.tracker.observe(&windows, &newest);
+        }
+    }
+
+    fn windows(&self) -> Vec<WindowCounts> {
+        let counts = Arc::new(self.counted.counts());
+        let first_bin = self.recorded.bins.start;
+        vec![WindowCounts { window: self.recorded.window, first_bin, end_bin: self.through, counts }]
+    }
+
+    /// Estimate on everything so far.
+    fn estimate(&mut self, scope: RefitScope) -> Snapshot {
+        let range = self.recorded.bins.start..self.through;
+        let trials = self.recorded.trials.iter().copied();
+        let read = WindowBins {
+            bins: Bins::Unpacked { runs: self.recorded.runs.range(range.clone()), range },
+            trials: trials.filter(|trial| trial.stop_bin <= self.through).collect(),
+        };
+        let task = self.tracker.refit_task(vec![read], scope);
+        let refit = task.map(|task| task.run(self.threads));
+        self.tracker.publish(self.windows(), refit).remove(0)
+    }
+}

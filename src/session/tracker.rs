@@ -1,0 +1,240 @@
+//! From counts and new bins to published estimates: what was published is scored first, then replaced.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::refit::{Ask, Refit, RefitScope, RefitTask, Refitted, WindowBins};
+use super::{RidgeScore, ScoredEstimate, SessionSpec, Snapshot, WindowCounts};
+use crate::kinetic::{self, Online, Predictor};
+use crate::model::{BinWidth, Estimate, Estimator, EstimatorInput, RunningScore, Runs};
+
+/// Turns the counts of successive refreshes into snapshots, scores each estimate on the bins that came after it, and chooses ridges by
+/// these scores. Deterministic: a function of what it was given, in that order.
+#[derive(Debug)]
+pub struct Tracker {
+    spec: Arc<SessionSpec>,
+    /// One list of lines per window.
+    windows: Vec<Vec<Line>>,
+    observed_through: u64,
+    work_max: u64,
+}
+
+/// The estimates of one window by one estimator as they follow each other.
+#[derive(Debug)]
+struct Line {
+    estimator: Estimator,
+    /// One per ridge.
+    candidates: Vec<Candidate>,
+    /// Index of the ridge to begin with.
+    unscored_choice: usize,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    ridge: f64,
+    score: RunningScore,
+    /// Of the newest estimate with this ridge.
+    predictor: Option<Predictor>,
+    /// The newest estimate itself, of an estimator that refits.
+    refitted: Option<Refitted>,
+    /// Of the online estimator.
+    online: Option<Online>,
+}
+
+impl Tracker {
+    /// How many predictions of a neuron in a bin by a model one refresh of a live session makes at most: a bound on its time, a
+    /// fraction of a second.
+    pub const LIVE_WORK_MAX: u64 = 1 << 25;
+
+    /// A tracker that has seen nothing. One call of [`Tracker::observe`] scores as many of the newest bins as `work_max`
+    /// predictions allow.
+    #[must_use]
+    pub fn new(spec: Arc<SessionSpec>, work_max: u64) -> Self {
+        let windows = spec.windows.iter().map(|_| Line::all(&spec)).collect();
+        Self { spec, windows, observed_through: 0, work_max }
+    }
+
+    /// Bin before which everything has been observed, or was passed over: where the newest bins of the next call begin.
+    #[must_use]
+    pub fn observed_through(&self) -> u64 {
+        self.observed_through
+    }
+
+    /// Score on the newest bins what was estimated before them, and let the online estimators follow them.
+    ///
+    /// `windows` are the counts of each window of the specification, all as of the end of these bins; `newest` are the bins since
+    /// [`Tracker::observed_through`], with one bin of context.
+    pub fn observe(&mut self, windows: &[WindowCounts], newest: &Runs) {
+        let end_bin = windows.first().map_or(self.observed_through, |window| window.end_bin);
+        let elapsed = end_bin.saturating_sub(self.observed_through);
+        self.observed_through = end_bin;
+        self.score(newest, (-(elapsed as f64) / self.spec.score_memory_bins as f64).exp());
+        for (lines, window) in self.windows.iter_mut().zip(windows) {
+            let online = lines.iter_mut().filter(|line| line.estimator == Estimator::Online);
+            online.for_each(|line| line.follow(window, newest, self.spec.bin_width));
+        }
+    }
+
+    fn score(&mut self, newest: &Runs, discount: f64) {
+        let lines = self.windows.iter().flatten();
+        let models = lines.flat_map(|line| &line.candidates).filter(|c| c.predictor.is_some()).count() as u64;
+        if models == 0 || newest.transitions() == 0 {
+            return;
+        }
+        let newest = newest.last_bins((self.work_max / (models * self.spec.n_neurons() as u64)).max(2));
+        for candidate in self.windows.iter_mut().flatten().flat_map(|line| &mut line.candidates) {
+            if let Some(predictor) = &candidate.predictor {
+                candidate.score.add(&predictor.score(&newest), discount);
+            }
+        }
+    }
+
+    /// Estimate anew, with what a refit has found since the last time. One snapshot per window.
+    pub fn publish(&mut self, windows: Vec<WindowCounts>, refit: Option<Refit>) -> Vec<Snapshot> {
+        for refitted in refit.into_iter().flat_map(|refit| refit.refitted) {
+            self.windows[refitted.window].iter_mut().for_each(|line| line.adopt(&refitted));
+        }
+        let spec = &self.spec;
+        let snapshot = |(lines, window): (&mut Vec<Line>, WindowCounts)| {
+            let moments = moment_estimates(spec, lines, &window);
+            let published = |line: &Line| line.publish(&moments, &window);
+            let estimates = lines.iter().filter_map(published).collect();
+            Snapshot { spec: Arc::clone(spec), window, estimates }
+        };
+        self.windows.iter_mut().zip(windows).map(snapshot).collect()
+    }
+
+    /// What the estimators that read bins have to do on these, one entry per window of the specification; to be run elsewhere, its
+    /// result to be given to [`Tracker::publish`]. `None` when there are no such estimators.
+    #[must_use]
+    pub fn refit_task(&self, bins: Vec<WindowBins>, scope: RefitScope) -> Option<RefitTask> {
+        let lines =
+            self.windows.iter().enumerate().flat_map(|(k, lines)| lines.iter().map(move |line| (k, line)));
+        let asks: Vec<Ask> = lines.filter_map(|(window, line)| line.ask(window, scope)).collect();
+        (!asks.is_empty()).then_some(RefitTask { bins, asks })
+    }
+}
+
+/// Estimates of the lines that need counts alone, each with its chosen ridge; the others are kept as predictors.
+fn moment_estimates(spec: &SessionSpec, lines: &mut [Line], window: &WindowCounts) -> Vec<Arc<Estimate>> {
+    let counts = &window.counts;
+    let is_moments = |line: &&mut Line| line.estimator.input() == EstimatorInput::Moments;
+    let mut moments: Vec<&mut Line> = lines.iter_mut().filter(is_moments).collect();
+    if spec.ridges.fixed().is_none() {
+        let estimators: Vec<Estimator> = moments.iter().map(|line| line.estimator).collect();
+        let path = kinetic::path(counts, &estimators, spec.ridges.as_slice());
+        for (k, estimates) in path.iter().enumerate() {
+            for (line, estimate) in moments.iter_mut().zip(estimates) {
+                line.candidates[k].predictor = Some(Predictor::new(estimate, counts));
+            }
+        }
+    }
+    // Anew by the way of a single ridge, so that whoever asks for this ridge alone gets these very numbers.
+    let chosen: BTreeSet<usize> = moments.iter().map(|line| line.chosen()).collect();
+    let mut estimates = Vec::new();
+    for ridge in chosen {
+        let mut alike: Vec<_> = moments.iter_mut().filter(|line| line.chosen() == ridge).collect();
+        let estimators: Vec<Estimator> = alike.iter().map(|line| line.estimator).collect();
+        let made = kinetic::estimate(counts, &estimators, spec.ridges.as_slice()[ridge]);
+        for (line, estimate) in alike.iter_mut().zip(made) {
+            line.candidates[ridge].predictor = Some(Predictor::new(&estimate, counts));
+            estimates.push(Arc::new(estimate));
+        }
+    }
+    estimates
+}
+
+impl Line {
+    fn all(spec: &SessionSpec) -> Vec<Self> {
+        let candidate = |&ridge: &f64| Candidate {
+            ridge,
+            score: RunningScore::new(spec.n_neurons()),
+            predictor: None,
+            refitted: None,
+            online: None,
+        };
+        let line = |&estimator: &Estimator| Self {
+            estimator,
+            candidates: spec.ridges.as_slice().iter().map(candidate).collect(),
+            unscored_choice: spec.ridges.unscored_choice(),
+        };
+        spec.estimators.iter().map(line).collect()
+    }
+
+    /// Index of the ridge that has predicted best of late; of the one to begin with before anything was scored.
+    fn chosen(&self) -> usize {
+        let scores = self.candidates.iter().enumerate();
+        let scored = scores.filter_map(|(k, candidate)| Some((k, candidate.score.recent.bits_per_spike()?)));
+        // Of equal scores the larger ridge, the more cautious one.
+        let best = scored.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(k, _)| k);
+        best.unwrap_or(self.unscored_choice)
+    }
+
+    /// Let the online estimator follow the newest bins.
+    fn follow(&mut self, window: &WindowCounts, newest: &Runs, bin_width: BinWidth) {
+        for candidate in &mut self.candidates {
+            let online =
+                candidate.online.get_or_insert_with(|| Online::new(window.counts.n_neurons, candidate.ridge));
+            let memory = window.window.bins(bin_width).ok().flatten();
+            online.follow(newest, &window.counts, memory);
+            candidate.predictor = Some(Predictor::new(&online.estimate(), &window.counts));
+        }
+    }
+
+    /// Take over the result of a refit, if it is of this line.
+    fn adopt(&mut self, refitted: &Refitted) {
+        let is_of = |candidate: &&mut Candidate| candidate.ridge == refitted.estimate.ridge;
+        if self.estimator != refitted.estimate.estimator {
+            return;
+        }
+        if let Some(candidate) = self.candidates.iter_mut().find(is_of) {
+            candidate.predictor = Some(Predictor::new(&refitted.estimate, &refitted.counts));
+            candidate.refitted = Some(refitted.clone());
+        }
+    }
+
+    /// What a refit has to do for this line.
+    fn ask(&self, window: usize, scope: RefitScope) -> Option<Ask> {
+        if !matches!(self.estimator.input(), EstimatorInput::Bins | EstimatorInput::Trials) {
+            return None;
+        }
+        let chosen = self.chosen();
+        let ridges = self.candidates.iter().map(|candidate| candidate.ridge);
+        let warm = self.candidates[chosen].refitted.as_ref().map(|refitted| Arc::clone(&refitted.estimate));
+        Some(match scope {
+            RefitScope::Path => Ask { window, estimator: self.estimator, ridges: ridges.collect(), warm },
+            RefitScope::Final => {
+                let ridges = vec![self.candidates[chosen].ridge];
+                Ask { window, estimator: self.estimator, ridges, warm: None }
+            }
+        })
+    }
+
+    fn publish(&self, moments: &[Arc<Estimate>], window: &WindowCounts) -> Option<ScoredEstimate> {
+        let candidate = &self.candidates[self.chosen()];
+        let (estimate, first_bin, end_bin) = match self.estimator.input() {
+            EstimatorInput::Moments => {
+                let estimate = moments.iter().find(|estimate| estimate.estimator == self.estimator)?;
+                (Arc::clone(estimate), window.first_bin, window.end_bin)
+            }
+            EstimatorInput::Stream => {
+                (Arc::new(candidate.online.as_ref()?.estimate()), window.first_bin, window.end_bin)
+            }
+            EstimatorInput::Bins | EstimatorInput::Trials => {
+                let refitted = candidate.refitted.as_ref()?;
+                (Arc::clone(&refitted.estimate), refitted.first_bin, refitted.end_bin)
+            }
+        };
+        let path = self.candidates.iter().map(|candidate| RidgeScore {
+            ridge: candidate.ridge,
+            bits_per_spike: candidate.score.recent.bits_per_spike(),
+        });
+        Some(ScoredEstimate {
+            estimate,
+            first_bin,
+            end_bin,
+            score: candidate.score.clone(),
+            path: path.collect(),
+        })
+    }
+}
