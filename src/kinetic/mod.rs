@@ -19,12 +19,17 @@
 //! inversion and are flagged; no result ever holds a NaN or an infinity. Checked against an independent numpy
 //! implementation in `tests/reference.rs` and against known couplings in `tests/recovery.rs`.
 
+mod exact;
 mod exact_mean_field;
 mod gauss_hermite;
 mod inversion;
 mod nmf;
 mod participation;
 mod tap;
+
+pub use exact::{
+    ExactOptions, FISHER_PASSES_MAX, FISHER_SECONDS_FREE, FISHER_SECONDS_MAX, exact, exact_path,
+};
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;
