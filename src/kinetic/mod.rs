@@ -19,6 +19,7 @@
 //! inversion and are flagged; no result ever holds a NaN or an infinity. Checked against an independent numpy
 //! implementation in `tests/reference.rs` and against known couplings in `tests/recovery.rs`.
 
+mod exact;
 mod exact_mean_field;
 mod gauss_hermite;
 mod inversion;
@@ -30,6 +31,9 @@ mod tap;
 
 pub use online::Online;
 pub use predictor::{Predictor, rate_log_odds};
+pub use exact::{
+    ExactOptions, FISHER_PASSES_MAX, FISHER_SECONDS_FREE, FISHER_SECONDS_MAX, exact, exact_path,
+};
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;
