@@ -13,6 +13,8 @@
 //! estimator's own value of `⟨1 − tanh² θ_i⟩`. It does not contain the error of the mean field approximation, which more
 //! data does not shrink.
 //!
+//! [`from_trials`] reads the bins of repeated trials instead, and gives each bin of a trial fields of its own.
+//!
 //! (Roudi & Hertz, PRL 106, 048702 (2011); Mézard & Sakellariou, J. Stat. Mech. L07001 (2011).)
 //!
 //! Cost O(n³) once, O(n²) per estimator. Neurons that are silent, saturated or repeat another's spike train leave the
@@ -25,12 +27,15 @@ mod inversion;
 mod nmf;
 mod participation;
 mod tap;
+mod trials;
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;
 use inversion::{Inversion, InversionError};
 use ndarray::{Array1, Array2};
 use participation::Participation;
+
+pub use trials::{TrialOptions, from_trials};
 
 /// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ ≥ 0` added to the diagonal of the equal-time
 /// correlations.
