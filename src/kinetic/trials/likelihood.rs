@@ -145,16 +145,18 @@ fn best_field(inputs: &[f64], spins: f64, start: f64) -> f64 {
             error += tanh;
             slope += 1.0 - tanh * tanh;
         }
+        let newton = field - error / slope;
+        // First, for a step that rounding swallows ends on the bracket.
+        if error == 0.0 || (newton - field).abs() <= 4.0 * f64::EPSILON * field.abs().max(1.0) {
+            break;
+        }
         if error < 0.0 {
             low = field;
         } else {
             high = field;
         }
-        let newton = field - error / slope;
-        let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-        let step = (next - field).abs();
-        field = next;
-        if error == 0.0 || step <= 4.0 * f64::EPSILON * field.abs().max(1.0) {
+        field = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+        if high - low <= f64::EPSILON * field.abs() {
             break;
         }
     }
