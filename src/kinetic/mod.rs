@@ -13,6 +13,8 @@
 //! estimator's own value of `⟨1 − tanh² θ_i⟩`. It does not contain the error of the mean field approximation, which more
 //! data does not shrink.
 //!
+//! [`from_trials`] reads the bins of repeated trials instead, and gives each bin of a trial fields of its own.
+//!
 //! (Roudi & Hertz, PRL 106, 048702 (2011); Mézard & Sakellariou, J. Stat. Mech. L07001 (2011).)
 //!
 //! Cost O(n³) once, O(n²) per estimator. Neurons that are silent, saturated or repeat another's spike train leave the
@@ -28,6 +30,7 @@ mod online;
 mod participation;
 mod predictor;
 mod tap;
+mod trials;
 
 pub use online::Online;
 pub use predictor::{Predictor, rate_log_odds};
@@ -40,6 +43,8 @@ use crate::moments::Counts;
 use inversion::{Inversion, InversionError};
 use ndarray::{Array1, Array2};
 use participation::Participation;
+
+pub use trials::{TrialOptions, from_trials};
 
 /// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ ≥ 0` added to the diagonal of the equal-time
 /// correlations.

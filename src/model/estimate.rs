@@ -206,8 +206,17 @@ pub struct TrialFields {
     /// Whether `h_i(t)` could be estimated: a neuron that never, or always, fired in a bin over all repeats has no finite
     /// field there. Same shape.
     pub estimated: Array2<bool>,
-    /// Repeats that each bin is averaged over, shape `(n_bins)`.
+    /// Repeats that have the transition from each bin, shape `(n_bins)`; a bin with fewer than 2 is left out.
     pub repeats: Vec<u64>,
+}
+
+impl TrialFields {
+    /// `h_i(t)` of neuron `i` at bin `t` of a trial, when it could be estimated.
+    #[must_use]
+    pub fn at(&self, neuron: usize, trial_bin: usize) -> Option<f64> {
+        let estimated = self.estimated.get((neuron, trial_bin)).copied().unwrap_or(false);
+        estimated.then(|| self.fields[[neuron, trial_bin]])
+    }
 }
 
 /// Couplings and fields of one window by one estimator.
@@ -253,6 +262,21 @@ impl Estimate {
     pub fn field_standard_error(&self, receiver: usize) -> Option<f64> {
         let variance = self.variance.of_field(receiver);
         (variance > 0.0).then(|| variance.sqrt())
+    }
+
+    /// Field that acts on `neuron` from bin `trial_bin` of a trial (0 = its first) on the next; `None` for a bin outside of any trial.
+    ///
+    /// Falls back to the neuron's mean field [`Estimate::fields`] where there is no field of that very bin: outside of trials, past
+    /// the last bin of the trials estimated from, in bins with fewer than two repeats, and where the neuron never, or always, fired.
+    /// There its field is out of bounds on one side, and the mean is the cautious choice.
+    ///
+    /// # Panics
+    /// When there is no such neuron.
+    #[must_use]
+    pub fn field_at(&self, neuron: usize, trial_bin: Option<u64>) -> f64 {
+        let bin = trial_bin.and_then(|bin| usize::try_from(bin).ok());
+        let of_bin = self.trial_fields.as_ref().zip(bin).and_then(|(fields, bin)| fields.at(neuron, bin));
+        of_bin.unwrap_or(self.fields[neuron])
     }
 
     /// Number of rows with status [`RowStatus::Ok`].

@@ -1,4 +1,4 @@
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView1};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -38,6 +38,22 @@ pub enum SimulationError {
         /// The value given.
         found: f64,
     },
+    /// A drive of another shape than the network's.
+    #[error("a drive of {neurons} neurons and {bins} bins does not fit: expected {expected} neurons and at least 1 bin")]
+    DriveShape {
+        /// Neurons of the drive.
+        neurons: usize,
+        /// Bins of the drive.
+        bins: usize,
+        /// Neurons of the network.
+        expected: usize,
+    },
+    /// A standard deviation of a drive that is negative, not a number or absurdly large.
+    #[error("drive standard deviation {found} is not allowed: expected 0 to {}", KineticIsing::DRIVE_STD_MAX)]
+    Drive {
+        /// The value given.
+        found: f64,
+    },
     /// A spike probability per bin that is not strictly between 0 and 1, or too close to either for a finite field.
     #[error(
         "spike probability per bin {found} is not allowed: expected more than 1e-15 and less than 1 - 1e-15"
@@ -51,6 +67,8 @@ pub enum SimulationError {
 impl KineticIsing {
     /// Largest `g`; beyond a few, every neuron follows its input without noise.
     pub const COUPLING_STD_MAX: f64 = 100.0;
+    /// Largest standard deviation of a stimulus drive; beyond a few, neurons follow it without noise.
+    pub const DRIVE_STD_MAX: f64 = 100.0;
     /// Largest field on either side of zero; beyond 20, the other state never occurs.
     pub const FIELD_MAX: f64 = 1000.0;
     /// Spike probabilities nearer to 0 or 1 than this give no finite field: `2p − 1` rounds to ∓1.
@@ -147,7 +165,7 @@ impl KineticSimulation {
             random: ChaCha8Rng::seed_from_u64(seed),
         };
         for _ in 0..Self::BURN_IN_BINS {
-            simulation.step();
+            simulation.step(None);
         }
         simulation.gain_sum.fill(0.0);
         simulation.n_transitions = 0;
@@ -158,7 +176,7 @@ impl KineticSimulation {
     pub fn bins(&mut self, n_bins: usize) -> SpikeBlock {
         let mut block = SpikeBlock::empty(self.next_bin);
         for _ in 0..n_bins {
-            self.step();
+            self.step(None);
             block.push_sorted(&self.active);
         }
         self.next_bin += n_bins as u64;
@@ -173,8 +191,17 @@ impl KineticSimulation {
         self.gain_sum.iter().map(|sum| sum / bins).collect()
     }
 
-    fn step(&mut self) {
+    /// The active neurons of the next bin, under fields `drive` on top of the network's own; shape `(n_neurons)`.
+    pub(super) fn driven_bin(&mut self, drive: ArrayView1<'_, f64>) -> &[u16] {
+        self.step(Some(drive));
+        &self.active
+    }
+
+    fn step(&mut self, drive: Option<ArrayView1<'_, f64>>) {
         self.field.copy_from_slice(&self.silent_field);
+        if let Some(drive) = drive {
+            self.field.iter_mut().zip(drive).for_each(|(field, drive)| *field += drive);
+        }
         for &sender in &self.active {
             let effect = &self.spike_effect[usize::from(sender) * self.n_neurons..][..self.n_neurons];
             for (field, effect) in self.field.iter_mut().zip(effect) {

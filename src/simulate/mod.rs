@@ -1,5 +1,7 @@
 //! Ground truth: networks with known couplings and the spikes they produce.
 
 mod kinetic;
+mod stimulus;
 
 pub use kinetic::{KineticIsing, KineticSimulation, SimulationError};
+pub use stimulus::{StimulusSimulation, stimulus_drive};
