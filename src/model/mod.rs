@@ -14,6 +14,7 @@ mod estimate;
 mod lags;
 mod recorded;
 mod runs;
+mod significance;
 mod status;
 mod strongest;
 mod window;
@@ -27,6 +28,7 @@ pub use estimate::{
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
 pub use runs::{Runs, Trial};
+pub use significance::Significance;
 pub use status::RowStatus;
 pub use strongest::CouplingPair;
 pub use window::{Window, WindowError};
