@@ -147,7 +147,8 @@ mod tests {
         let pairs = estimate.strongest_pairs_with_q(100, &Significance::of(&estimate));
         let q: Vec<Option<f64>> = pairs.iter().map(|pair| pair.q).collect();
         // z of the four pairs of rows that are OK: 5, 5, -2.5 and 0.
-        let expected = [Some(2.0 * pairs[0].p()), Some(2.0 * pairs[0].p()), Some(pairs[2].p() * 4.0 / 3.0), Some(1.0)];
+        let expected =
+            [Some(2.0 * pairs[0].p()), Some(2.0 * pairs[0].p()), Some(pairs[2].p() * 4.0 / 3.0), Some(1.0)];
         assert_eq!((&q[..4], &q[4..]), (&expected[..], &[None, None][..]));
         assert!(estimate.strongest_pairs(100).iter().all(|pair| pair.q.is_none()));
     }
