@@ -39,3 +39,23 @@ fn nmf(bencher: divan::Bencher, n: usize) {
 fn nmf_tap_and_exact_mean_field(bencher: divan::Bencher, n: usize) {
     refresh(bencher, n, &[Estimator::Nmf, Estimator::Tap(TapForm::Preprint), Estimator::ExactMeanField]);
 }
+
+/// Ridges that a score could choose among.
+const RIDGES: [f64; 8] = [0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0, 2.0];
+
+#[divan::bench(args = [300, 1000], sample_count = 5)]
+fn path_of_eight_ridges(bencher: divan::Bencher, n: usize) {
+    let counts = counts(n);
+    for (found, ridge) in kinetic::path(&counts, &[Estimator::Nmf], &RIDGES).iter().zip(RIDGES) {
+        assert_eq!(found[0].couplings, kinetic::estimate(&counts, &[Estimator::Nmf], ridge)[0].couplings);
+    }
+    bencher.bench_local(|| kinetic::path(divan::black_box(&counts), &[Estimator::Nmf], &RIDGES));
+}
+
+#[divan::bench(args = [300, 1000], sample_count = 5)]
+fn eight_ridges_one_by_one(bencher: divan::Bencher, n: usize) {
+    let counts = counts(n);
+    bencher.bench_local(|| {
+        RIDGES.map(|ridge| kinetic::estimate(divan::black_box(&counts), &[Estimator::Nmf], ridge))
+    });
+}

@@ -101,7 +101,7 @@ fn a_snapshot_reads_back_bit_for_bit() {
     assert!(read.snapshot.window.first_bin > 0, "a window that has moved");
     for (a, b) in read.snapshot.estimates.iter().zip(&written.estimates) {
         let (a, b) = (&a.estimate, &b.estimate);
-        let bits = |m: &ndarray::Array2<f64>| m.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let bits = |m: &Array2<f64>| m.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&a.couplings), bits(&b.couplings));
         assert_eq!(a.fields[0].to_bits(), b.fields[0].to_bits());
         assert_eq!(a.status[0], RowStatus::Silent);

@@ -28,56 +28,100 @@ mod inversion;
 mod nmf;
 mod online;
 mod participation;
+mod path;
 mod predictor;
 mod tap;
 mod trials;
 
-pub use online::Online;
-pub use predictor::{Predictor, rate_log_odds};
 pub use exact::{
     ExactOptions, FISHER_PASSES_MAX, FISHER_SECONDS_FREE, FISHER_SECONDS_MAX, exact, exact_path,
 };
+pub use online::Online;
+pub use predictor::{Predictor, rate_log_odds};
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;
-use inversion::{Inversion, InversionError};
+use inversion::{Inversion, InversionError, Moments};
 use ndarray::{Array1, Array2};
 use participation::Participation;
 
+pub use path::path;
 pub use trials::{TrialOptions, from_trials};
 
-/// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ ≥ 0` added to the diagonal of the equal-time
-/// correlations.
+/// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ` added to the diagonal of the
+/// equal-time correlations.
 ///
-/// Never fails: what cannot be estimated is zero and its [`RowStatus`] says why. Deterministic.
+/// Never fails: what cannot be estimated is zero and its [`RowStatus`] says why; a `λ` that is negative or not finite is no ridge and
+/// makes every row [`RowStatus::Singular`]. Deterministic. For several ridges, [`path()`].
 #[must_use]
 pub fn estimate(counts: &Counts, estimators: &[Estimator], ridge: f64) -> Vec<Estimate> {
-    let participation = Participation::of(counts);
-    match Inversion::of(counts, &participation.active, ridge) {
-        Ok(inversion) => estimators
-            .iter()
-            .filter_map(|&estimator| {
-                let rows = match estimator {
-                    Estimator::Nmf => nmf::rows(&inversion),
-                    Estimator::Tap(form) => tap::rows(&inversion, form),
-                    Estimator::ExactMeanField => exact_mean_field::rows(&inversion),
-                    Estimator::Exact
-                    | Estimator::Online
-                    | Estimator::TrialNmf
-                    | Estimator::TrialTap
-                    | Estimator::TrialExact => return None,
+    Prepared::of(counts).estimate(estimators, ridge)
+}
+
+/// What does not depend on the ridge.
+struct Prepared {
+    participation: Participation,
+    moments: Moments,
+}
+
+impl Prepared {
+    fn of(counts: &Counts) -> Self {
+        let participation = Participation::of(counts);
+        let moments = Moments::of(counts, &participation.active);
+        Self { participation, moments }
+    }
+
+    fn estimate(&self, estimators: &[Estimator], ridge: f64) -> Vec<Estimate> {
+        match Inversion::of(&self.moments, ridge) {
+            Ok(inversion) => estimators
+                .iter()
+                .filter_map(|&estimator| {
+                    let rows = match estimator {
+                        Estimator::Nmf => nmf::rows(&inversion),
+                        Estimator::Tap(form) => tap::rows(&inversion, form),
+                        Estimator::ExactMeanField => exact_mean_field::rows(&inversion),
+                        Estimator::Exact
+                        | Estimator::Online
+                        | Estimator::TrialNmf
+                        | Estimator::TrialTap
+                        | Estimator::TrialExact => return None,
+                    };
+                    Some(expand(estimator, ridge, &self.participation, &inversion, rows))
+                })
+                .collect(),
+            Err(error) => {
+                let status = match error {
+                    InversionError::Undersampled => RowStatus::Undersampled,
+                    InversionError::Singular => RowStatus::Singular,
                 };
-                Some(expand(estimator, ridge, &participation, &inversion, rows))
-            })
-            .collect(),
-        Err(error) => {
-            let status = match error {
-                InversionError::Undersampled => RowStatus::Undersampled,
-                InversionError::Singular => RowStatus::Singular,
-            };
-            let moments = estimators.iter().filter(|e| e.input() == EstimatorInput::Moments);
-            moments.map(|&e| without_rows(e, ridge, &participation, status, counts)).collect()
+                let moments = estimators.iter().filter(|e| e.input() == EstimatorInput::Moments);
+                moments
+                    .map(|&e| without_rows(e, ridge, &self.participation, status, self.moments.transitions))
+                    .collect()
+            }
         }
+    }
+}
+
+/// All zeros; neurons that would take part say `why` they do not.
+fn without_rows(
+    estimator: Estimator,
+    ridge: f64,
+    participation: &Participation,
+    why: RowStatus,
+    transitions: u64,
+) -> Estimate {
+    let n = participation.status.len();
+    let status = participation.status.iter().map(|&s| if s == RowStatus::Ok { why } else { s }).collect();
+    Estimate {
+        estimator,
+        ridge,
+        couplings: Array2::zeros((n, n)),
+        fields: Array1::zeros(n),
+        status,
+        variance: SamplingVariance::none(n, transitions),
+        convergence: None,
+        trial_fields: None,
     }
 }
 
@@ -117,33 +161,4 @@ fn expand(
     let (field, transitions) = (inversion.field_variance, inversion.transitions);
     let variance = SamplingVariance::Factored { sender, receiver, field, transitions };
     Estimate { estimator, ridge, couplings, fields, status, variance, convergence: None, trial_fields: None }
-}
-
-fn without_rows(
-    estimator: Estimator,
-    ridge: f64,
-    participation: &Participation,
-    why: RowStatus,
-    counts: &Counts,
-) -> Estimate {
-    let n = participation.status.len();
-    let status = participation.status.iter().map(|&s| if s == RowStatus::Ok { why } else { s }).collect();
-    let transitions = counts.lags[0].transitions;
-    let variance = SamplingVariance::none(n, transitions);
-    Estimate {
-        estimator,
-        ridge,
-        couplings: Array2::zeros((n, n)),
-        fields: Array1::zeros(n),
-        status,
-        variance,
-        convergence: None,
-        trial_fields: None,
-    }
-}
-
-/// TEMPORARY
-#[must_use]
-pub fn path(counts: &Counts, estimators: &[Estimator], ridges: &[f64]) -> Vec<Vec<Estimate>> {
-    ridges.iter().map(|&ridge| estimate(counts, estimators, ridge)).collect()
 }

@@ -1,7 +1,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::{Estimate, RowStatus};
+use super::{Estimate, RowStatus, Significance};
 
 /// The coupling between two different neurons, with what it is worth.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +14,9 @@ pub struct CouplingPair {
     pub coupling: f64,
     /// Asymptotic standard error of `J`.
     pub standard_error: f64,
+    /// The false discovery rate at which the pair is still significant; `None` when it was ranked without a
+    /// [`Significance`] or is in no family of one (its row is not [`RowStatus::Ok`]).
+    pub q: Option<f64>,
 }
 
 impl CouplingPair {
@@ -21,6 +24,12 @@ impl CouplingPair {
     #[must_use]
     pub fn z(&self) -> f64 {
         self.coupling / self.standard_error
+    }
+
+    /// Two-sided p of [`CouplingPair::z`], were the coupling zero and its row [`RowStatus::Ok`].
+    #[must_use]
+    pub fn p(&self) -> f64 {
+        Significance::p(self.z())
     }
 }
 
@@ -65,7 +74,7 @@ impl Estimate {
                     continue;
                 };
                 let row_is_ok = self.status[receiver] == RowStatus::Ok;
-                let pair = CouplingPair { receiver, sender, coupling, standard_error };
+                let pair = CouplingPair { receiver, sender, coupling, standard_error, q: None };
                 let candidate = Reverse(Ranked { row_is_ok, pair });
                 if kept.len() < count {
                     kept.push(candidate);
@@ -76,6 +85,16 @@ impl Estimate {
         }
         // Sorting puts the smallest `Reverse`, which is the strongest pair, first.
         kept.into_sorted_vec().into_iter().map(|Reverse(ranked)| ranked.pair).collect()
+    }
+
+    /// [`Estimate::strongest_pairs`] with the q that `significance`, which must have been made of this estimate, gives them.
+    #[must_use]
+    pub fn strongest_pairs_with_q(&self, count: usize, significance: &Significance) -> Vec<CouplingPair> {
+        let mut pairs = self.strongest_pairs(count);
+        for pair in &mut pairs {
+            pair.q = significance.coupling_q(self, pair.receiver, pair.sender);
+        }
+        pairs
     }
 }
 
@@ -120,5 +139,17 @@ mod tests {
         for count in 0..=6 {
             assert_eq!(estimate().strongest_pairs(count), all[..count]);
         }
+    }
+
+    #[test]
+    fn pairs_of_fallback_rows_are_ranked_without_a_q() {
+        let estimate = estimate();
+        let pairs = estimate.strongest_pairs_with_q(100, &Significance::of(&estimate));
+        let q: Vec<Option<f64>> = pairs.iter().map(|pair| pair.q).collect();
+        // z of the four pairs of rows that are OK: 5, 5, -2.5 and 0.
+        let expected =
+            [Some(2.0 * pairs[0].p()), Some(2.0 * pairs[0].p()), Some(pairs[2].p() * 4.0 / 3.0), Some(1.0)];
+        assert_eq!((&q[..4], &q[4..]), (&expected[..], &[None, None][..]));
+        assert!(estimate.strongest_pairs(100).iter().all(|pair| pair.q.is_none()));
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-//TMP use crate::kinetic::{self, ExactOptions, TrialOptions};
+use crate::kinetic::{self, ExactOptions, TrialOptions};
 use crate::model::{Estimate, Estimator, EstimatorInput, Lags, Runs, Trial};
 use crate::moments::{Accumulator, Counts};
 use crate::ring::RingView;
@@ -133,9 +133,18 @@ impl Unpacked {
     }
 
     fn estimates(&self, ask: &Ask, trials: &[Trial], threads: usize) -> Vec<Estimate> {
-        let _ = (trials, threads, &self.runs);
         match ask.estimator.input() {
-            EstimatorInput::Bins | EstimatorInput::Trials => Vec::new(),
+            EstimatorInput::Bins => {
+                let options = ExactOptions { threads, ..ExactOptions::default() };
+                kinetic::exact_path(&self.runs, &self.counts, &ask.ridges, &options, ask.warm.as_deref())
+            }
+            EstimatorInput::Trials => {
+                let with = |&ridge: &f64| {
+                    let options = TrialOptions { ridge, threads, ..TrialOptions::default() };
+                    kinetic::from_trials(&self.runs, trials, &[ask.estimator], &options)
+                };
+                ask.ridges.iter().flat_map(with).collect()
+            }
             EstimatorInput::Moments | EstimatorInput::Stream => Vec::new(),
         }
     }

@@ -37,7 +37,7 @@ mod threads;
 
 use ndarray::{Array1, Array2};
 
-use super::inversion::{Inversion, InversionError};
+use super::inversion::{Inversion, InversionError, Moments};
 use super::participation::Participation;
 use super::without_rows;
 use crate::model::{Convergence, Estimate, Estimator, RowStatus, Runs, SamplingVariance};
@@ -151,7 +151,7 @@ impl<'a> Fit<'a> {
         if active.is_empty() {
             return self.nothing(options, RowStatus::Undersampled);
         }
-        let inversion = match Inversion::of(self.counts, active, options.ridge) {
+        let inversion = match Inversion::of(&Moments::of(self.counts, active), options.ridge) {
             Ok(inversion) => inversion,
             Err(InversionError::Undersampled) => return self.nothing(options, RowStatus::Undersampled),
             Err(InversionError::Singular) => return self.nothing(options, RowStatus::Singular),
@@ -196,7 +196,13 @@ impl<'a> Fit<'a> {
     fn nothing(&self, options: &ExactOptions, why: RowStatus) -> Estimate {
         let n = self.counts.n_neurons;
         let convergence = Convergence { iterations: vec![0; n], gradient_norm: Array1::zeros(n) };
-        let empty = without_rows(Estimator::Exact, options.ridge, &self.participation, why, self.counts);
+        let empty = without_rows(
+            Estimator::Exact,
+            options.ridge,
+            &self.participation,
+            why,
+            self.counts.lags[0].transitions,
+        );
         Estimate { convergence: Some(convergence), ..empty }
     }
 
