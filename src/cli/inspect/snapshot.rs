@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use glauber::archive::{self, StoredSnapshot};
+use glauber::model::Significance;
 use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
@@ -72,7 +73,8 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
     fit::print_estimates(&snapshot)?;
     for estimate in &snapshot.estimates {
         outln!("\n{}: strongest pairs", estimate.estimator)?;
-        pairs::print_pairs(&pairs::strongest(estimate, &spec.neurons, top))?;
+        let significance = Significance::of(estimate);
+        pairs::print_pairs(&pairs::strongest(estimate, &significance, &spec.neurons, top))?;
     }
     Ok(())
 }
