@@ -283,8 +283,14 @@ fn fit_finds_the_couplings_and_inspect_shows_them() {
         let found = pair["coupling"].as_f64().unwrap();
         // At z near 30 no sign is left to chance.
         assert!(found * truth[[place("receiver_id"), place("sender_id")]] > 0.0, "{pair}");
+        let (p, q) = (pair["p"].as_f64().unwrap(), pair["q"].as_f64().unwrap());
+        assert!(p <= q && q < 1e-20, "{pair}");
     }
-    assert!(stdout(&["inspect", &out]).contains("tap: strongest pairs"));
+    let significant = seen["estimates"][1]["significant_pairs"].as_u64().unwrap();
+    let inspected = stdout(&["inspect", &out]);
+    let (_, pairs) = inspected.split_once("tap: strongest pairs").unwrap();
+    assert!(pairs.contains(" q ") && pairs.lines().all(|line| line.chars().count() <= 80), "{pairs}");
+    assert!(text.contains("q < 0.05") && text.contains(&format!(" {significant} ")), "{significant}: {text}");
 
     let tap = &read_snapshot(&out).unwrap().snapshot.estimates[1];
     let (product, found, true_square) = (tap.estimate.couplings.iter().zip(&truth))

@@ -7,7 +7,7 @@ use clap::Args;
 use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimate, Estimator, Lags, Ridges, Window};
+use glauber::model::{Estimate, Estimator, Lags, Ridges, Significance, Window};
 use glauber::recording::Overwrite;
 use glauber::session::{Offline, Recorded, Session, SessionSpec, Snapshot};
 use serde_json::{Value, json};
@@ -220,20 +220,23 @@ pub(crate) fn snapshot_facts(snapshot: &Snapshot) -> Vec<(&'static str, String)>
     facts
 }
 
+/// The false discovery rate below which a coupling counts as significant.
+const FALSE_DISCOVERY_RATE: f64 = 0.05;
+
 /// One line per estimator.
 fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
     let mut table = output::table(&[
         ("estimator", Align::Left),
         ("rms J", Align::Right),
-        ("|z| > 4", Align::Right),
+        ("q < 0.05", Align::Right),
         ("strongest pair", Align::Left),
         ("z", Align::Right),
         ("rows OK", Align::Right),
     ]);
     for scored in &snapshot.estimates {
         let estimate = &scored.estimate;
-        let strongest = pairs::strongest(estimate, &snapshot.spec.neurons, usize::MAX);
-        let certain = strongest.iter().filter(|pair| pair.z.abs() > 4.0).count() as u64;
+        let significance = Significance::of(estimate);
+        let strongest = pairs::strongest(estimate, &significance, &snapshot.spec.neurons, 1);
         let (pair, z) = strongest.first().map_or_else(
             || ("none".to_owned(), String::new()),
             |pair| {
@@ -245,7 +248,7 @@ fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
         table.add_row([
             estimate.estimator.to_string(),
             format!("{:.4}", pairs::rms_coupling(estimate)),
-            text::count(certain),
+            text::count(significance.n_significant(FALSE_DISCOVERY_RATE) as u64),
             pair,
             z,
             format!(
@@ -276,12 +279,14 @@ fn statuses(estimate: &Estimate) -> std::collections::BTreeMap<&'static str, u64
 
 /// One estimator of a snapshot as JSON.
 pub(crate) fn estimate_json(estimate: &Estimate, snapshot: &Snapshot, top: usize) -> Value {
-    let strongest = pairs::strongest(estimate, &snapshot.spec.neurons, top);
+    let significance = Significance::of(estimate);
+    let strongest = pairs::strongest(estimate, &significance, &snapshot.spec.neurons, top);
     json!({
         "estimator": estimate.estimator.as_str(),
         "ridge": estimate.ridge,
         "rms_coupling": pairs::rms_coupling(estimate),
         "rows_ok": estimate.n_ok(),
+        "significant_pairs": significance.n_significant(FALSE_DISCOVERY_RATE),
         "status_counts": statuses(estimate),
         "strongest": strongest.iter().map(pairs::Pair::to_json).collect::<Vec<_>>(),
     })
