@@ -7,9 +7,9 @@ use clap::Args;
 use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimate, Estimator, Lags, Window};
+use glauber::model::{Estimate, Estimator, Lags, TrialMark, Window};
 use glauber::recording::Overwrite;
-use glauber::session::{Session, SessionSpec, Snapshot};
+use glauber::session::{Marks, Session, SessionSpec, Snapshot};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -134,10 +134,9 @@ fn count(session: &mut Session, recording: &BinnedRecording, manner: Manner) -> 
     let bar = progress::bins(recording.n_bins, manner);
     bar.set_prefix("fit");
     for batch in stream::batches(recording, 0, recording.n_bins, BATCH_BINS) {
-        for &edge in &batch.trial_edges {
-            session.mark_trial_edge(edge)?;
-        }
-        session.push(&batch.block, &mut |_| ())?;
+        let trials: Vec<TrialMark> = batch.trials.iter().copied().map(TrialMark::from).collect();
+        let marks = Marks { trial_edges: &batch.trial_edges, trials: &trials };
+        session.push_with_marks(&batch.block, marks, &mut |_| ())?;
         bar.set_position(batch.block.end_bin());
     }
     bar.finish_and_clear();

@@ -26,7 +26,7 @@ pub use estimate::{
 };
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
-pub use runs::{Runs, Trial};
+pub use runs::{Runs, Trial, TrialMark};
 pub use status::RowStatus;
 pub use strongest::CouplingPair;
 pub use window::{Window, WindowError};

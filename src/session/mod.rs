@@ -1,6 +1,6 @@
 //! One recording as a deterministic state machine: bins in, exact counts of every window out; no clock, thread or I/O.
 //!
-//! The state depends on the bins, gaps and trial edges alone, never on how they were cut into blocks, so that a live
+//! The state depends on the bins, gaps, trials and trial edges alone, never on how they were cut into blocks, so that a live
 //! session, its replay and an offline fit agree exactly.
 //!
 //! Counts are kept as one running total of the whole session and, for each finite window, a running total of what has left
@@ -10,17 +10,20 @@
 mod push;
 mod snapshot;
 mod spec;
+mod trials;
 
-pub use push::{Gap, PushError, PushOutcome};
+pub use push::{Gap, Marks, PushError, PushOutcome};
 pub use snapshot::{Snapshot, WindowCounts};
 pub use spec::{SessionSpec, SpecError};
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{SpikeBlock, Window};
+use crate::model::{SpikeBlock, Trial, Window};
 use crate::moments::Accumulator;
 use crate::ring::Ring;
+use trials::TrialTable;
 
 /// A session: its specification and everything counted so far.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub struct Session {
     tail: SpikeBlock,
     run_begins: bool,
     trial_edges: BTreeSet<u64>,
+    trials: TrialTable,
     gap_count: u64,
     gap_bins: u64,
 }
@@ -87,6 +91,7 @@ impl Session {
             tail: SpikeBlock::empty(0),
             run_begins: true,
             trial_edges: BTreeSet::new(),
+            trials: TrialTable::default(),
             gap_count: 0,
             gap_bins: 0,
             spec: Arc::new(spec),
@@ -134,6 +139,15 @@ impl Session {
         }
     }
 
+    /// The trials wholly inside `bins` that are over: their end is known and every bin before it counted or in a gap. In order.
+    ///
+    /// A trial is remembered until it lies before every window and its edges are forgotten, too
+    /// ([`Session::TRIAL_EDGE_MEMORY_BINS`]); of more than [`Session::TRIALS_MAX`], the newest are.
+    #[must_use]
+    pub fn trials(&self, bins: Range<u64>) -> Vec<Trial> {
+        self.trials.complete(bins.start..bins.end.min(self.next_bin)).collect()
+    }
+
     /// Number of gaps and of the bins missing in them.
     #[must_use]
     pub fn gaps(&self) -> (u64, u64) {
@@ -145,10 +159,10 @@ impl Session {
     pub fn bytes(&self) -> usize {
         let gone: usize = self.windows.iter().filter_map(|w| w.gone.as_ref()).map(Accumulator::bytes).sum();
         let edges = self.trial_edges.len() * size_of::<u64>();
-        self.ring.as_ref().map_or(0, Ring::bytes) + self.total.bytes() + gone + edges
+        self.ring.as_ref().map_or(0, Ring::bytes) + self.total.bytes() + gone + edges + self.trials.bytes()
     }
 
-    /// Most bytes a session of this specification can hold: `(bins, counts)`, trial edges aside. Snapshots come on top, see
+    /// Most bytes a session of this specification can hold: `(bins, counts)`, trials and their edges aside. Snapshots come on top, see
     /// [`Snapshot::bytes_of_all_windows`].
     ///
     /// # Errors

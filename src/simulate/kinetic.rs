@@ -39,7 +39,9 @@ pub enum SimulationError {
         found: f64,
     },
     /// A drive of another shape than the network's.
-    #[error("a drive of {neurons} neurons and {bins} bins does not fit: expected {expected} neurons and at least 1 bin")]
+    #[error(
+        "a drive of {neurons} neurons and {bins} bins does not fit: expected {expected} neurons and at least 1 bin"
+    )]
     DriveShape {
         /// Neurons of the drive.
         neurons: usize,

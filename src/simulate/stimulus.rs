@@ -153,9 +153,6 @@ mod tests {
             assert_eq!(error, Some(SimulationError::DriveShape { neurons, bins, expected: 3 }));
         }
         let drive = Array2::from_elem((3, 2), f64::NAN);
-        assert!(matches!(
-            StimulusSimulation::new(&network, &drive, 1),
-            Err(SimulationError::Field { .. })
-        ));
+        assert!(matches!(StimulusSimulation::new(&network, &drive, 1), Err(SimulationError::Field { .. })));
     }
 }

@@ -46,21 +46,21 @@ async fn counts_that_do_not_add_up_are_refused() {
 #[tokio::test]
 async fn packed_bits_of_the_wrong_length_are_refused() {
     let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 3, bits: vec![1, 2] }));
-    let bins = v1::SpikeBins { first_bin: 10, spikes, trial_edges: vec![] };
+    let bins = v1::SpikeBins { first_bin: 10, spikes, trial_edges: vec![], trials: vec![] };
     refused(bins, Code::InvalidArgument, &["3 bytes, got 2"], "bins.packed.bits").await;
 }
 
 #[tokio::test]
 async fn packed_bits_of_no_neuron_are_refused() {
     let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 1, bits: vec![1 << 5] }));
-    let bins = v1::SpikeBins { first_bin: 10, spikes, trial_edges: vec![] };
+    let bins = v1::SpikeBins { first_bin: 10, spikes, trial_edges: vec![], trials: vec![] };
     refused(bins, Code::InvalidArgument, &["bit 5"], "bins.packed.bits").await;
 }
 
 #[tokio::test]
 async fn a_message_without_bins_is_refused() {
     refused(sparse(10, &[]), Code::InvalidArgument, &["got 0"], "bins.spikes").await;
-    let bins = v1::SpikeBins { first_bin: 10, spikes: None, trial_edges: vec![] };
+    let bins = v1::SpikeBins { first_bin: 10, spikes: None, trial_edges: vec![], trials: vec![] };
     refused(bins, Code::InvalidArgument, &["bins.spikes"], "bins.spikes").await;
 }
 
@@ -210,7 +210,7 @@ async fn packed_and_sparse_bins_count_the_same() {
     let session = rig.create().await;
     let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
     let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 3, bits: vec![0b1_0001, 0, 0b10] }));
-    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![] }).await;
+    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![], trials: vec![] }).await;
     producer.send(sparse(3, &[&[4, 0], &[]])).await;
     producer.finish().await.unwrap();
     let header = correlations_header(&mut rig, &session).await;
@@ -281,7 +281,9 @@ async fn a_message_larger_than_the_queue_is_counted_whole() {
     let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
     for first_bin in [0, 5000] {
         let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 5000, bits: vec![255; 5000 * 128] }));
-        producer.send(v1::SpikeBins { first_bin, spikes, trial_edges: vec![first_bin + 4000] }).await;
+        producer
+            .send(v1::SpikeBins { first_bin, spikes, trial_edges: vec![first_bin + 4000], trials: vec![] })
+            .await;
     }
     assert_eq!(producer.finish().await.unwrap().applied_through, 10_000);
     let state = rig.session(&session).await;
@@ -298,7 +300,7 @@ async fn a_packed_message_with_one_wrong_bit_is_refused_whole() {
     let mut bits = vec![1; 60_000];
     bits[59_999] = 1 << 6;
     let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 60_000, bits }));
-    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![] }).await;
+    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![], trials: vec![] }).await;
     assert_status(&producer.status().await, Code::InvalidArgument, &["bin 59999", "bit 6"]);
     assert_eq!(rig.session(&session).await.watermarks.unwrap().applied_through, 0);
 }

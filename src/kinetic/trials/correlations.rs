@@ -42,7 +42,8 @@ impl<'a> BinCorrelations<'a> {
     }
 
     fn keeping(repeats: &'a Repeats, bytes_max: usize) -> Self {
-        let bytes = triangle(repeats.n_active()).saturating_mul(repeats.n_bins()).saturating_mul(size_of::<f64>());
+        let bytes =
+            triangle(repeats.n_active()).saturating_mul(repeats.n_bins()).saturating_mul(size_of::<f64>());
         let kept = (bytes <= bytes_max).then(|| every_bin(repeats));
         Self { repeats, kept }
     }
@@ -151,7 +152,8 @@ mod tests {
     fn kept_and_summed_correlations_agree() {
         let lists: Vec<Vec<u16>> = (0..400u64)
             .map(|bin| {
-                let fires = |i: &u16| (bin * 31 + u64::from(*i)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62 == 0;
+                let fires =
+                    |i: &u16| (bin * 31 + u64::from(*i)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62 == 0;
                 (0..7).filter(fires).collect()
             })
             .collect();

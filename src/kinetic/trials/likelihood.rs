@@ -134,7 +134,8 @@ fn input_of(couplings: &[f64], senders: &[u16]) -> f64 {
 
 /// The root in `η` of `Σ_r tanh(η + u_r) = S`, with |S| below the number of terms: Newton inside a bracket.
 fn best_field(inputs: &[f64], spins: f64, start: f64) -> f64 {
-    let (least, most) = inputs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &u| (a.min(u), b.max(u)));
+    let (least, most) =
+        inputs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &u| (a.min(u), b.max(u)));
     let alone = (spins / inputs.len() as f64).atanh();
     let (mut low, mut high) = (alone - most, alone - least);
     let mut field = start.clamp(low, high);

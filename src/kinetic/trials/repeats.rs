@@ -60,7 +60,8 @@ impl Repeats {
             in_some_bin(&|t| sends[[t, row]]) && in_some_bin(&|t| receives[[row, t]])
         };
         let rows: Vec<usize> = (0..active.len()).filter(|&row| varies(row)).collect();
-        for &i in active.iter().enumerate().filter(|(row, _)| rows.binary_search(row).is_err()).map(|(_, i)| i)
+        for &i in
+            active.iter().enumerate().filter(|(row, _)| rows.binary_search(row).is_err()).map(|(_, i)| i)
         {
             status[i] = RowStatus::TooFewRepeats;
         }
@@ -213,12 +214,7 @@ fn places_among(active: &[usize], n_neurons: usize) -> Vec<Option<u16>> {
     place
 }
 
-fn per_bin(
-    runs: &Runs,
-    ordered: &[Place],
-    starts: &[usize],
-    active: &[usize],
-) -> (Array2<f64>, Array2<f64>) {
+fn per_bin(runs: &Runs, ordered: &[Place], starts: &[usize], active: &[usize]) -> (Array2<f64>, Array2<f64>) {
     let n_bins = starts.len() - 1;
     let place = places_among(active, runs.n_neurons);
     let mut sends = Array2::zeros((n_bins, active.len()));
