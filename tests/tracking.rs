@@ -30,8 +30,9 @@ fn track(spec: SessionSpec, bins: &SpikeBlock) -> Vec<(Snapshot, Runs)> {
     let mut published = Vec::new();
     let mut on_refresh = |session: &Session| {
         let windows: Vec<WindowCounts> = vec![session.window_counts(0)];
-        let newest = session.newest_bins(tracker.observed_through()).runs();
-        tracker.observe(&windows, &newest);
+        let newest = session.newest_bins(tracker.observed_through());
+        let (newest, trials) = (newest.bins.runs(), newest.trials);
+        tracker.observe(&windows, &newest, &trials);
         published.push((tracker.publish(windows, None).remove(0), newest));
     };
     session.push(bins, &mut on_refresh).unwrap();
@@ -189,7 +190,7 @@ fn probabilities_are_those_of_the_model() {
             let spin = |j: usize| if active.contains(&(j as u16)) { 1.0 } else { -1.0 };
             let drive: f64 = (0..6).map(|j| estimate.couplings[[i, j]] * spin(j)).sum();
             let expected = 1.0 / (1.0 + (-2.0 * (estimate.fields[i] + drive)).exp());
-            assert!((predictor.probability(i, active) - expected).abs() < 1e-6);
+            assert!((predictor.probability(i, active, None) - expected).abs() < 1e-6);
         }
     }
 }

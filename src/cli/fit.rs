@@ -7,9 +7,9 @@ use clap::Args;
 use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimate, Estimator, Lags, Ridges, Significance, Window};
+use glauber::model::{Estimate, Estimator, Lags, Ridges, Significance, Trial, TrialMark, Window};
 use glauber::recording::Overwrite;
-use glauber::session::{Offline, Recorded, Session, SessionSpec, Snapshot};
+use glauber::session::{Marks, Offline, Recorded, Session, SessionSpec, Snapshot};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -147,7 +147,18 @@ pub(crate) fn threads() -> usize {
 fn recorded(args: &FitArgs, recording: &BinnedRecording, session: &Session) -> Recorded {
     let window = session.window_counts(0);
     let bins = window.first_bin..window.end_bin;
-    Recorded { window: args.window, runs: recording.runs(bins.clone()), bins, trials: Vec::new() }
+    Recorded {
+        window: args.window,
+        runs: recording.runs(bins.clone()),
+        trials: trials_in(recording, &bins),
+        bins,
+    }
+}
+
+/// The trials wholly inside `bins`.
+fn trials_in(recording: &BinnedRecording, bins: &std::ops::Range<u64>) -> Vec<Trial> {
+    let inside = |trial: &&Trial| trial.start_bin >= bins.start && trial.stop_bin <= bins.end;
+    recording.trials.iter().filter(inside).copied().collect()
 }
 
 /// The estimators a daemon runs when nobody says otherwise.
@@ -163,10 +174,9 @@ fn count(session: &mut Session, recording: &BinnedRecording, manner: Manner) -> 
     let bar = progress::bins(recording.n_bins, manner);
     bar.set_prefix("fit");
     for batch in stream::batches(recording, 0, recording.n_bins, BATCH_BINS) {
-        for &edge in &batch.trial_edges {
-            session.mark_trial_edge(edge)?;
-        }
-        session.push(&batch.block, &mut |_| ())?;
+        let trials: Vec<TrialMark> = batch.trials.iter().copied().map(TrialMark::from).collect();
+        let marks = Marks { trial_edges: &batch.trial_edges, trials: &trials };
+        session.push_with_marks(&batch.block, marks, &mut |_| ())?;
         bar.set_position(batch.block.end_bin());
     }
     bar.finish_and_clear();
