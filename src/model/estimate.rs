@@ -201,7 +201,8 @@ pub struct Convergence {
 /// Fields of each bin of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrialFields {
-    /// `h_i(t)`, shape `(n_neurons, n_bins)`: acts from bin `t` of a trial on bin `t + 1`; 0 where not estimated.
+    /// `h_i(t)`, shape `(n_neurons, n_bins)`: acts from bin `t` of a trial on bin `t + 1`. Where it is not estimated for want of
+    /// variation, the field of the smoothed rate `(K + ½)/(R + 1)`, for predictions; else 0.
     pub fields: Array2<f64>,
     /// Whether `h_i(t)` could be estimated: a neuron that never, or always, fired in a bin over all repeats has no finite
     /// field there. Same shape.
@@ -211,11 +212,12 @@ pub struct TrialFields {
 }
 
 impl TrialFields {
-    /// `h_i(t)` of neuron `i` at bin `t` of a trial, when it could be estimated.
+    /// `h_i(t)` of neuron `i` at bin `t` of a trial, or that of its smoothed rate there; `None` for bins that fewer than two repeats
+    /// have.
     #[must_use]
     pub fn at(&self, neuron: usize, trial_bin: usize) -> Option<f64> {
-        let estimated = self.estimated.get((neuron, trial_bin)).copied().unwrap_or(false);
-        estimated.then(|| self.fields[[neuron, trial_bin]])
+        let known = self.repeats.get(trial_bin).is_some_and(|&repeats| repeats >= 2);
+        known.then(|| self.fields[[neuron, trial_bin]])
     }
 }
 
@@ -267,8 +269,7 @@ impl Estimate {
     /// Field that acts on `neuron` from bin `trial_bin` of a trial (0 = its first) on the next; `None` for a bin outside of any trial.
     ///
     /// Falls back to the neuron's mean field [`Estimate::fields`] where there is no field of that very bin: outside of trials, past
-    /// the last bin of the trials estimated from, in bins with fewer than two repeats, and where the neuron never, or always, fired.
-    /// There its field is out of bounds on one side, and the mean is the cautious choice.
+    /// the last bin of the trials estimated from, and in bins with fewer than two repeats.
     ///
     /// # Panics
     /// When there is no such neuron.

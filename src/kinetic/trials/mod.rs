@@ -21,7 +21,7 @@
 //! `tests/trials.rs` for its size, about `R/(R − 1)`. It is not corrected, since it scales a coupling and its error alike.
 //!
 //! Trial bins that fewer than two repeats have are left out, and so are those in which the receiver fired in no repeat or in all: its
-//! field is infinite there, and they tell nothing about couplings. A neuron that does the same in every repeat of every bin takes no
+//! field is infinite there (for predictions, one of a smoothed rate stands in its place), and they tell nothing about couplings. A neuron that does the same in every repeat of every bin takes no
 //! part. Trials that overlap: one ends where the next begins.
 //!
 //! Cost of a row: naive mean field and each round of TAP O(L n²) for L trial bins, or O(T k²) for T transitions with k spikes when the
@@ -197,6 +197,9 @@ fn fill(estimate: &mut Estimate, receiver: &Receiver<'_>, row: &Row) {
         estimate.couplings[[i, j]] = coupling;
     }
     if let Some(trial_fields) = &mut estimate.trial_fields {
+        for (t, smoothed) in receiver.smoothed_fields(&row.couplings) {
+            trial_fields.fields[[i, t]] = smoothed;
+        }
         for (&t, &field) in receiver.bins.iter().zip(&row.fields) {
             trial_fields.fields[[i, t]] = field;
             trial_fields.estimated[[i, t]] = true;

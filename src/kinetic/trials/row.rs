@@ -92,6 +92,19 @@ impl<'a> Receiver<'a> {
         self.repeats.sends.row(t).into_iter().map(move |&fired| variance(fired, count))
     }
 
+    /// Fields for trial bins in which the neuron never, or always, fired: those of the rate `(K + ½)/(R + 1)` (Krichevsky & Trofimov
+    /// 1981) instead of infinity. They say nothing but this rate, and serve predictions alone.
+    pub(super) fn smoothed_fields(&self, couplings: &[f64]) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let couplings = couplings.to_vec();
+        let extreme =
+            (0..self.repeats.n_bins()).filter(|&t| self.repeats.repeats[t] >= 2 && self.gain[t] == 0.0);
+        extreme.map(move |t| {
+            let fired = self.repeats.receives[[self.row, t]];
+            let silent = self.repeats.repeats[t] as f64 - fired;
+            (t, 0.5 * ((fired + 0.5) / (silent + 0.5)).ln() - self.drive(&couplings, t))
+        })
+    }
+
     /// `J_i· = Σ_t R_t D_i(t) [B + λ Σ_t R_t w_t I]⁻¹` with `B = Σ_t R_t w_t C(t)` for gains `w_t` of the trial bins.
     pub(super) fn regress(
         &self,
