@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One room, one question; imports point one way (`tests/architecture.rs`). The rooms from [`model`] to [`session`] are a library of
-//! their own: no thread, clock, network or file.
+//! their own: no clock, network or file, and no thread that outlives the call which starts it.
 //!
 //! | room | question |
 //! |---|---|

@@ -22,7 +22,7 @@ pub enum RowStatus {
     TapNoRoot = 7,
     /// The exact mean field equation has no root for this row; the row holds the naive mean field estimate.
     ExactMeanFieldNoRoot = 8,
-    /// An iteration ended before it converged; the row holds its last value.
+    /// An iteration ended before it converged; the row holds its last value, or with TAP naive mean field.
     NotConverged = 9,
     /// The summed input that the couplings give the neuron varies too strongly for naive mean field to hold: the TAP equation has
     /// no root. The row holds the naive mean field values all the same.

@@ -201,16 +201,16 @@ async fn trials_come_with_bins_and_may_come_again() {
 
 #[tokio::test]
 async fn trials_that_cannot_be_are_refused() {
-    let cases: [(&[(u64, Option<u64>)], &[&str]); 4] = [
-        (&[(9, None)], &["bin 9 on", "before bin 10"]),
-        (&[(12, Some(12))], &["bins 12 to 12", "no bins"]),
-        (&[(12, Some(20)), (15, None)], &["bin 15 on", "bins 12 to 20"]),
-        (&[(12, None), (12, Some(20))], &["follow one another"]),
-    ];
-    for (trials, names) in cases {
+    let trial = |start_bin, stop_bin| v1::Trial { start_bin, stop_bin };
+    for (trials, names) in [
+        (vec![trial(9, None)], ["bin 9 on", "before bin 10"]),
+        (vec![trial(12, Some(12))], ["bins 12 to 12", "no bins"]),
+        (vec![trial(12, Some(20)), trial(15, None)], ["bin 15 on", "bins 12 to 20"]),
+        (vec![trial(12, None), trial(12, Some(20))], ["bin 12 on", "follow one another"]),
+    ] {
         let mut bins = pattern(10, 5);
-        bins.trials = trials.iter().map(|&(start_bin, stop_bin)| v1::Trial { start_bin, stop_bin }).collect();
-        refused(bins, Code::InvalidArgument, names, "bins.trials").await;
+        bins.trials = trials;
+        refused(bins, Code::InvalidArgument, &names, "bins.trials").await;
     }
 }
 

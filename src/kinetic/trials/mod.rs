@@ -17,8 +17,9 @@
 //!
 //! *Finite repeats.* Means that are taken from the repeats themselves make `C(t)`, `D(t)` and `1 − m_i²(t+1)` too small by
 //! `(R − 1)/R`. In `C` and `D` it cancels; in `1 − m_i²` it does not, hence the factor in `a_i(t)`, without which couplings would be too large
-//! by `R/(R − 1)`. Maximum likelihood with a parameter per bin has that very bias (Neyman & Scott, Econometrica 16, 1 (1948)): see
-//! `tests/trials.rs` for its size, about `R/(R − 1)`. It is not corrected, since it scales a coupling and its error alike.
+//! by `R/(R − 1)`. Maximum likelihood with a parameter per bin has that very bias (Neyman & Scott, Econometrica 16, 1 (1948)): found over true
+//! couplings is 1.28, 1.13, 1.05, 1.02, 1.01 at R = 5, 10, 20, 40, 80 (n = 10, g = 0.3; `tests/trials.rs` holds two of
+//! them to `R/(R − 1)`). It is not corrected.
 //!
 //! Trial bins that fewer than two repeats have are left out, and so are those in which the receiver fired in no repeat or in all: its
 //! field is infinite there (for predictions, one of a smoothed rate stands in its place), and they tell nothing about couplings. A neuron that does the same in every repeat of every bin takes no
