@@ -231,7 +231,7 @@ fn standard_errors_are_the_spread_of_the_estimates() {
 #[test]
 fn results_do_not_depend_on_threads() {
     // Few and many active neurons; more than one block of rows; bins enough for several units of work.
-    for (n, probability, bins) in [(150, 0.02, 12_000), (70, 0.5, 9000), (6, 0.3, 60_000)] {
+    for (n, probability, bins) in [(70, 0.02, 9000), (40, 0.5, 9000), (6, 0.3, 60_000)] {
         let (_, runs) = simulated(n, 0.5, probability, bins, 8);
         let counts = count(&runs);
         let with = |threads| exact(&runs, &counts, &ExactOptions { threads, ..with_ridge(0.02) }, None);
