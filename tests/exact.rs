@@ -178,8 +178,8 @@ fn the_gradient_vanishes_bin_by_bin() {
 
 #[test]
 fn known_couplings_are_recovered_at_the_cramer_rao_bound() {
-    // n² squared errors scatter about their mean by √2 / n: with these seeds the average is within 2 %, a fifth of the margin.
-    for (n, seeds) in [(50, 3), (100, 1)] {
+    // n² squared errors scatter about their mean by √2 / n: with these seeds the average is within 3 %, a third of the margin.
+    for (n, seeds) in [(50, 2), (100, 1)] {
         for g in [0.3, 0.5, 1.0] {
             let mut ratios = Vec::new();
             for seed in 0..seeds {
@@ -206,10 +206,10 @@ fn known_couplings_are_recovered_at_the_cramer_rao_bound() {
 
 #[test]
 fn standard_errors_are_the_spread_of_the_estimates() {
-    // 400 couplings × 20 recordings: the variance of z scatters by √(2/8000) = 1.6 %.
+    // 400 couplings × 10 recordings: the variance of z scatters by √(2/4000) = 2.2 %; four of them.
     let network = KineticIsing::asymmetric_sk(20, 0.5, 0.0, 5).unwrap().with_spike_probability(0.15).unwrap();
     let (mut couplings, mut fields) = (0.0, 0.0);
-    for seed in 0..20 {
+    for seed in 0..10 {
         let block = KineticSimulation::new(&network, seed).bins(20_000);
         let estimate = fit(&Runs { n_neurons: 20, blocks: vec![block] }, &with_ridge(0.0));
         assert!(matches!(estimate.variance, SamplingVariance::Full { .. }));
@@ -221,17 +221,17 @@ fn standard_errors_are_the_spread_of_the_estimates() {
             fields += ((field - network.fields[i]) / estimate.field_standard_error(i).unwrap()).powi(2);
         }
     }
-    let (couplings, fields) = (couplings / 8000.0, fields / 400.0);
+    let (couplings, fields) = (couplings / 4000.0, fields / 200.0);
     println!("variance of z: couplings {couplings:.3}, fields {fields:.3}");
-    assert!((0.94..1.06).contains(&couplings), "variance of z = {couplings}");
-    // 400 fields: √(2/400) = 7 %; three of them.
-    assert!((0.79..1.21).contains(&fields), "variance of z of fields = {fields}");
+    assert!((0.91..1.09).contains(&couplings), "variance of z = {couplings}");
+    // 200 fields: √(2/200) = 10 %; three of them.
+    assert!((0.7..1.3).contains(&fields), "variance of z of fields = {fields}");
 }
 
 #[test]
 fn results_do_not_depend_on_threads() {
     // Few and many active neurons; more than one block of rows; bins enough for several units of work.
-    for (n, probability, bins) in [(70, 0.02, 9000), (40, 0.5, 9000), (6, 0.3, 60_000)] {
+    for (n, probability, bins) in [(70, 0.02, 4000), (40, 0.5, 9000), (6, 0.3, 60_000)] {
         let (_, runs) = simulated(n, 0.5, probability, bins, 8);
         let counts = count(&runs);
         let with = |threads| exact(&runs, &counts, &ExactOptions { threads, ..with_ridge(0.02) }, None);
@@ -298,7 +298,8 @@ fn rows_without_a_finite_maximum_are_separated() {
         state ^= state << 17;
         state
     };
-    // Neuron 1 never fires after 0; neuron 2 fires exactly after 0 and 3 together, or neither: no single sender tells.
+    // Neuron 1 never fires after 0. Neuron 2 fires after 0 and 3 together, after neither by chance, never after one of them: no sum
+    // over senders tells that without exception.
     let mut lists: Vec<Vec<u16>> = vec![vec![]];
     for _ in 0..4000 {
         let last = lists.last().unwrap();
@@ -320,12 +321,11 @@ fn rows_without_a_finite_maximum_are_separated() {
     let estimate = fit(&runs, &with_ridge(0.0));
     assert_sound(&estimate);
     assert_eq!(estimate.status, [RowStatus::Ok, RowStatus::Separated, RowStatus::Ok, RowStatus::Ok]);
-    // 4 fires after 0 or 3, and never after neither: each of them alone leaves exceptions, both together none.
+    // Neuron 4 never fires after neither of 0 and 3 and always after both: each alone leaves exceptions, both together none.
     for t in 1..lists.len() {
-        if lists[t - 1].contains(&0) || lists[t - 1].contains(&3) {
-            if random() % 2 == 0 {
-                lists[t].push(4);
-            }
+        let (zero, three) = (lists[t - 1].contains(&0), lists[t - 1].contains(&3));
+        if if zero == three { zero } else { random() % 2 == 0 } {
+            lists[t].push(4);
         }
     }
     let runs = runs_of(&lists, 5);
