@@ -280,3 +280,39 @@ fn take_tile_body<const FMA: bool>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinetic::exact::problem::{Parameters, Problem};
+    use crate::model::{Lags, Runs, SpikeBlock};
+    use crate::moments::Accumulator;
+
+    #[test]
+    fn both_layouts_give_the_gradient_of_the_value() {
+        let lists: Vec<Vec<u16>> = (0..700u32)
+            .map(|t| (0..4).filter(|i| (t * t + 31 * t * (i + 1)) % 7 < 2 + i).map(|i| i as u16).collect())
+            .collect();
+        let runs = Runs { n_neurons: 4, blocks: vec![SpikeBlock::from_lists(0, &lists, 4).unwrap()] };
+        let mut counts = Accumulator::new(4, &Lags::default());
+        counts.add_newest(&runs.blocks[0], 0..700);
+        let (counts, active) = (counts.counts(), [0, 1, 2, 3]);
+        let patterns = Patterns::of(&runs, &active);
+        let problem = Problem::new(&counts, &patterns, &active, 0.2).unwrap();
+        let point = Parameters { drive: -0.4, couplings: vec![0.3, -0.2, 0.15, 0.4] };
+        let at = |point: &Parameters, layout| {
+            let sums = sums(&patterns, layout, &[problem.log_odds(point)], Summand::Probability, 1);
+            problem.evaluation(2, point, &sums[0])
+        };
+        for layout in [Layout::Sparse, Layout::Dense] {
+            let gradient = at(&point, layout).gradient;
+            for k in 0..5 {
+                let mut direction = Parameters { drive: 0.0, couplings: vec![0.0; 4] };
+                *if k == 0 { &mut direction.drive } else { &mut direction.couplings[k - 1] } = 1.0;
+                let value = |step| at(&point.moved(step, &direction), layout).value;
+                let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
+                assert!((difference - gradient.dot(&direction)).abs() < 1e-9, "{layout:?}, component {k}");
+            }
+        }
+    }
+}
