@@ -2,7 +2,9 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use tokio::sync::oneshot;
@@ -37,7 +39,7 @@ pub(super) struct RefitJob {
 }
 
 /// A refit that waits to be published, and who waits for that.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct FinishedRefit {
     pub(super) refit: Option<Refit>,
     pub(super) waiting: Vec<Waiting>,
@@ -162,6 +164,7 @@ fn refresh(job: RefreshJob) {
     let RefreshJob { session, windows, newest, order, archive, done } = job;
     let finished = session.take_finished_refit();
     let (refit, waiting) = finished.map_or((None, Vec::new()), |finished| (finished.refit, finished.waiting));
+    let began = Instant::now();
     // A defect in one estimate must not take the estimates of every other session with it.
     let computed = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut tracker = session.tracker();
@@ -173,7 +176,9 @@ fn refresh(job: RefreshJob) {
     drop(done);
     match computed {
         Ok(snapshots) => {
-            if let Some(publication) = session.publisher.publish(order, shared(snapshots)) {
+            session.counters.refreshes.add(began.elapsed());
+            let published = session.publisher.publish(order, shared(snapshots), session.is_predicted());
+            if let Some(publication) = published {
                 archive.on_publication(&session, &publication);
             }
             let sequence = session.publisher.count();
@@ -192,14 +197,19 @@ fn refresh(job: RefreshJob) {
 
 fn refit(job: RefitJob, threads: usize) {
     let RefitJob { session, bins, waiting, done } = job;
+    let began = Instant::now();
     let computed = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let task = session.tracker().refit_task(bins, RefitScope::Path);
         task.map(|task| task.run(threads))
     }));
     match computed {
-        Ok(refit) => session.set_finished_refit(FinishedRefit { refit, waiting }),
+        Ok(refit) => {
+            session.counters.refits.add(began.elapsed());
+            session.add_finished_refit(FinishedRefit { refit, waiting });
+        }
         Err(_) => tracing::error!(session = %session.id, "refit not computed: internal error"),
     }
+    session.counters.refit_running.store(false, Ordering::Relaxed);
     drop(done);
     session.wake_engine();
 }
