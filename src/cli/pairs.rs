@@ -20,6 +20,10 @@ pub(crate) struct Pair {
     pub(crate) standard_error: f64,
     /// Coupling over its standard error.
     pub(crate) z: f64,
+    /// Two-sided tail probability of z.
+    pub(crate) p: f64,
+    /// False discovery rate at which the pair is still significant; `None` where its row is not OK or nobody says.
+    pub(crate) q: Option<f64>,
     pub(crate) status: &'static str,
 }
 
@@ -31,6 +35,8 @@ impl From<&v1::CouplingPair> for Pair {
             coupling: pair.coupling,
             standard_error: pair.standard_error,
             z: pair.z,
+            p: pair.p,
+            q: pair.q,
             status: client::status_name(pair.status),
         }
     }
@@ -45,6 +51,8 @@ impl Pair {
             "coupling": self.coupling,
             "standard_error": self.standard_error,
             "z": self.z,
+            "p": self.p,
+            "q": self.q,
             "status": self.status,
         })
     }
@@ -58,6 +66,8 @@ pub(crate) fn strongest(estimate: &Estimate, neurons: &[Neuron], top: usize) -> 
         coupling: pair.coupling,
         standard_error: pair.standard_error,
         z: pair.z(),
+        p: pair.p(),
+        q: pair.q,
         status: estimate.status[pair.receiver].as_str(),
     };
     estimate.strongest_pairs(top).iter().map(named).collect()
@@ -71,27 +81,30 @@ pub(crate) fn print_pairs(pairs: &[Pair]) -> Result<(), CliError> {
     output::print_table(&pair_table(pairs))
 }
 
-/// The pairs as a table to be printed.
+/// The pairs as a table to be printed; with a column of q when any pair has one.
 pub(crate) fn pair_table(pairs: &[Pair]) -> comfy_table::Table {
-    let mut table = output::table(&[
+    let with_q = pairs.iter().any(|pair| pair.q.is_some());
+    let mut columns = vec![
         ("receiver", Align::Right),
         ("sender", Align::Right),
-        ("coupling J", Align::Right),
-        ("std error", Align::Right),
+        ("J", Align::Right),
+        ("SE", Align::Right),
         ("z", Align::Right),
-        ("effect", Align::Left),
-        ("row", Align::Left),
-    ]);
+    ];
+    columns.extend(with_q.then_some(("q", Align::Right)));
+    columns.extend([("effect", Align::Left), ("row", Align::Left)]);
+    let mut table = output::table(&columns);
     for pair in pairs {
-        table.add_row([
+        let mut cells = vec![
             pair.receiver_id.to_string(),
             pair.sender_id.to_string(),
             text::signed(pair.coupling),
             format!("{:.4}", pair.standard_error),
             format!("{:+.1}", pair.z),
-            text::effect(pair.coupling).to_owned(),
-            short_status(pair.status),
-        ]);
+        ];
+        cells.extend(with_q.then(|| pair.q.map_or_else(|| "-".to_owned(), text::probability)));
+        cells.extend([text::effect(pair.coupling).to_owned(), short_status(pair.status)]);
+        table.add_row(cells);
     }
     table
 }
@@ -170,6 +183,26 @@ mod tests {
         assert_eq!(seen, [(7, 8, -2.0), (8, 7, 1.0)]);
         assert_eq!(pairs[1].status, "TAP_NO_ROOT");
         assert_eq!(strongest(&estimate(), &neurons, 1).len(), 1);
+    }
+
+    #[test]
+    fn q_has_a_column_when_it_is_known_and_80_columns_suffice() {
+        let mut pair = Pair {
+            receiver_id: 12_345,
+            sender_id: 12_345,
+            coupling: -0.1234,
+            standard_error: 0.0123,
+            z: -123.4,
+            p: 0.0,
+            q: None,
+            status: "NOT_CONVERGED",
+        };
+        let without = pair_table(std::slice::from_ref(&pair)).trim_fmt();
+        assert!(!without.contains(" q "), "{without}");
+        pair.q = Some(1.2e-300);
+        let with = pair_table(&[Pair { q: None, ..pair.clone() }, pair]).trim_fmt();
+        assert!(with.contains(" q ") && with.contains("1e-300") && with.contains(" - "), "{with}");
+        assert!(with.lines().all(|line| line.chars().count() <= 80), "{with}");
     }
 
     #[test]

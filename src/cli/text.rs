@@ -98,6 +98,18 @@ pub(crate) fn signed(value: f64) -> String {
     if value.abs() < 9.99995 { format!("{value:+.4}") } else { format!("{value:+.1}") }
 }
 
+/// A probability in six characters at most: `0.0312`, `4e-12`, and `0` where it is less than any number.
+pub(crate) fn probability(value: f64) -> String {
+    // What would round to fewer than two digits is written as a power.
+    if value >= 0.000_95 {
+        format!("{value:.4}")
+    } else if value > 0.0 {
+        format!("{value:.0e}")
+    } else {
+        "0".to_owned()
+    }
+}
+
 /// What the sign of a coupling means.
 pub(crate) fn effect(coupling: f64) -> &'static str {
     if coupling > 0.0 {
@@ -155,6 +167,20 @@ mod tests {
         assert_eq!(short_seconds(0.085), "85ms");
         assert_eq!(short_seconds(725.0), "12m05s");
         assert_eq!(short_seconds(7380.0), "2h03m");
+    }
+
+    #[test]
+    fn probabilities_take_six_characters_at_most() {
+        for (value, text) in [
+            (1.0, "1.0000"),
+            (0.0312, "0.0312"),
+            (0.000_96, "0.0010"),
+            (0.000_94, "9e-4"),
+            (4.4e-12, "4e-12"),
+        ] {
+            assert_eq!(probability(value), text);
+        }
+        assert_eq!((probability(5e-324).as_str(), probability(0.0).as_str()), ("5e-324", "0"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) enum Command {
     WindowCounts { index: usize, reply: oneshot::Sender<WindowCounts> },
     /// Nothing by itself: after every command the engine makes up for a refresh that was skipped. Sent when one is done.
     Refreshed,
-    /// Refit now, or once the refit under way is done, and refresh; tells the number of the publication that holds both.
+    /// Refit now, or once the refit under way is done, and refresh; tells the publication that holds both.
     Refit { reply: Waiting },
     /// Publish and archive the final estimates, then end.
     Close { reply: oneshot::Sender<()> },
@@ -239,11 +239,7 @@ impl Refresher {
         }
         handle.reset_tracker();
         let waiting = handle.take_finished_refit().map(|finished| finished.waiting);
-        let waiting = waiting.into_iter().flatten().chain(self.refits.waiting.drain(..));
-        for waiting in waiting {
-            // Whoever has stopped waiting needs no answer.
-            let _ = waiting.send(handle.publisher.count());
-        }
+        handle.publisher.tell(waiting.into_iter().flatten().chain(self.refits.waiting.drain(..)));
     }
 }
 

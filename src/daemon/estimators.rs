@@ -11,11 +11,12 @@ use tokio::sync::oneshot;
 
 use super::archiver::Archive;
 use super::handle::SessionHandle;
+use super::publish::Publication;
 use crate::ring::RingView;
 use crate::session::{Refit, RefitScope, Snapshot, WindowBins, WindowCounts};
 
-/// Someone who waits for the publication of a refit, and is told its number.
-pub(super) type Waiting = oneshot::Sender<u64>;
+/// Someone who waits for the publication of a refit.
+pub(super) type Waiting = oneshot::Sender<Arc<Publication>>;
 
 /// The counts of every window of a session, to be turned into a publication.
 pub(super) struct RefreshJob {
@@ -181,11 +182,7 @@ fn refresh(job: RefreshJob) {
             if let Some(publication) = published {
                 archive.on_publication(&session, &publication);
             }
-            let sequence = session.publisher.count();
-            for waiting in waiting {
-                // Whoever has stopped waiting needs no answer.
-                let _ = waiting.send(sequence);
-            }
+            session.publisher.tell(waiting);
         }
         Err(_) => {
             session.reset_tracker();

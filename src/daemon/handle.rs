@@ -131,8 +131,8 @@ impl SessionHandle {
         Arc::clone(&self.queue_space).acquire_many_owned(bytes).await.map_err(|_| self.closed_error())
     }
 
-    /// Ask for a refit and wait for its publication; gives its number.
-    pub(super) async fn refit(&self) -> Result<u64, RequestError> {
+    /// Ask for a refit and wait for its publication.
+    pub(super) async fn refit(&self) -> Result<Arc<Publication>, RequestError> {
         let (reply, published) = oneshot::channel();
         self.send(Command::Refit { reply }).await?;
         // Without an answer the refit, or the refresh that was to publish it, has failed.

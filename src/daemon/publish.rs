@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::derived::Derived;
+use super::estimators::Waiting;
 use crate::kinetic::Predictor;
 use crate::model::{Estimate, Estimator, SamplingVariance};
 use crate::session::{ScoredEstimate, Snapshot};
@@ -72,6 +73,15 @@ impl Publisher {
     /// Publications so far.
     pub(super) fn count(&self) -> u64 {
         self.latest.borrow().publication.as_ref().map_or(0, |publication| publication.sequence)
+    }
+
+    /// Tell who waits for a refit what is published.
+    pub(super) fn tell(&self, waiting: impl IntoIterator<Item = Waiting>) {
+        let Some(latest) = self.latest() else { return };
+        for waiting in waiting {
+            // Whoever has stopped waiting needs no answer.
+            drop(waiting.send(Arc::clone(&latest)));
+        }
     }
 
     /// Tell watchers that nothing follows.

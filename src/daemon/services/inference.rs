@@ -110,8 +110,8 @@ impl InferenceService for InferenceRpc {
         request: Request<v1::RefitRequest>,
     ) -> Result<Response<v1::RefitResponse>, Status> {
         let session = self.registry.get(&request.get_ref().session_id)?;
-        let publication = session.refit().await?;
-        let end_bin = session.publisher.latest().map_or(0, |publication| publication.end_bin());
+        let published = session.refit().await?;
+        let (publication, end_bin) = (published.sequence, published.end_bin());
         Ok(Response::new(v1::RefitResponse { publication, end_bin }))
     }
 }
