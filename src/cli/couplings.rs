@@ -52,7 +52,8 @@ pub(crate) struct SelectionArgs {
 /// A level of q.
 fn parse_level(text: &str) -> Result<f64, String> {
     let level = text.parse().ok().filter(|level: &f64| *level > 0.0 && *level <= 1.0);
-    level.ok_or_else(|| format!("'{text}' is not a level: expected a number above 0, at most 1, such as 0.05"))
+    level
+        .ok_or_else(|| format!("'{text}' is not a level: expected a number above 0, at most 1, such as 0.05"))
 }
 
 impl SelectionArgs {
@@ -72,7 +73,11 @@ impl SelectionArgs {
     pub(crate) fn pair_facts(&self, publication: &Publication) -> Option<(&'static str, String)> {
         let q = self.q?;
         let (found, shown) = (publication.found, publication.pairs.len() as u64);
-        let shown = if shown < found { format!(", the strongest {} shown", text::count(shown)) } else { String::new() };
+        let shown = if shown < found {
+            format!(", the strongest {} shown", text::count(shown))
+        } else {
+            String::new()
+        };
         Some(("pairs", format!("{} with q <= {q}{shown}", text::count(found))))
     }
 }
@@ -103,10 +108,8 @@ pub(crate) fn header_facts(
     let width = session.spec.as_ref().and_then(|spec| BinWidth::from_us(u64::from(spec.bin_width_us)).ok());
     let width_s = width.map_or(0.0, BinWidth::seconds);
     let counts = pairs::status_counts(header.status.iter().map(|&status| client::status_name(status)));
-    let missing = header
-        .window_end_bin
-        .saturating_sub(header.window_first_bin)
-        .saturating_sub(header.bins_observed);
+    let missing =
+        header.window_end_bin.saturating_sub(header.window_first_bin).saturating_sub(header.bins_observed);
     let gaps = if missing > 0 { format!(", {} missing", text::count(missing)) } else { String::new() };
     vec![
         ("session", name),

@@ -74,14 +74,15 @@ mod tests {
         assert_eq!(score_text(Some(&score(Some(1.23)))), better);
         let worse = "predicts worse than rates alone: -0.120 bits/spike on newer bins (-0.060 in all)";
         assert_eq!(score_text(Some(&score(Some(-0.12)))), worse);
-        assert!(score_text(Some(&score(None))).starts_with("none yet") && score_text(None).starts_with("none yet"));
+        assert!(
+            score_text(Some(&score(None))).starts_with("none yet")
+                && score_text(None).starts_with("none yet")
+        );
     }
 
     #[test]
     fn a_ridge_says_how_it_was_chosen() {
-        let path = |bits: Option<f64>| {
-            [0.0, 0.3].map(|ridge| v1::RidgeScore { ridge, bits_per_spike: bits })
-        };
+        let path = |bits: Option<f64>| [0.0, 0.3].map(|ridge| v1::RidgeScore { ridge, bits_per_spike: bits });
         assert_eq!(ridge_text(0.5, &path(None)[..1]), "0.5, given");
         assert_eq!(ridge_text(0.3, &path(Some(0.1))), "0.3, the best by score of 0,0.3");
         assert!(ridge_text(0.3, &path(None)).starts_with("0.3, until there is a score"));

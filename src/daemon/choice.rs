@@ -19,11 +19,7 @@ pub(super) struct Choice {
 }
 
 /// The place of the window of this name among those of the session; `None` when it is empty.
-fn window(
-    session: &SessionHandle,
-    name: &str,
-    field: &'static str,
-) -> Result<Option<usize>, RequestError> {
+fn window(session: &SessionHandle, name: &str, field: &'static str) -> Result<Option<usize>, RequestError> {
     if name.is_empty() {
         return Ok(None);
     }
@@ -118,12 +114,10 @@ impl Choice {
     ) -> Result<Found<'a>, RequestError> {
         let session_id = || session.id.clone();
         match self.estimator {
-            Some(estimator) => {
-                publication.find(self.window.unwrap_or(0), estimator).ok_or_else(|| {
-                    let when = Awaited::at(session, session.spec.refit_interval_bins);
-                    RequestError::NotEstimated { session_id: session_id(), estimator, when }
-                })
-            }
+            Some(estimator) => publication.find(self.window.unwrap_or(0), estimator).ok_or_else(|| {
+                let when = Awaited::at(session, session.spec.refit_interval_bins);
+                RequestError::NotEstimated { session_id: session_id(), estimator, when }
+            }),
             None => {
                 let admits = |estimator| !self.predicts || predicts(estimator);
                 publication.best(self.window, admits).ok_or_else(|| {

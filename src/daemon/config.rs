@@ -374,7 +374,9 @@ mod tests {
             "limits.neurons_max = 20000 is not allowed: expected 1 to 16384"
         );
         assert!(refused(|c| c.server.listen = ([0, 0, 0, 0], 1).into()).contains("0.0.0.0:1"));
-        assert!(refused(|c| c.metrics.listen = "0.0.0.0:9464".into()).contains("metrics.listen = '0.0.0.0:9464'"));
+        assert!(
+            refused(|c| c.metrics.listen = "0.0.0.0:9464".into()).contains("metrics.listen = '0.0.0.0:9464'")
+        );
         assert!(refused(|c| c.metrics.listen = "localhost".into()).contains("127.0.0.1:9464"));
         assert!(refused(|c| c.defaults.windows = vec!["soon".into()]).contains("'soon'"));
         assert!(refused(|c| c.defaults.windows = vec!["169h".into()]).contains("'169h'"));

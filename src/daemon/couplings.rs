@@ -168,8 +168,7 @@ impl Selection {
         Ok(match (query.header_only, query.q_max, count) {
             (true, ..) => Self::Header,
             (false, None, 0) => {
-                let extras =
-                    RowExtras { standard_errors: query.standard_errors, q_values: query.q_values };
+                let extras = RowExtras { standard_errors: query.standard_errors, q_values: query.q_values };
                 Self::Rows(receivers(&query.receivers, n_neurons), extras)
             }
             (false, Some(_), 0) => Self::Pairs { q_max: query.q_max, count: TOP_PAIRS_MAX as usize },
@@ -184,11 +183,7 @@ fn receivers(asked: &[u32], n_neurons: usize) -> Arc<[u32]> {
 }
 
 /// The receivers whose fields in each bin of a trial are asked for, of an estimator that has such.
-fn trial_receivers(
-    choice: Choice,
-    asked: Vec<u32>,
-    n_neurons: usize,
-) -> Result<Arc<[u32]>, RequestError> {
+fn trial_receivers(choice: Choice, asked: Vec<u32>, n_neurons: usize) -> Result<Arc<[u32]>, RequestError> {
     match choice.estimator() {
         Some(estimator) if estimator.input() != EstimatorInput::Trials => {
             Err(RequestError::NoTrialFields { estimator })
@@ -232,7 +227,8 @@ fn rows(kept: Kept, receivers: Arc<[u32]>, extras: RowExtras) -> impl Iterator<I
             let row = |&i: &u32| senders.clone().map(move |j| value(i as usize, j));
             receivers.iter().flat_map(row).collect()
         };
-        let mut rows = v1::CouplingRows { couplings: each(&|i, j| estimate.couplings[[i, j]]), ..Default::default() };
+        let mut rows =
+            v1::CouplingRows { couplings: each(&|i, j| estimate.couplings[[i, j]]), ..Default::default() };
         if extras.standard_errors {
             rows.standard_errors = each(&|i, j| estimate.standard_error(i, j).unwrap_or(0.0));
         }
@@ -292,5 +288,46 @@ fn trial_field_rows(trials: &TrialFields, receivers: Vec<u32>, is_first: bool) -
         estimated: receivers.iter().flat_map(|i| trials.estimated.row(of(i)).to_vec()).collect(),
         repeats: if is_first { trials.repeats.clone() } else { Vec::new() },
         receivers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::model::{Estimator, Lags};
+    use crate::moments::Accumulator;
+
+    #[test]
+    fn trial_fields_come_in_chunks_with_the_repeats_once() {
+        let (n, n_bins) = (3, CHUNK_BYTES / 16);
+        let counts = Accumulator::new(n, &Lags::default()).counts();
+        let [estimate] = &crate::kinetic::estimate(&counts, &[Estimator::Nmf], 0.1)[..] else { panic!() };
+        let trials = TrialFields {
+            fields: Array2::from_shape_fn((n, n_bins), |(i, t)| (i * n_bins + t) as f64),
+            estimated: Array2::from_shape_fn((n, n_bins), |(i, t)| (i + t) % 2 == 0),
+            repeats: vec![7; n_bins],
+        };
+        let estimate = Arc::new(Estimate { trial_fields: Some(trials.clone()), ..estimate.clone() });
+        let kept = Kept { spec: Arc::new(spec(n)), estimate, derived: Arc::default() };
+        let parts: Vec<Part> = trial_fields(kept, Arc::from([2, 0])).collect();
+        let [Part::TrialFields(first), Part::TrialFields(second)] = &parts[..] else {
+            panic!("one row each")
+        };
+        assert_eq!((&first.receivers[..], &second.receivers[..]), (&[2][..], &[0][..]));
+        assert_eq!(
+            (first.bin_count as usize, first.repeats.len(), second.repeats.len()),
+            (n_bins, n_bins, 0)
+        );
+        assert_eq!(first.fields, trials.fields.row(2).to_vec());
+        assert_eq!(second.estimated, trials.estimated.row(0).to_vec());
+    }
+
+    fn spec(n_neurons: usize) -> SessionSpec {
+        let asked =
+            v1::SessionSpec { neuron_count: n_neurons as u32, bin_width_us: 20_000, ..Default::default() };
+        let config = crate::daemon::DaemonConfig::default();
+        crate::daemon::session_spec::session_spec(asked, &config.defaults, &config.limits).unwrap()
     }
 }

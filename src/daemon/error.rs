@@ -135,13 +135,17 @@ pub enum RequestError {
         found: f64,
     },
     /// Fields of the bins of a trial, of an estimator that has none.
-    #[error("'{estimator}' has one field per neuron: fields of the bins of a trial are of trial-nmf, trial-tap and trial-exact")]
+    #[error(
+        "'{estimator}' has one field per neuron: fields of the bins of a trial are of trial-nmf, trial-tap and trial-exact"
+    )]
     NoTrialFields {
         /// The estimator.
         estimator: Estimator,
     },
     /// An estimator that does not predict bins as they come.
-    #[error("'{estimator}' reads trials and does not predict bins as they come; choose one that does not, or best")]
+    #[error(
+        "'{estimator}' reads trials and does not predict bins as they come; choose one that does not, or best"
+    )]
     NotPredicting {
         /// The estimator.
         estimator: Estimator,

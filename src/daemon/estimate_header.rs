@@ -18,10 +18,8 @@ pub(super) fn estimate_header(
     let estimate = &scored.estimate;
     let facts = found.derived.fields(estimate);
     let convergence = estimate.convergence.as_ref();
-    let ridge_score = |score: &RidgeScore| v1::RidgeScore {
-        ridge: score.ridge,
-        bits_per_spike: score.bits_per_spike,
-    };
+    let ridge_score =
+        |score: &RidgeScore| v1::RidgeScore { ridge: score.ridge, bits_per_spike: score.bits_per_spike };
     let header = v1::EstimateHeader {
         session_id: session.id.clone(),
         estimator: estimator_to_proto(estimate.estimator).into(),

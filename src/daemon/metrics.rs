@@ -64,13 +64,17 @@ const METRICS: [Metric; 11] = [
         load(&s.counters.repeated_bins)
     }),
     counter("glauber_refreshes_published_total", "Publications of estimates.", |s| s.publisher.count()),
-    counter("glauber_refreshes_skipped_total", "Refreshes skipped: the one before was still computed.", |s| {
-        load(&s.counters.refreshes_skipped)
-    }),
+    counter(
+        "glauber_refreshes_skipped_total",
+        "Refreshes skipped: the one before was still computed.",
+        |s| load(&s.counters.refreshes_skipped),
+    ),
     gauge("glauber_ingest_lag_bins", "Bins received and not yet counted.", |s| {
         s.received_through().saturating_sub(s.applied_through())
     }),
-    gauge("glauber_counts_bytes", "Bins and counts kept for the windows.", |s| load(&s.counters.session_bytes)),
+    gauge("glauber_counts_bytes", "Bins and counts kept for the windows.", |s| {
+        load(&s.counters.session_bytes)
+    }),
     gauge("glauber_queued_bytes", "Bins waiting to be counted.", |s| s.queued_bytes()),
     gauge("glauber_memory_bytes", "Bins, queued and kept, counts and published estimates.", |s| {
         s.memory_bytes()

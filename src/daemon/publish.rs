@@ -156,7 +156,11 @@ impl Publication {
 
     /// Of the estimates by estimators that `admits` takes, in one window or all, the one with the best recent score; the last of
     /// equals, as [`Snapshot::best`].
-    pub(super) fn best(&self, window: Option<usize>, admits: impl Fn(Estimator) -> bool) -> Option<Found<'_>> {
+    pub(super) fn best(
+        &self,
+        window: Option<usize>,
+        admits: impl Fn(Estimator) -> bool,
+    ) -> Option<Found<'_>> {
         let windows = window.map_or(0..self.snapshots.len(), |window| window..window + 1);
         let all = windows.flat_map(|window| self.of_window(window));
         let scored = all

@@ -105,10 +105,7 @@ impl InferenceService for InferenceRpc {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn refit(
-        &self,
-        request: Request<v1::RefitRequest>,
-    ) -> Result<Response<v1::RefitResponse>, Status> {
+    async fn refit(&self, request: Request<v1::RefitRequest>) -> Result<Response<v1::RefitResponse>, Status> {
         let session = self.registry.get(&request.get_ref().session_id)?;
         let published = session.refit().await?;
         let (publication, end_bin) = (published.sequence, published.end_bin());
