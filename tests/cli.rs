@@ -145,9 +145,8 @@ fn the_daemon_goes_on_when_nobody_reads_its_log() {
 #[test]
 fn help_names_every_subcommand_and_each_shows_examples() {
     let help = stdout(&["--help"]);
-    for name in
-        ["demo", "serve", "replay", "fit", "inspect", "simulate", "close", "status", "couplings", "watch"]
-    {
+    let names = ["demo", "serve", "replay", "fit", "inspect", "simulate", "close", "status"];
+    for name in names.into_iter().chain(["couplings", "watch", "predict", "refit"]) {
         assert!(help.contains(&format!("  {name} ")), "{name} is missing: {help}");
         assert!(stdout(&[name, "--help"]).contains(&format!("glauber {name}")), "{name} has no example");
     }
@@ -383,6 +382,77 @@ fn a_session_can_be_watched_queried_and_listed() {
     assert_eq!(json(&with(&["status", "rig", "--json"]))["sessions"][0]["state"], "closed");
     let unknown = refusal(&mut glauber(&with(&["watch", "--session", "nobody"])), 1);
     assert!(unknown.contains("nobody") && unknown.contains("rig"), "{unknown}");
+}
+
+#[test]
+fn a_session_is_scored_refitted_and_predicted() {
+    let desk = Desk::new();
+    let server = Server::start(&desk.dir.path().join("snapshots"));
+    let connect = ["--connect", &server.address];
+    let with = |args: &[&'static str]| [args, &connect[..]].concat();
+    // At twenty times the speed of the clock there is time to predict: 2 min take 6 s.
+    let replay =
+        ["replay", &desk.rig(), "--bin-width", WIDTH, "--name", "rig", "--speed", "20x", "--keep-open"];
+    let mut replay = glauber(&[&replay[..], &connect[..]].concat())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let status = || json(&with(&["status", "--json"]))["sessions"][0].clone();
+    while status()["best"].is_null() {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing is scored");
+    }
+    let lines =
+        stdout(&with(&["predict", "--session", "rig", "--neurons", "7,2", "--count", "30", "--json"]));
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["neuron_ids"], serde_json::json!([7, 2]));
+    let bins: Vec<&Value> = lines[1..].iter().flat_map(|line| line["bins"].as_array().unwrap()).collect();
+    assert_eq!(bins.len(), 30);
+    for bin in &bins {
+        let probabilities = bin["probabilities"].as_array().unwrap();
+        assert!(probabilities.iter().all(|p| (0.0..1.0).contains(&p.as_f64().unwrap())), "{bin}");
+    }
+    let text = stdout(&with(&["predict", "--estimator", "nmf", "--window", "all", "--count", "3"]));
+    assert!(text.starts_with("# publication ") && text.contains(": nmf, window all"), "{text}");
+    assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 3, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let unknown = refusal(&mut glauber(&with(&["predict", "--neurons", "99"])), 2);
+    assert!(unknown.contains("has no neuron 99"), "{unknown}");
+    assert!(replay.wait().unwrap().success());
+
+    let refit = json(&with(&["refit", "rig", "--json"]));
+    assert_eq!(refit["end_bin"], 12_000);
+    assert!(stdout(&with(&["refit"])).contains("12,000 counted"));
+    let best = json(&with(&["couplings", "--estimator", "best", "--q", "0.05", "--top", "9", "--json"]));
+    assert_eq!(
+        (&best["estimator"], &best["window"]),
+        (&status()["best"]["estimator"], &status()["best"]["window"])
+    );
+    let pairs = best["pairs"].as_array().unwrap();
+    assert!(pairs.len() == 9 && best["pairs_found"].as_u64().unwrap() >= 9, "{best}");
+    assert!(pairs.iter().all(|pair| pair["q"].as_f64().unwrap() <= 0.05), "{best}");
+    assert_eq!(best["fields"].as_array().unwrap().len(), 12);
+    assert!(best["score"]["recent"]["bits_per_spike"].as_f64().unwrap() > 0.0, "{best}");
+    let text = stdout(&with(&["couplings", "--estimator", "best", "--q", "0.05", "--top", "9"]));
+    for part in
+        ["bits/spike better than rates", "the best by score of 0,0.01", "with q <= 0.05, the strongest 9"]
+    {
+        assert!(text.contains(part), "{part} is missing: {text}");
+    }
+    let table = text.lines().skip_while(|line| !line.is_empty());
+    assert!(table.clone().count() > 10 && table.into_iter().all(|line| line.chars().count() <= 80), "{text}");
+    let text = stdout(&with(&["status"]));
+    assert!(text.contains("bits/spike better than rates") && text.contains("refits"), "{text}");
+    let text = stdout(&with(&["watch", "--estimator", "best", "--count", "1"]));
+    assert!(text.contains("bits/spike better than rates"), "{text}");
+    let wrong = refusal(&mut glauber(&with(&["couplings", "--q", "0"])), 2);
+    assert!(wrong.contains("at most 1"), "{wrong}");
+    let wrong = refusal(&mut glauber(&with(&["couplings", "--estimator", "magic"])), 2);
+    assert!(wrong.contains("best"), "{wrong}");
+    stdout(&with(&["close", "rig"]));
+    let closed = refusal(&mut glauber(&with(&["refit", "rig"])), 1);
+    assert!(closed.contains("is closed"), "{closed}");
 }
 
 #[test]

@@ -5,6 +5,10 @@ mod daemon {
     mod inference;
     mod ingest;
     mod lifecycle;
+    mod metrics;
+    mod predictions;
+    mod refits;
     pub(crate) mod rig;
+    mod scores;
     mod sessions;
 }

@@ -1,8 +1,9 @@
 //! Talking to a daemon: connecting, choosing a session, fetching couplings.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use glauber::model::{Estimator, Ridges, TapForm};
+use glauber::model::{Estimator, Ridges, TapForm, UnknownEstimator};
 use glauber::proto::v1;
 use glauber::proto::v1::inference_service_client::InferenceServiceClient;
 use glauber::proto::v1::ingest_service_client::IngestServiceClient;
@@ -130,12 +131,20 @@ impl Daemon {
                     publication.header = header;
                     has_header = true;
                 }
-                Some(Part::Pairs(pairs)) => publication.pairs.extend(pairs.pairs),
+                Some(Part::Pairs(pairs)) => publication.take_pairs(pairs),
                 Some(Part::Rows(rows)) => publication.rows.push(rows),
-                None => {}
+                Some(Part::TrialFields(_)) | None => {}
             }
         }
         if has_header { Ok(publication) } else { Err(self.protocol("couplings without a header")) }
+    }
+
+    /// A session with its list of neurons.
+    pub(crate) async fn session(&self, session_id: &str) -> Result<v1::Session, CliError> {
+        let request = v1::GetSessionRequest { session_id: session_id.to_owned() };
+        let response = self.sessions().get_session(request).await;
+        let session = response.map_err(self.failure("looking a session up"))?.into_inner().session;
+        session.ok_or_else(|| self.protocol("no session"))
     }
 
     /// The couplings each time they are published.
@@ -156,8 +165,46 @@ pub(crate) struct Publication {
     pub(crate) header: v1::EstimateHeader,
     /// The strongest pairs, when asked for.
     pub(crate) pairs: Vec<v1::CouplingPair>,
+    /// How many pairs there are within the q asked for.
+    pub(crate) found: u64,
     /// The rows, when asked for.
     pub(crate) rows: Vec<v1::CouplingRows>,
+}
+
+impl Publication {
+    /// Take in one message of pairs.
+    pub(crate) fn take_pairs(&mut self, pairs: v1::CouplingPairs) {
+        self.found = pairs.found;
+        self.pairs.extend(pairs.pairs);
+    }
+}
+
+/// Whom to ask: an estimator, or whichever predicts best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Best,
+    One(Estimator),
+}
+
+impl FromStr for Asked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "best" {
+            return Ok(Self::Best);
+        }
+        text.parse().map(Self::One).map_err(|error: UnknownEstimator| format!("{error}, best"))
+    }
+}
+
+impl Asked {
+    /// Its number in the interface.
+    pub(crate) fn wire(self) -> i32 {
+        match self {
+            Self::Best => v1::Estimator::Best.into(),
+            Self::One(estimator) => wire_estimator(estimator).into(),
+        }
+    }
 }
 
 /// The name of a session, empty when it has none.

@@ -10,10 +10,13 @@ mod fit;
 mod inspect;
 mod output;
 mod pairs;
+mod predict;
 mod progress;
 mod recordings;
 mod recovery;
+mod refit;
 mod replay;
+mod score;
 mod serve;
 mod simulate;
 mod status;
@@ -77,6 +80,8 @@ enum Command {
     Status(status::StatusArgs),
     Couplings(couplings::CouplingsArgs),
     Watch(watch::WatchArgs),
+    Predict(predict::PredictArgs),
+    Refit(refit::RefitArgs),
 }
 
 /// How a command is to speak.
@@ -120,6 +125,8 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Status(args) => block_on(status::run(args, manner)),
         Command::Couplings(args) => block_on(couplings::run(args, manner)),
         Command::Watch(args) => block_on(watch::run(args, manner)),
+        Command::Predict(args) => block_on(predict::run(args, manner)),
+        Command::Refit(args) => block_on(refit::run(args, manner)),
     }
 }
 

@@ -35,8 +35,8 @@ impl From<&v1::CouplingPair> for Pair {
             coupling: pair.coupling,
             standard_error: pair.standard_error,
             z: pair.z,
-            p: Significance::p(pair.z),
-            q: None,
+            p: pair.p,
+            q: pair.q,
             status: client::status_name(pair.status),
         }
     }

@@ -8,7 +8,7 @@ use super::Manner;
 use super::client::{self, ConnectArgs, Daemon};
 use super::error::CliError;
 use super::output::{self, Align, outln};
-use super::text;
+use super::{score, text};
 
 /// Show the sessions of a daemon and how far they are
 #[derive(Debug, Clone, Args)]
@@ -43,11 +43,56 @@ pub(crate) async fn run(args: StatusArgs, manner: Manner) -> Result<(), CliError
     }
     outln!("")?;
     output::print_table(&table(&sessions))?;
-    if let [session] = sessions.as_slice() {
-        outln!("")?;
-        output::print_facts(&details(session))?;
+    outln!("")?;
+    match sessions.as_slice() {
+        [session] => output::print_facts(&details(session)),
+        sessions => output::print_table(&best_table(sessions)),
     }
-    Ok(())
+}
+
+/// What predicts best in each session.
+fn best_table(sessions: &[v1::Session]) -> comfy_table::Table {
+    let mut table = output::table(&[
+        ("session", Align::Left),
+        ("best estimator", Align::Left),
+        ("window", Align::Left),
+        ("ridge", Align::Right),
+        ("bits/spike", Align::Right),
+        ("refits", Align::Right),
+    ]);
+    for session in sessions {
+        let best = session.best.as_ref();
+        let of_best = |text: fn(&v1::BestEstimate) -> String| best.map_or_else(|| "-".to_owned(), text);
+        table.add_row([
+            session.session_id.clone(),
+            of_best(|best| client::estimator_name(best.estimator).to_owned()),
+            of_best(|best| best.window.clone()),
+            of_best(|best| best.ridge.to_string()),
+            of_best(|best| format!("{:+.3}", best.bits_per_spike)),
+            text::count(session.refits),
+        ]);
+    }
+    table
+}
+
+fn best_text(session: &v1::Session) -> String {
+    session.best.as_ref().map_or_else(
+        || "nothing scored yet".to_owned(),
+        |best| {
+            format!(
+                "{}, window {}, ridge {}: {}",
+                client::estimator_name(best.estimator),
+                best.window,
+                best.ridge,
+                score::bits_text(best.bits_per_spike)
+            )
+        },
+    )
+}
+
+fn refits_text(session: &v1::Session) -> String {
+    let running = if session.refit_running { ", one under way" } else { "" };
+    format!("{} done{running}", text::count(session.refits))
 }
 
 fn table(sessions: &[v1::Session]) -> comfy_table::Table {
@@ -107,6 +152,8 @@ fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
                 text::count(session.refreshes_skipped)
             ),
         ),
+        ("refits", refits_text(session)),
+        ("best", best_text(session)),
         ("memory", text::bytes(session.memory_bytes)),
     ];
     if let Some(spec) = &session.spec {
@@ -126,6 +173,14 @@ fn session_json(session: &v1::Session) -> Value {
     let watermarks = session.watermarks.unwrap_or_default();
     let spec = session.spec.clone().unwrap_or_default();
     let estimators: Vec<&str> = spec.estimators.iter().map(|&e| client::estimator_name(e)).collect();
+    let best = session.best.as_ref().map(|best| {
+        json!({
+            "estimator": client::estimator_name(best.estimator),
+            "window": best.window,
+            "ridge": best.ridge,
+            "bits_per_spike": best.bits_per_spike,
+        })
+    });
     json!({
         "session_id": session.session_id,
         "name": spec.name,
@@ -148,6 +203,9 @@ fn session_json(session: &v1::Session) -> Value {
         "repeated_bins": session.repeated_bins,
         "refreshes_published": session.refreshes_published,
         "refreshes_skipped": session.refreshes_skipped,
+        "refits": session.refits,
+        "refit_running": session.refit_running,
+        "best": best,
         "producer_connected": session.producer_connected,
         "producer_epoch": session.producer_epoch,
         "memory_bytes": session.memory_bytes,

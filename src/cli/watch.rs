@@ -18,6 +18,7 @@ On a terminal the table is redrawn in place; otherwise each publication is print
 Examples:
   glauber watch
   glauber watch --session retina --estimator tap --top 10
+  glauber watch --estimator best --q 0.05
   glauber watch --count 5 --json")]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
@@ -42,26 +43,30 @@ async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
     let redraws = output::stdout_is_terminal() && !manner.json;
     let mut screen = Screen { json: manner.json, redraws, lines: 0, left: args.count };
     let mut header = None;
+    let selection = &args.selection;
     while let Some(response) = stream.message().await.map_err(daemon.failure("watching couplings"))? {
         use v1::watch_couplings_response::Part;
         match response.part {
             Some(Part::Header(new)) => header = Some(new),
             Some(Part::Pairs(pairs)) => {
                 let Some(header) = header.take() else { continue };
-                if screen.publish(header, pairs.pairs, &session)? {
+                let mut publication = Publication { header, ..Default::default() };
+                publication.take_pairs(pairs);
+                if screen.publish(&publication, selection, &session)? {
                     break;
                 }
             }
-            Some(Part::Rows(_)) | None => {}
+            Some(Part::Rows(_) | Part::TrialFields(_)) | None => {}
         }
     }
     Ok(())
 }
 
 /// One publication as text.
-fn block(publication: &Publication, session: &v1::Session) -> String {
+fn block(publication: &Publication, selection: &SelectionArgs, session: &v1::Session) -> String {
     let mut lines: Vec<String> = couplings::header_facts(&publication.header, session)
-        .iter()
+        .into_iter()
+        .chain(selection.pair_facts(publication))
         .map(|(name, value)| format!("{name:<9}  {value}"))
         .collect();
     if publication.header.skipped > 0 {
@@ -97,15 +102,14 @@ impl Screen {
     /// Show one publication; tells whether it was the last one wanted.
     fn publish(
         &mut self,
-        header: v1::EstimateHeader,
-        pairs: Vec<v1::CouplingPair>,
+        publication: &Publication,
+        selection: &SelectionArgs,
         session: &v1::Session,
     ) -> Result<bool, CliError> {
-        let publication = Publication { header, pairs, rows: Vec::new() };
         if self.json {
-            output::json_line(&couplings::to_json(&publication))?;
+            output::json_line(&couplings::to_json(publication))?;
         } else {
-            let block = block(&publication, session);
+            let block = block(publication, selection, session);
             let lines_max = if self.redraws { output::terminal_lines() } else { None };
             self.show(&fitting(&block, lines_max))?;
         }

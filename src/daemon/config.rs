@@ -20,6 +20,8 @@ pub struct DaemonConfig {
     pub limits: Limits,
     /// Snapshots on disk.
     pub archive: ArchiveConfig,
+    /// Numbers for monitoring.
+    pub metrics: MetricsConfig,
 }
 
 /// Network and threads.
@@ -109,6 +111,8 @@ pub struct Limits {
     pub bulk_answers_max: usize,
     /// Watchers at once.
     pub watchers_max: usize,
+    /// Streams of predictions at once, each with a thread of its own.
+    pub prediction_streams_max: usize,
     /// Bins of one session that its windows may make it hold.
     pub ring_bytes_max: u64,
     /// Counts and estimates of all open sessions together.
@@ -127,6 +131,31 @@ pub struct ArchiveConfig {
     pub snapshot_interval_s: u64,
     /// Whether closing a session writes a snapshot.
     pub on_close: bool,
+}
+
+/// Numbers for monitoring, in the text format of Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// Address and port to serve them on, over HTTP at `/metrics`; empty turns them off, port 0 takes a free one.
+    pub listen: String,
+}
+
+impl MetricsConfig {
+    /// The address to serve on, when there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is no loopback address.
+    pub fn address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        if self.listen.is_empty() {
+            return Ok(None);
+        }
+        let address = self.listen.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+        address.map(Some).ok_or_else(|| {
+            let allowed = "'' or a loopback address such as 127.0.0.1:9464: connections are not encrypted";
+            ConfigError::new("metrics.listen", format_args!("'{}'", self.listen), allowed)
+        })
+    }
 }
 
 impl Default for ServerConfig {
@@ -173,6 +202,7 @@ impl Default for Limits {
             engine_queue_bytes: 64 << 20,
             bulk_answers_max: 8,
             watchers_max: 64,
+            prediction_streams_max: 16,
             ring_bytes_max: 1 << 30,
             memory_bytes_max: 8 << 30,
             closed_bytes_max: 1 << 30,
@@ -225,6 +255,7 @@ impl DaemonConfig {
         self.server.check()?;
         self.defaults.check()?;
         self.limits.check()?;
+        self.metrics.address()?;
         in_range("archive.snapshot_interval_s", self.archive.snapshot_interval_s, 1, 604_800)
     }
 }
@@ -308,6 +339,7 @@ impl Limits {
         in_range("limits.engine_queue_bytes", self.engine_queue_bytes, 64 << 10, u32::MAX)?;
         in_range("limits.bulk_answers_max", self.bulk_answers_max, 1, 4096)?;
         in_range("limits.watchers_max", self.watchers_max, 1, 65_536)?;
+        in_range("limits.prediction_streams_max", self.prediction_streams_max, 1, 256)?;
         in_range("limits.ring_bytes_max", self.ring_bytes_max, 1 << 20, 1 << 44)?;
         in_range("limits.memory_bytes_max", self.memory_bytes_max, 1 << 20, 1 << 44)?;
         in_range("limits.closed_bytes_max", self.closed_bytes_max, 0, 1 << 44)
@@ -342,6 +374,10 @@ mod tests {
             "limits.neurons_max = 20000 is not allowed: expected 1 to 16384"
         );
         assert!(refused(|c| c.server.listen = ([0, 0, 0, 0], 1).into()).contains("0.0.0.0:1"));
+        assert!(
+            refused(|c| c.metrics.listen = "0.0.0.0:9464".into()).contains("metrics.listen = '0.0.0.0:9464'")
+        );
+        assert!(refused(|c| c.metrics.listen = "localhost".into()).contains("127.0.0.1:9464"));
         assert!(refused(|c| c.defaults.windows = vec!["soon".into()]).contains("'soon'"));
         assert!(refused(|c| c.defaults.windows = vec!["169h".into()]).contains("'169h'"));
         assert!(refused(|c| c.defaults.windows = vec!["6ms".into()]).contains("7 days"));
@@ -355,7 +391,8 @@ mod tests {
     #[test]
     fn zeros_are_refused_where_nothing_would_work() {
         type Change = fn(&mut DaemonConfig);
-        let zero: [(&str, Change); 23] = [
+        let zero: [(&str, Change); 24] = [
+            ("limits.prediction_streams_max", |c| c.limits.prediction_streams_max = 0),
             ("server.refit_threads", |c| c.server.refit_threads = 0),
             ("server.refit_duty", |c| c.server.refit_duty = 0.0),
             ("defaults.refit_interval_ms", |c| c.defaults.refit_interval_ms = 0),

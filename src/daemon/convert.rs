@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::handle::SessionHandle;
-use crate::model::{Estimator, RowStatus, TapForm};
+use super::publish::Publication;
+use crate::model::{Estimator, RowStatus, RunningScore, Score, TapForm};
 use crate::proto::v1;
 use crate::session::SessionSpec;
 
@@ -21,7 +22,7 @@ pub(super) fn estimator_to_proto(estimator: Estimator) -> v1::Estimator {
     }
 }
 
-/// The estimator of a number; `Ok(None)` when it is left open, the number itself when it stands for nothing.
+/// The estimator of a number; `Ok(None)` when it is left open, the number itself when it stands for none.
 pub(super) fn estimator_from_proto(number: i32) -> Result<Option<Estimator>, i32> {
     match v1::Estimator::try_from(number) {
         Ok(v1::Estimator::Unspecified) => Ok(None),
@@ -34,7 +35,7 @@ pub(super) fn estimator_from_proto(number: i32) -> Result<Option<Estimator>, i32
         Ok(v1::Estimator::TrialNmf) => Ok(Some(Estimator::TrialNmf)),
         Ok(v1::Estimator::TrialTap) => Ok(Some(Estimator::TrialTap)),
         Ok(v1::Estimator::TrialExact) => Ok(Some(Estimator::TrialExact)),
-        Err(_) => Err(number),
+        Ok(v1::Estimator::Best) | Err(_) => Err(number),
     }
 }
 
@@ -115,7 +116,34 @@ pub(super) fn session_to_proto(session: &SessionHandle, neurons: Neurons) -> v1:
         last_bin_age_ms: record.last_bin_at.map(|at| milliseconds(at.elapsed())),
         snapshot_failures: record.snapshot_failures,
         last_snapshot_error: record.last_snapshot_error,
+        best: session.publisher.latest().and_then(|publication| best_estimate(&publication)),
+        refits: counters.refits.count(),
+        refit_running: session.is_refitting(),
     }
+}
+
+fn best_estimate(publication: &Publication) -> Option<v1::BestEstimate> {
+    let best = publication.best(None)?;
+    let estimate = &best.scored().estimate;
+    Some(v1::BestEstimate {
+        estimator: estimator_to_proto(estimate.estimator).into(),
+        window: best.snapshot.window.window.to_string(),
+        ridge: estimate.ridge,
+        bits_per_spike: best.bits_per_spike()?,
+    })
+}
+
+/// A score in the words of the interface.
+pub(super) fn score_to_proto(score: &RunningScore) -> v1::Score {
+    let sum = |score: &Score| v1::ScoreSum {
+        transitions: score.transitions,
+        spikes: score.spikes.sum(),
+        gain_bits: score.gain_bits.sum(),
+        bits_per_spike: score.bits_per_spike(),
+        neuron_spikes: score.spikes.to_vec(),
+        neuron_gain_bits: score.gain_bits.to_vec(),
+    };
+    v1::Score { total: Some(sum(&score.total)), recent: Some(sum(&score.recent)) }
 }
 
 pub(super) fn milliseconds(duration: Duration) -> u64 {
@@ -133,6 +161,7 @@ mod tests {
         }
         assert_eq!(estimator_from_proto(0), Ok(None));
         assert_eq!(estimator_from_proto(99), Err(99));
+        assert_eq!(estimator_from_proto(v1::Estimator::Best.into()), Err(100));
         for status in RowStatus::ALL {
             assert_eq!(
                 status_to_proto(status).as_str_name().strip_prefix("ROW_STATUS_"),

@@ -9,8 +9,9 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::archiver::Archive;
-use super::estimators::{Estimators, InFlight, RefitJob, RefreshJob, Waiting, compute_final};
+use super::estimators::{Estimators, FinishedRefit, InFlight, RefitJob, RefreshJob, Waiting, compute_final};
 use super::handle::SessionHandle;
+use super::predictions::Applied;
 use super::producer::ProducerLink;
 use super::registry::Reservation;
 use crate::model::{SpikeBlock, TrialMark};
@@ -33,7 +34,7 @@ pub(super) enum Command {
     WindowCounts { index: usize, reply: oneshot::Sender<WindowCounts> },
     /// Nothing by itself: after every command the engine makes up for a refresh that was skipped. Sent when one is done.
     Refreshed,
-    /// Refit now, or once the refit under way is done; tells the number of the publication that holds it.
+    /// Refit now, or once the refit under way is done, and refresh; tells the publication that holds both.
     Refit { reply: Waiting },
     /// Publish and archive the final estimates, then end.
     Close { reply: oneshot::Sender<()> },
@@ -208,10 +209,14 @@ impl Refresher {
             waiting: std::mem::take(&mut self.refits.waiting),
             done,
         };
+        // Before the job can end.
+        self.handle.counters.refit_running.store(true, Ordering::Relaxed);
         if self.estimators.refit(job) {
             self.refits.in_flight = in_flight;
             self.refits.started = Some(Instant::now());
             self.refits.read_through = session.next_bin();
+        } else {
+            self.handle.counters.refit_running.store(false, Ordering::Relaxed);
         }
     }
 
@@ -247,16 +252,12 @@ impl Refresher {
         let newest = session.newest_bins(self.observed_through);
         let threads = self.estimators.refit_threads();
         let snapshots = compute_final(handle, windows(session), &newest, window_bins(session), threads);
-        if let Some(publication) = handle.publisher.publish(u64::MAX, snapshots) {
+        if let Some(publication) = handle.publisher.publish(u64::MAX, snapshots, false) {
             handle.record().final_snapshots = self.archive.on_close(handle, &publication);
         }
         handle.reset_tracker();
         let waiting = handle.take_finished_refit().map(|finished| finished.waiting);
-        let waiting = waiting.into_iter().flatten().chain(self.refits.waiting.drain(..));
-        for waiting in waiting {
-            // Whoever has stopped waiting needs no answer.
-            let _ = waiting.send(handle.publisher.count());
-        }
+        handle.publisher.tell(waiting.into_iter().flatten().chain(self.refits.waiting.drain(..)));
     }
 }
 
@@ -310,9 +311,14 @@ impl Engine {
                 let _ = reply.send(self.session.window_counts(index));
             }
             Command::Refreshed => {}
-            Command::Refit { reply } => {
+            Command::Refit { reply } if self.session.spec().refits() => {
                 self.refresher.refits.waiting.push(reply);
                 self.refresher.is_behind = true;
+            }
+            // With nothing to refit, a refresh is all there is to wait for.
+            Command::Refit { reply } => {
+                let refresh = FinishedRefit { refit: None, waiting: vec![reply] };
+                self.handle().add_finished_refit(refresh);
             }
             Command::Close { reply } => {
                 self.finish();
@@ -343,10 +349,15 @@ impl Engine {
 
     /// Pass the bins that were new on to those who predict from them.
     fn tell_applied(&self, block: &SpikeBlock, outcome: PushOutcome) {
-        let applied = &self.handle().applied;
-        if outcome.applied_bins > 0 && applied.receiver_count() > 0 {
-            let repeated = outcome.repeated_bins as usize;
-            drop(applied.send(Arc::new(block.slice(repeated, block.n_bins()))));
+        if !self.handle().is_predicted() {
+            return;
+        }
+        let (_, gap_bins) = self.session.gaps();
+        let observed_before = self.session.next_bin() - gap_bins - outcome.applied_bins;
+        let trials = self.session.trials_touching(block.first_bin()..block.end_bin()).into();
+        for piece in Applied::pieces(block, outcome.repeated_bins as usize, observed_before, trials) {
+            // An error means that the last one has just gone.
+            drop(self.handle().applied.send(Arc::new(piece)));
         }
     }
 

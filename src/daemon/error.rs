@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::ingest::AdmitError;
-use crate::model::{BinWidthError, LagsError, RidgesError, UnknownEstimator, WindowError};
+use crate::model::{BinWidthError, Estimator, LagsError, RidgesError, UnknownEstimator, WindowError};
 use crate::session::{PushError, SpecError};
 
 /// A request that cannot be answered.
@@ -110,6 +110,38 @@ pub enum RequestError {
         /// When the first estimate comes.
         when: FirstPublication,
     },
+    /// No estimate by that estimator yet.
+    #[error("'{estimator}' has estimated nothing of session '{session_id}' yet: its first estimate {when}")]
+    NotEstimated {
+        /// Which session.
+        session_id: String,
+        /// The estimator.
+        estimator: Estimator,
+        /// When its first estimate comes.
+        when: Awaited,
+    },
+    /// No score yet to choose the best estimator by.
+    #[error("session '{session_id}' has no best estimator yet: the first score {when}")]
+    NothingScored {
+        /// Which session.
+        session_id: String,
+        /// When the first score comes.
+        when: Awaited,
+    },
+    /// A level of q that is none.
+    #[error("q_max = {found} is not allowed: expected a number above 0, at most 1")]
+    QMax {
+        /// The number given.
+        found: f64,
+    },
+    /// Fields of the bins of a trial, of an estimator that has none.
+    #[error(
+        "'{estimator}' has one field per neuron: fields of the bins of a trial are of trial-nmf, trial-tap and trial-exact"
+    )]
+    NoTrialFields {
+        /// The estimator.
+        estimator: Estimator,
+    },
     /// A name that stands for none of what the session has.
     #[error("{field} '{asked}' is not one of this session, which has {available}")]
     NotOfSession {
@@ -125,6 +157,22 @@ pub enum RequestError {
     UnknownReceiver {
         /// The index asked for.
         receiver: u32,
+        /// Number of neurons of the session.
+        n_neurons: usize,
+    },
+    /// A neuron that does not exist.
+    #[error("neuron {neuron} does not exist, the session has {n_neurons} neurons (0 to {})", n_neurons - 1)]
+    UnknownNeuron {
+        /// The index asked for.
+        neuron: u32,
+        /// Number of neurons of the session.
+        n_neurons: usize,
+    },
+    /// More neurons than are predicted.
+    #[error("{asked} neurons asked for, of a session with {n_neurons}")]
+    TooManyNeurons {
+        /// The number asked for.
+        asked: usize,
         /// Number of neurons of the session.
         n_neurons: usize,
     },
@@ -222,6 +270,9 @@ pub enum SpecProblem {
         /// The number given.
         number: i32,
     },
+    /// A choice among estimators in the place of one.
+    #[error("'best' chooses among the estimators of a session and is none to run")]
+    EstimatorBest,
     /// An estimator's name.
     #[error(transparent)]
     Estimator(#[from] UnknownEstimator),
@@ -253,6 +304,27 @@ impl fmt::Display for FirstPublication {
         match self {
             Self::AtBin(bin) => write!(f, "the first estimate comes at bin {bin}"),
             Self::Soon => f.write_str("the first estimate is being computed"),
+        }
+    }
+}
+
+/// When something comes that is not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// Once this bin has been reached.
+    AtBin(u64),
+    /// It is being computed, or waits for its turn.
+    Soon,
+    /// The session was closed before.
+    Never,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtBin(bin) => write!(f, "comes at bin {bin}"),
+            Self::Soon => f.write_str("is being computed"),
+            Self::Never => f.write_str("will not come: the session is closed"),
         }
     }
 }

@@ -2,17 +2,20 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use tokio::sync::oneshot;
 
 use super::archiver::Archive;
 use super::handle::SessionHandle;
+use super::publish::Publication;
 use crate::session::{Refit, RefitScope, Snapshot, WindowBins, WindowCounts};
 
-/// Someone who waits for the publication of a refit, and is told its number.
-pub(super) type Waiting = oneshot::Sender<u64>;
+/// Someone who waits for the publication of a refit.
+pub(super) type Waiting = oneshot::Sender<Arc<Publication>>;
 
 /// The counts of every window of a session, to be turned into a publication.
 pub(super) struct RefreshJob {
@@ -36,7 +39,7 @@ pub(super) struct RefitJob {
 }
 
 /// A refit that waits to be published, and who waits for that.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct FinishedRefit {
     pub(super) refit: Option<Refit>,
     pub(super) waiting: Vec<Waiting>,
@@ -161,6 +164,7 @@ fn refresh(job: RefreshJob) {
     let RefreshJob { session, windows, newest, order, archive, done } = job;
     let finished = session.take_finished_refit();
     let (refit, waiting) = finished.map_or((None, Vec::new()), |finished| (finished.refit, finished.waiting));
+    let began = Instant::now();
     // A defect in one estimate must not take the estimates of every other session with it.
     let computed = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut tracker = session.tracker();
@@ -172,14 +176,12 @@ fn refresh(job: RefreshJob) {
     drop(done);
     match computed {
         Ok(snapshots) => {
-            if let Some(publication) = session.publisher.publish(order, shared(snapshots)) {
+            session.counters.refreshes.add(began.elapsed());
+            let published = session.publisher.publish(order, shared(snapshots), session.is_predicted());
+            if let Some(publication) = published {
                 archive.on_publication(&session, &publication);
             }
-            let sequence = session.publisher.count();
-            for waiting in waiting {
-                // Whoever has stopped waiting needs no answer.
-                let _ = waiting.send(sequence);
-            }
+            session.publisher.tell(waiting);
         }
         Err(_) => {
             session.reset_tracker();
@@ -191,14 +193,19 @@ fn refresh(job: RefreshJob) {
 
 fn refit(job: RefitJob, threads: usize) {
     let RefitJob { session, bins, waiting, done } = job;
+    let began = Instant::now();
     let computed = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let task = session.tracker().refit_task(bins, RefitScope::Path);
         task.map(|task| task.run(threads))
     }));
     match computed {
-        Ok(refit) => session.set_finished_refit(FinishedRefit { refit, waiting }),
+        Ok(refit) => {
+            session.counters.refits.add(began.elapsed());
+            session.add_finished_refit(FinishedRefit { refit, waiting });
+        }
         Err(_) => tracing::error!(session = %session.id, "refit not computed: internal error"),
     }
+    session.counters.refit_running.store(false, Ordering::Relaxed);
     drop(done);
     session.wake_engine();
 }

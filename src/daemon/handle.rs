@@ -10,9 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use super::engine::Command;
 use super::error::{FirstPublication, RequestError, cut};
 use super::estimators::FinishedRefit;
+use super::metrics::Durations;
+use super::predictions::{Applied, PIECES_QUEUED};
 use super::producer::ProducerSlot;
 use super::publish::{Publication, Publisher};
-use crate::model::SpikeBlock;
 use crate::session::{SessionSpec, Tracker};
 
 /// Most characters of the reason why a snapshot was not written.
@@ -38,11 +39,8 @@ pub(super) struct SessionHandle {
     tracker: Mutex<Tracker>,
     finished_refit: Mutex<Option<FinishedRefit>>,
     /// Bins as they are applied, for whoever predicts the next ones.
-    pub(super) applied: broadcast::Sender<Arc<SpikeBlock>>,
+    pub(super) applied: broadcast::Sender<Arc<Applied>>,
 }
-
-/// Applied blocks that a subscriber may be behind before it misses some.
-const APPLIED_BLOCKS_QUEUED: usize = 256;
 
 /// Numbers of a session that its engine, estimators and the archiver write and everyone reads.
 #[derive(Debug, Default)]
@@ -53,6 +51,11 @@ pub(super) struct Counters {
     pub(super) active_entries: AtomicU64,
     pub(super) repeated_bins: AtomicU64,
     pub(super) refreshes_skipped: AtomicU64,
+    /// How long refreshes, and refits, took to compute.
+    pub(super) refreshes: Durations,
+    pub(super) refits: Durations,
+    /// Whether a refit is under way or waits for its turn.
+    pub(super) refit_running: AtomicBool,
     pub(super) session_bytes: AtomicU64,
     /// Bin of the newest snapshot handed to the archiver, so that each period gets one.
     pub(super) archived_through: AtomicU64,
@@ -79,7 +82,7 @@ impl SessionHandle {
             id,
             tracker: Mutex::new(Tracker::new(Arc::clone(&spec), Tracker::LIVE_WORK_MAX)),
             finished_refit: Mutex::default(),
-            applied: broadcast::Sender::new(APPLIED_BLOCKS_QUEUED),
+            applied: broadcast::Sender::new(PIECES_QUEUED),
             spec,
             producer: ProducerSlot::default(),
             publisher: Publisher::new(),
@@ -128,8 +131,29 @@ impl SessionHandle {
         Arc::clone(&self.queue_space).acquire_many_owned(bytes).await.map_err(|_| self.closed_error())
     }
 
+    /// Ask for a refit and wait for its publication.
+    pub(super) async fn refit(&self) -> Result<Arc<Publication>, RequestError> {
+        let (reply, published) = oneshot::channel();
+        self.send(Command::Refit { reply }).await?;
+        // Without an answer the refit, or the refresh that was to publish it, has failed.
+        published.await.map_err(|_| match self.is_closed() {
+            true => self.closed_error(),
+            false => RequestError::Stopped { what: "refit" },
+        })
+    }
+
+    /// Whether a refit is under way or waits for its turn.
+    pub(super) fn is_refitting(&self) -> bool {
+        self.counters.refit_running.load(Ordering::Relaxed)
+    }
+
+    /// Whether someone predicts from the bins as they are counted.
+    pub(super) fn is_predicted(&self) -> bool {
+        self.applied.receiver_count() > 0
+    }
+
     /// Bytes of bins that wait for the engine.
-    fn queued_bytes(&self) -> u64 {
+    pub(super) fn queued_bytes(&self) -> u64 {
         u64::from(self.queue_bytes_max) - self.queue_space.available_permits() as u64
     }
 
@@ -194,8 +218,12 @@ impl SessionHandle {
         *self.tracker() = Tracker::new(Arc::clone(&self.spec), Tracker::LIVE_WORK_MAX);
     }
 
-    pub(super) fn set_finished_refit(&self, finished: FinishedRefit) {
-        *self.finished_refit.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
+    /// Leave a refit to be published. With one before that has not been, whoever waits for that one gets this one.
+    pub(super) fn add_finished_refit(&self, newer: FinishedRefit) {
+        let mut finished = self.finished_refit.lock().unwrap_or_else(PoisonError::into_inner);
+        let FinishedRefit { refit, waiting } = finished.get_or_insert_default();
+        *refit = newer.refit.or(refit.take());
+        waiting.extend(newer.waiting);
     }
 
     pub(super) fn take_finished_refit(&self) -> Option<FinishedRefit> {

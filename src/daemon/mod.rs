@@ -3,21 +3,27 @@
 //! ```text
 //!  StreamSpikes ──bounded──▶ engine (one thread per session, owns it) ──bounded──▶ estimators ──▶ publication ──▶ queries
 //!   (waits when full)          │ close: final estimates itself                     (a pool)         (Arc)      watchers
-//!                              └─────────────────────────▶ archiver (one thread) ◀────┘
+//!                              ├─────────────────────────▶ archiver (one thread) ◀────┘
+//!                              └─ counted bins ──overwrites──▶ predictions (a thread per reader)
 //! ```
 //!
 //! Tokio serves the network and nothing else: counting, estimating and writing files have threads of their own. Every queue
 //! has a bound, and who fills it waits; a refresh that comes while the one before is still computed is skipped and counted.
 
 mod archiver;
+mod choice;
 mod config;
 mod connections;
 mod convert;
 mod couplings;
+mod derived;
 mod engine;
 mod error;
+mod estimate_header;
 mod estimators;
 mod handle;
+mod metrics;
+mod predictions;
 mod producer;
 mod publish;
 mod registry;
@@ -27,5 +33,7 @@ mod start;
 mod status;
 
 pub use archiver::{SnapshotOrigin, SnapshotWriter, WriteFailed};
-pub use config::{ArchiveConfig, ConfigError, DaemonConfig, Limits, ServerConfig, SessionDefaults};
+pub use config::{
+    ArchiveConfig, ConfigError, DaemonConfig, Limits, MetricsConfig, ServerConfig, SessionDefaults,
+};
 pub use start::{RunningDaemon, ShutdownReport, StartError, start, start_with_writer};

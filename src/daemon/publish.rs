@@ -5,11 +5,14 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::model::{Estimate, SamplingVariance};
-use crate::session::Snapshot;
+use super::derived::Derived;
+use super::estimators::Waiting;
+use crate::kinetic::Predictor;
+use crate::model::{Estimate, Estimator, SamplingVariance};
+use crate::session::{ScoredEstimate, Snapshot};
 
 /// The estimates of every window at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Publication {
     /// Counts the publications of the session, from 1.
     pub(super) sequence: u64,
@@ -17,6 +20,8 @@ pub(super) struct Publication {
     order: u64,
     /// One per window, in the order of the specification.
     pub(super) snapshots: Vec<Arc<Snapshot>>,
+    /// What is worked out of each estimate, in the same places.
+    derived: Vec<Vec<Arc<Derived>>>,
     /// When it was published.
     pub(super) published_at: Instant,
 }
@@ -40,9 +45,16 @@ impl Publisher {
         Self { latest: watch::Sender::new(Latest::default()) }
     }
 
-    /// Replace the publication, unless the one that stands is of a later refresh; readers of the one before keep theirs.
-    pub(super) fn publish(&self, order: u64, snapshots: Vec<Arc<Snapshot>>) -> Option<Arc<Publication>> {
-        let mut new = Publication { sequence: 1, order, snapshots, published_at: Instant::now() };
+    /// Replace the publication, unless the one that stands is of a later refresh; readers of the one before keep theirs. When someone
+    /// `predicts`, what those before have asked for is ready with the publication, so that no prediction waits for it.
+    pub(super) fn publish(
+        &self,
+        order: u64,
+        snapshots: Vec<Arc<Snapshot>>,
+        predicts: bool,
+    ) -> Option<Arc<Publication>> {
+        let derived = derived(&snapshots, self.latest().as_deref(), predicts);
+        let mut new = Publication { sequence: 1, order, snapshots, derived, published_at: Instant::now() };
         let mut published = None;
         self.latest.send_if_modified(|latest| {
             if let Some(standing) = &latest.publication {
@@ -63,6 +75,15 @@ impl Publisher {
         self.latest.borrow().publication.as_ref().map_or(0, |publication| publication.sequence)
     }
 
+    /// Tell who waits for a refit what is published.
+    pub(super) fn tell(&self, waiting: impl IntoIterator<Item = Waiting>) {
+        let Some(latest) = self.latest() else { return };
+        for waiting in waiting {
+            // Whoever has stopped waiting needs no answer.
+            drop(waiting.send(Arc::clone(&latest)));
+        }
+    }
+
     /// Tell watchers that nothing follows.
     pub(super) fn end(&self) {
         self.latest.send_modify(|latest| latest.ended = true);
@@ -77,15 +98,86 @@ impl Publisher {
     }
 }
 
+/// What is worked out of new estimates: kept from the publication before where it is of the very same estimate.
+fn derived(
+    snapshots: &[Arc<Snapshot>],
+    before: Option<&Publication>,
+    predicts: bool,
+) -> Vec<Vec<Arc<Derived>>> {
+    let of_estimate = |window: usize, scored: &ScoredEstimate| {
+        let Some(before) = before.and_then(|before| before.find(window, scored.estimate.estimator)) else {
+            return Arc::default();
+        };
+        if Arc::ptr_eq(&before.scored().estimate, &scored.estimate) {
+            return Arc::clone(before.derived);
+        }
+        let derived = Arc::<Derived>::default();
+        if predicts && before.derived.predicts() {
+            derived.predictor(&scored.estimate, &snapshots[window].window.counts);
+        }
+        derived
+    };
+    let of_window = |(window, snapshot): (usize, &Arc<Snapshot>)| {
+        snapshot.estimates.iter().map(|scored| of_estimate(window, scored)).collect()
+    };
+    snapshots.iter().enumerate().map(of_window).collect()
+}
+
+/// One estimate of a publication.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) derived: &'a Arc<Derived>,
+    place: usize,
+}
+
+impl<'a> Found<'a> {
+    /// The estimate with its score.
+    pub(super) fn scored(&self) -> &'a ScoredEstimate {
+        &self.snapshot.estimates[self.place]
+    }
+
+    /// What predicts by it.
+    pub(super) fn predictor(&self) -> &'a Predictor {
+        self.derived.predictor(&self.scored().estimate, &self.snapshot.window.counts)
+    }
+
+    /// Its recent score in bits per spike; `None` before it is scored.
+    pub(super) fn bits_per_spike(&self) -> Option<f64> {
+        self.scored().score.recent.bits_per_spike()
+    }
+}
+
 impl Publication {
+    /// The estimate of a window by this estimator.
+    pub(super) fn find(&self, window: usize, estimator: Estimator) -> Option<Found<'_>> {
+        self.of_window(window).find(|found| found.scored().estimate.estimator == estimator)
+    }
+
+    /// Of the estimates in one window or all, the one with the best recent score; the last of equals, as [`Snapshot::best`].
+    pub(super) fn best(&self, window: Option<usize>) -> Option<Found<'_>> {
+        let windows = window.map_or(0..self.snapshots.len(), |window| window..window + 1);
+        let all = windows.flat_map(|window| self.of_window(window));
+        let scored = all.filter_map(|found| Some((found, found.bits_per_spike()?)));
+        scored.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(found, _)| found)
+    }
+
+    fn of_window(&self, window: usize) -> impl Iterator<Item = Found<'_>> {
+        let pair = self.snapshots.get(window).zip(self.derived.get(window));
+        pair.into_iter().flat_map(|(snapshot, derived)| {
+            derived.iter().enumerate().map(move |(place, derived)| Found { snapshot, derived, place })
+        })
+    }
+
     /// Bin after the newest one counted.
     pub(super) fn end_bin(&self) -> u64 {
         self.snapshots.first().map_or(0, |snapshot| snapshot.window.end_bin)
     }
 
-    /// Bytes of the counts and estimates.
+    /// Bytes of the counts, the estimates and what was worked out of them.
     pub(super) fn bytes(&self) -> u64 {
-        self.snapshots.iter().map(|snapshot| snapshot_bytes(snapshot)).sum()
+        let derived: usize = self.derived.iter().flatten().map(|derived| derived.bytes()).sum();
+        derived as u64 + self.snapshots.iter().map(|snapshot| snapshot_bytes(snapshot)).sum::<u64>()
     }
 }
 

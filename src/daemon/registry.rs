@@ -25,6 +25,7 @@ pub(super) struct Registry {
     pub(super) archive: Archive,
     bulk_answers: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    prediction_streams: Arc<Semaphore>,
     estimators: Estimators,
     budget: Arc<Mutex<Budget>>,
     sessions: Mutex<Sessions>,
@@ -69,6 +70,7 @@ impl Registry {
         Self {
             bulk_answers: Arc::new(Semaphore::new(config.limits.bulk_answers_max)),
             watchers: Arc::new(Semaphore::new(config.limits.watchers_max)),
+            prediction_streams: Arc::new(Semaphore::new(config.limits.prediction_streams_max)),
             config,
             archive,
             estimators,
@@ -184,6 +186,14 @@ impl Registry {
         let max = self.config.limits.watchers_max as u64;
         let taken = Arc::clone(&self.watchers).try_acquire_owned().ok();
         taken.ok_or(RequestError::Limit { key: "watchers_max", what: "watchers", asked: max + 1, max })
+    }
+
+    /// Take a place among the streams of predictions.
+    pub(super) fn prediction_stream(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        let max = self.config.limits.prediction_streams_max as u64;
+        let taken = Arc::clone(&self.prediction_streams).try_acquire_owned().ok();
+        let what = "streams of predictions";
+        taken.ok_or(RequestError::Limit { key: "prediction_streams_max", what, asked: max + 1, max })
     }
 
     /// Close a session; returns once its final estimates are published and archived, or its engine has failed.

@@ -123,6 +123,7 @@ fn estimators(asked: &[i32], defaults: &SessionDefaults) -> Result<Vec<Estimator
     } else {
         let known = |&number: &i32| match estimator_from_proto(number) {
             Ok(Some(estimator)) => Ok(estimator),
+            _ if number == v1::Estimator::Best as i32 => Err(SpecProblem::EstimatorBest),
             _ => Err(SpecProblem::EstimatorNumber { number }),
         };
         asked.iter().map(known).collect::<Result<_, _>>()?

@@ -20,6 +20,7 @@ use super::config::{ConfigError, DaemonConfig};
 use super::connections::Connections;
 use super::estimators::Estimators;
 use super::handle::REASON_CHARS_MAX;
+use super::metrics;
 use super::registry::Registry;
 use super::services::{ArchiveRpc, InferenceRpc, IngestRpc, SessionRpc, Stopping};
 use super::session_spec::NAME_CHARS_MAX;
@@ -72,6 +73,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct RunningDaemon {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     grace: Duration,
     shutdown: watch::Sender<bool>,
     streams: Arc<RwLock<()>>,
@@ -118,11 +120,13 @@ pub async fn start_with_writer(
 ) -> Result<RunningDaemon, StartError> {
     config.check()?;
     check_archive(&config.archive.directory)?;
-    let failed = |source| StartError::Listen { address: config.server.listen, source };
-    let listener = TcpListener::bind(config.server.listen).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let (listener, address) = listen(config.server.listen).await?;
     let grace = Duration::from_secs(config.server.shutdown_grace_s);
     let connections = Connections::new(listener, config.limits.connections_max);
+    let metrics = match config.metrics.address()? {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
 
     let (archive, archiver) = Archive::start(&config.archive, writer).map_err(StartError::Thread)?;
     let (estimators, pool) = Estimators::start(
@@ -137,12 +141,27 @@ pub async fn start_with_writer(
     let streams = Arc::new(RwLock::new(()));
     let stopping = Stopping { signal: signal.clone(), streams: Arc::clone(&streams) };
     let (health, router) = router(&registry, stopping).await?;
+    let mut metrics_signal = signal.clone();
     // The sender gone means the daemon was dropped: that stops it as well.
     let stopped = async move { drop(signal.wait_for(|&down| down).await) };
     let server = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
     tracing::info!(%address, "listening");
+    let metrics_address = metrics.as_ref().map(|(_, address)| *address);
+    if let Some((listener, address)) = metrics {
+        let stopped = async move { drop(metrics_signal.wait_for(|&down| down).await) };
+        tokio::spawn(metrics::serve(listener, Arc::clone(&registry), stopped));
+        tracing::info!(%address, "serving metrics");
+    }
     let workers = Workers { registry, estimators: pool, archiver };
-    Ok(RunningDaemon { address, grace, shutdown, streams, health, server, workers })
+    Ok(RunningDaemon { address, metrics_address, grace, shutdown, streams, health, server, workers })
+}
+
+/// Listen on an address; gives it with the port that was free.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// Make the directory and write into it, so that a wrong one shows at start and not hours later.
@@ -224,6 +243,12 @@ impl RunningDaemon {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address it serves metrics on, if it does.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Take it down in order: report not serving, stop accepting, end the producers' streams with a last

@@ -23,6 +23,9 @@ fn describe(error: &RequestError) -> (Code, ErrorDetails) {
         E::NotOpened | E::OpenedTwice => bad_field("open", error),
         E::UnknownReceiver { .. } => bad_field("query.receivers", error),
         E::TooManyPairs { .. } => bad_field("query.top_pairs", error),
+        E::QMax { .. } => bad_field("query.q_max", error),
+        E::NoTrialFields { .. } => bad_field("query.trial_fields", error),
+        E::UnknownNeuron { .. } | E::TooManyNeurons { .. } => bad_field("neurons", error),
         E::TrialBounds { .. } => bad_field("stop_bin", error),
         E::Admit(admit) => bad_field(admitted_field(admit), error),
         E::Backwards { .. } => (Code::OutOfRange, violation("bins.first_bin", error)),
@@ -32,7 +35,10 @@ fn describe(error: &RequestError) -> (Code, ErrorDetails) {
             (Code::NotFound, resource("snapshot", &format!("{session_id}/{file_name}"), error))
         }
         E::SessionClosed { session_id } => precondition("SESSION_OPEN", session_id, error),
-        E::NothingPublished { session_id, .. } => precondition("ESTIMATE_PUBLISHED", session_id, error),
+        E::NothingPublished { session_id, .. } | E::NotEstimated { session_id, .. } => {
+            precondition("ESTIMATE_PUBLISHED", session_id, error)
+        }
+        E::NothingScored { session_id, .. } => precondition("ESTIMATE_SCORED", session_id, error),
         E::NoArchive => precondition("ARCHIVE_ON", "archive.directory", error),
         E::Limit { key, .. } => limit(key, error),
         E::MessageTooLarge { .. } => limit("message_bytes_max", error),

@@ -77,6 +77,28 @@ impl Significance {
         })
     }
 
+    /// q of the fields of an estimate, `None` where a field is in no family; without ranking its couplings. Cost O(n log n).
+    #[must_use]
+    pub fn fields_q(estimate: &Estimate) -> Vec<Option<f64>> {
+        let z: Vec<Option<f64>> = (0..estimate.n_neurons()).map(|i| field_z(estimate, i)).collect();
+        let family = Family::of(z.iter().flatten().copied());
+        z.iter().map(|z| z.map(|z| family.q(z))).collect()
+    }
+
+    /// Number of couplings between different neurons with `q ≤ level`.
+    #[must_use]
+    pub fn n_within(&self, level: f64) -> usize {
+        // No q is above 1, and values that are 1 lie before every step.
+        if level >= 1.0 { self.between.count } else { self.between.n_below(level.next_up()) }
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let families = [&self.between, &self.selves, &self.fields];
+        families.iter().map(|family| family.steps.len() * size_of::<Step>()).sum()
+    }
+
     /// Number of couplings between different neurons with `q < level`: of those, a share of `level` is expected to be chance.
     #[must_use]
     pub fn n_significant(&self, level: f64) -> usize {
@@ -108,6 +130,8 @@ fn field_z(estimate: &Estimate, receiver: usize) -> Option<f64> {
 struct Family {
     /// Where q falls, in increasing order of |z|.
     steps: Vec<Step>,
+    /// Number of values.
+    count: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -137,7 +161,7 @@ impl Family {
             }
         }
         steps.shrink_to_fit();
-        Self { steps }
+        Self { steps, count }
     }
 
     fn q(&self, z: f64) -> f64 {
@@ -236,6 +260,12 @@ mod tests {
             }
             let below = pairs.iter().filter(|&&pair| brute_force(&between, z(pair)) < level).count();
             prop_assert_eq!(significance.n_significant(level), below);
+            for level in between.iter().map(|&z| brute_force(&between, z)).chain([level, 1.0]) {
+                let within = between.iter().filter(|&&z| brute_force(&between, z) <= level).count();
+                prop_assert_eq!(significance.n_within(level), within);
+            }
+            let fields_q: Vec<_> = (0..n).map(|i| significance.field_q(&estimate, i)).collect();
+            prop_assert_eq!(Significance::fields_q(&estimate), fields_q);
             let found = significance.significant_pairs(&estimate, level);
             prop_assert_eq!(found.len(), below);
             prop_assert!(found.iter().all(|pair| pair.q.is_some_and(|q| q < level)));

@@ -559,6 +559,27 @@ pub struct Session {
     pub snapshot_failures: u64,
     #[prost(string, tag = "16")]
     pub last_snapshot_error: ::prost::alloc::string::String,
+    /// The estimate that has predicted best of late; absent before anything is scored.
+    #[prost(message, optional, tag = "17")]
+    pub best: ::core::option::Option<BestEstimate>,
+    /// Refits of the estimators that read the bins of the window: how many have ended, and whether one is under way.
+    #[prost(uint64, tag = "18")]
+    pub refits: u64,
+    #[prost(bool, tag = "19")]
+    pub refit_running: bool,
+}
+/// The best estimate of a session by recent score.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BestEstimate {
+    #[prost(enumeration = "Estimator", tag = "1")]
+    pub estimator: i32,
+    #[prost(string, tag = "2")]
+    pub window: ::prost::alloc::string::String,
+    #[prost(double, tag = "3")]
+    pub ridge: f64,
+    /// Recent score; negative when even this one predicts worse than the rates.
+    #[prost(double, tag = "4")]
+    pub bits_per_spike: f64,
 }
 /// How couplings are computed from the moments of the transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -583,6 +604,8 @@ pub enum Estimator {
     TrialTap = 8,
     /// Maximum likelihood from repeated trials.
     TrialExact = 9,
+    /// Of the estimators of a session, the one that has predicted best of late. For queries; no session runs it.
+    Best = 100,
 }
 impl Estimator {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -601,6 +624,7 @@ impl Estimator {
             Self::TrialNmf => "ESTIMATOR_TRIAL_NMF",
             Self::TrialTap => "ESTIMATOR_TRIAL_TAP",
             Self::TrialExact => "ESTIMATOR_TRIAL_EXACT",
+            Self::Best => "ESTIMATOR_BEST",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -616,6 +640,7 @@ impl Estimator {
             "ESTIMATOR_TRIAL_NMF" => Some(Self::TrialNmf),
             "ESTIMATOR_TRIAL_TAP" => Some(Self::TrialTap),
             "ESTIMATOR_TRIAL_EXACT" => Some(Self::TrialExact),
+            "ESTIMATOR_BEST" => Some(Self::Best),
             _ => None,
         }
     }
@@ -725,14 +750,15 @@ impl SessionState {
     }
 }
 /// Which couplings.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CouplingsQuery {
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// The first estimator of the session when unspecified.
+    /// The first estimator of the session when unspecified; ESTIMATOR_BEST for the one with the best recent score, chosen anew in each
+    /// publication. FAILED_PRECONDITION while there is no estimate by it, or nothing has been scored; a watcher waits instead.
     #[prost(enumeration = "Estimator", tag = "2")]
     pub estimator: i32,
-    /// "all" or a duration; the first window of the session when empty.
+    /// "all" or a duration; when empty, the first window of the session or, for ESTIMATOR_BEST, the one with the best score.
     #[prost(string, tag = "3")]
     pub window: ::prost::alloc::string::String,
     /// Send the rows of these receivers only (indices); all rows when empty.
@@ -745,15 +771,27 @@ pub struct CouplingsQuery {
     /// Send only the header.
     #[prost(bool, tag = "6")]
     pub header_only: bool,
+    /// Instead of rows, send the pairs whose q is at most this, strongest first, at most `top_pairs` of them when that is not 0
+    /// and never more than 1,000,000; above 0, at most 1.
+    #[prost(double, optional, tag = "7")]
+    pub q_max: ::core::option::Option<f64>,
+    /// Send standard errors, and q, along with the rows.
+    #[prost(bool, tag = "8")]
+    pub standard_errors: bool,
+    #[prost(bool, tag = "9")]
+    pub q_values: bool,
+    /// Send the fields of each bin of a trial as well, after everything else. Of estimators that read trials.
+    #[prost(bool, tag = "10")]
+    pub trial_fields: bool,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetCouplingsRequest {
     #[prost(message, optional, tag = "1")]
     pub query: ::core::option::Option<CouplingsQuery>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetCouplingsResponse {
-    #[prost(oneof = "get_couplings_response::Part", tags = "1, 2, 3")]
+    #[prost(oneof = "get_couplings_response::Part", tags = "1, 2, 3, 4")]
     pub part: ::core::option::Option<get_couplings_response::Part>,
 }
 /// Nested message and enum types in `GetCouplingsResponse`.
@@ -766,16 +804,18 @@ pub mod get_couplings_response {
         Rows(super::CouplingRows),
         #[prost(message, tag = "3")]
         Pairs(super::CouplingPairs),
+        #[prost(message, tag = "4")]
+        TrialFields(super::TrialFieldRows),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchCouplingsRequest {
     #[prost(message, optional, tag = "1")]
     pub query: ::core::option::Option<CouplingsQuery>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchCouplingsResponse {
-    #[prost(oneof = "watch_couplings_response::Part", tags = "1, 2, 3")]
+    #[prost(oneof = "watch_couplings_response::Part", tags = "1, 2, 3, 4")]
     pub part: ::core::option::Option<watch_couplings_response::Part>,
 }
 /// Nested message and enum types in `WatchCouplingsResponse`.
@@ -788,6 +828,8 @@ pub mod watch_couplings_response {
         Rows(super::CouplingRows),
         #[prost(message, tag = "3")]
         Pairs(super::CouplingPairs),
+        #[prost(message, tag = "4")]
+        TrialFields(super::TrialFieldRows),
     }
 }
 /// What an estimate is of, and what it is worth.
@@ -799,7 +841,8 @@ pub struct EstimateHeader {
     pub estimator: i32,
     #[prost(string, tag = "3")]
     pub window: ::prost::alloc::string::String,
-    /// First bin the window reaches back to, and the bin after the last one.
+    /// First bin the estimate was made on, and the bin after the last one: those of the window or, of an estimator that refits at its own
+    /// pace, of its last refit.
     #[prost(uint64, tag = "4")]
     pub first_bin: u64,
     #[prost(uint64, tag = "5")]
@@ -829,11 +872,81 @@ pub struct EstimateHeader {
     pub fields: ::prost::alloc::vec::Vec<f64>,
     #[prost(int64, repeated, tag = "15")]
     pub neuron_ids: ::prost::alloc::vec::Vec<i64>,
-    /// SE(J_ij)^2 = variance_sender\[j\] / (transitions * variance_receiver\[i\]); 0 for neurons that take no part.
+    /// SE(J_ij)^2 = variance_sender\[j\] / (transitions * variance_receiver\[i\]); 0 for neurons that take no part. Empty when
+    /// `variance_form` is full.
     #[prost(double, repeated, tag = "16")]
     pub variance_sender: ::prost::alloc::vec::Vec<f64>,
     #[prost(double, repeated, tag = "17")]
     pub variance_receiver: ::prost::alloc::vec::Vec<f64>,
+    /// SE(h_i)^2 = variance_field / (transitions * variance_receiver\[i\]), when `variance_form` is factored.
+    #[prost(double, tag = "18")]
+    pub variance_field: f64,
+    #[prost(enumeration = "VarianceForm", tag = "19")]
+    pub variance_form: i32,
+    /// First bin the window reaches back to, and the bin after the last one, at this publication.
+    #[prost(uint64, tag = "20")]
+    pub window_first_bin: u64,
+    #[prost(uint64, tag = "21")]
+    pub window_end_bin: u64,
+    /// How well the estimates with this ridge have predicted bins that came after them.
+    #[prost(message, optional, tag = "22")]
+    pub score: ::core::option::Option<Score>,
+    /// The ridges there were to choose from, increasing, with their recent scores.
+    #[prost(message, repeated, tag = "23")]
+    pub ridge_path: ::prost::alloc::vec::Vec<RidgeScore>,
+    /// Of the fields, one per neuron: standard errors, 0 where there is none; z = field / standard error; two-sided p of z, and the false
+    /// discovery rate among all fields at which it is significant, both 1 where there is no standard error. q is 1, too, where the
+    /// row is not OK.
+    #[prost(double, repeated, tag = "24")]
+    pub field_standard_errors: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "25")]
+    pub field_z: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "26")]
+    pub field_p: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "27")]
+    pub field_q: ::prost::alloc::vec::Vec<f64>,
+    /// Of iterative estimators, one per row: passes over the transitions, and the norm of the gradient where it ended.
+    #[prost(uint32, repeated, tag = "28")]
+    pub iterations: ::prost::alloc::vec::Vec<u32>,
+    #[prost(double, repeated, tag = "29")]
+    pub gradient_norm: ::prost::alloc::vec::Vec<f64>,
+}
+/// How much better than independent rates successive estimates have predicted bins that came after them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Score {
+    /// Since the session began.
+    #[prost(message, optional, tag = "1")]
+    pub total: ::core::option::Option<ScoreSum>,
+    /// The same with the past discounted: what the best estimator and ridge are chosen by.
+    #[prost(message, optional, tag = "2")]
+    pub recent: ::core::option::Option<ScoreSum>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScoreSum {
+    /// Transitions scored, and spikes in their later bins; not whole once discounted.
+    #[prost(double, tag = "1")]
+    pub transitions: f64,
+    #[prost(double, tag = "2")]
+    pub spikes: f64,
+    /// Log-likelihood gained over the rates, in bits; negative when the estimates predict worse.
+    #[prost(double, tag = "3")]
+    pub gain_bits: f64,
+    /// gain_bits / spikes; absent before the first spike.
+    #[prost(double, optional, tag = "4")]
+    pub bits_per_spike: ::core::option::Option<f64>,
+    /// Spikes and bits gained of each neuron.
+    #[prost(double, repeated, tag = "5")]
+    pub neuron_spikes: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "6")]
+    pub neuron_gain_bits: ::prost::alloc::vec::Vec<f64>,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct RidgeScore {
+    #[prost(double, tag = "1")]
+    pub ridge: f64,
+    /// Recent; absent before the first spike was scored.
+    #[prost(double, optional, tag = "2")]
+    pub bits_per_spike: ::core::option::Option<f64>,
 }
 /// Rows of the coupling matrix.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -844,11 +957,38 @@ pub struct CouplingRows {
     /// len(receivers) x neurons, row after row, column = sender.
     #[prost(double, repeated, tag = "2")]
     pub couplings: ::prost::alloc::vec::Vec<f64>,
+    /// The same shape, when asked for: standard errors, 0 where there is none; and q, 1 where there is none.
+    #[prost(double, repeated, tag = "3")]
+    pub standard_errors: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "4")]
+    pub q_values: ::prost::alloc::vec::Vec<f64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CouplingPairs {
     #[prost(message, repeated, tag = "1")]
     pub pairs: ::prost::alloc::vec::Vec<CouplingPair>,
+    /// With `q_max`: how many pairs there are with a q at most that, sent or not.
+    #[prost(uint64, tag = "2")]
+    pub found: u64,
+}
+/// Fields of each bin of a trial.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrialFieldRows {
+    /// Indices of the receivers.
+    #[prost(uint32, repeated, tag = "1")]
+    pub receivers: ::prost::alloc::vec::Vec<u32>,
+    /// Bins of a trial.
+    #[prost(uint32, tag = "2")]
+    pub bin_count: u32,
+    /// len(receivers) x bin_count, row after row: h_i(t), which acts from bin t of a trial on bin t + 1; 0 where not estimated.
+    #[prost(double, repeated, tag = "3")]
+    pub fields: ::prost::alloc::vec::Vec<f64>,
+    /// The same shape: whether the field could be estimated.
+    #[prost(bool, repeated, tag = "4")]
+    pub estimated: ::prost::alloc::vec::Vec<bool>,
+    /// Repeats that have the transition from each bin; in the first message only.
+    #[prost(uint64, repeated, tag = "5")]
+    pub repeats: ::prost::alloc::vec::Vec<u64>,
 }
 /// The coupling from one neuron to another.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -870,6 +1010,12 @@ pub struct CouplingPair {
     pub z: f64,
     #[prost(enumeration = "RowStatus", tag = "8")]
     pub status: i32,
+    /// Two-sided tail probability of z.
+    #[prost(double, tag = "9")]
+    pub p: f64,
+    /// The false discovery rate among all pairs at which this one is significant; absent when its row is not OK.
+    #[prost(double, optional, tag = "10")]
+    pub q: ::core::option::Option<f64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetCorrelationsRequest {
@@ -941,6 +1087,123 @@ pub struct CorrelationRows {
     #[prost(double, repeated, tag = "4")]
     pub delayed: ::prost::alloc::vec::Vec<f64>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamPredictionsRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The best by score when unspecified.
+    #[prost(enumeration = "Estimator", tag = "2")]
+    pub estimator: i32,
+    /// "all" or a duration; when empty, the first window of the session or, for the best estimator, the one with the best score.
+    #[prost(string, tag = "3")]
+    pub window: ::prost::alloc::string::String,
+    /// Predict these neurons only (indices), in this order; all when empty.
+    #[prost(uint32, repeated, tag = "4")]
+    pub neurons: ::prost::alloc::vec::Vec<u32>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamPredictionsResponse {
+    #[prost(oneof = "stream_predictions_response::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<stream_predictions_response::Part>,
+}
+/// Nested message and enum types in `StreamPredictionsResponse`.
+pub mod stream_predictions_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// The first message, once.
+        #[prost(message, tag = "1")]
+        Header(super::PredictionsHeader),
+        #[prost(message, tag = "2")]
+        Predictions(super::Predictions),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PredictionsHeader {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Neurons predicted: indices and identifiers.
+    #[prost(uint32, repeated, tag = "2")]
+    pub neurons: ::prost::alloc::vec::Vec<u32>,
+    #[prost(int64, repeated, tag = "3")]
+    pub neuron_ids: ::prost::alloc::vec::Vec<i64>,
+}
+/// What consecutive bins say of those that follow them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Predictions {
+    /// The first of the bins predicted from; row k of the probabilities is of the spikes in bin first_bin + k + 1.
+    #[prost(uint64, tag = "1")]
+    pub first_bin: u64,
+    #[prost(uint32, tag = "2")]
+    pub bin_count: u32,
+    /// bin_count x neurons of the header, bin after bin: P(spike in the next bin).
+    #[prost(float, repeated, tag = "3")]
+    pub probabilities: ::prost::alloc::vec::Vec<f32>,
+    #[prost(message, optional, tag = "4")]
+    pub model: ::core::option::Option<PredictionModel>,
+    /// Counted bins since the message before that were not predicted from because the reader was too slow. Gaps are not among them.
+    #[prost(uint64, tag = "5")]
+    pub skipped: u64,
+}
+/// The estimate that predicts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PredictionModel {
+    #[prost(uint64, tag = "1")]
+    pub publication: u64,
+    #[prost(enumeration = "Estimator", tag = "2")]
+    pub estimator: i32,
+    #[prost(string, tag = "3")]
+    pub window: ::prost::alloc::string::String,
+    #[prost(double, tag = "4")]
+    pub ridge: f64,
+    /// Bin after the last one it was made on.
+    #[prost(uint64, tag = "5")]
+    pub end_bin: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefitRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefitResponse {
+    /// The publication that holds the new estimates, and the bin after the last one counted in it.
+    #[prost(uint64, tag = "1")]
+    pub publication: u64,
+    #[prost(uint64, tag = "2")]
+    pub end_bin: u64,
+}
+/// How the standard errors of an estimate are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum VarianceForm {
+    Unspecified = 0,
+    /// By the numbers of the header.
+    Factored = 1,
+    /// One by one, with the rows when asked for.
+    Full = 2,
+}
+impl VarianceForm {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VARIANCE_FORM_UNSPECIFIED",
+            Self::Factored => "VARIANCE_FORM_FACTORED",
+            Self::Full => "VARIANCE_FORM_FULL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VARIANCE_FORM_UNSPECIFIED" => Some(Self::Unspecified),
+            "VARIANCE_FORM_FACTORED" => Some(Self::Factored),
+            "VARIANCE_FORM_FULL" => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod inference_service_client {
     #![allow(
@@ -952,7 +1215,7 @@ pub mod inference_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Couplings and correlations out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many watchers are there.
+    /// Couplings, correlations and predictions out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many watchers are there.
     #[derive(Debug, Clone)]
     pub struct InferenceServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1112,6 +1375,59 @@ pub mod inference_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// For each bin as it is counted, how probable a spike is in the next one: a header, then predictions by the newest publication,
+        /// until the session is closed. Nothing is predicted before there is an estimate or, for ESTIMATOR_BEST, a score. Bins that a
+        /// slow reader could not be told of are counted as skipped; the producer never waits for readers.
+        pub async fn stream_predictions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StreamPredictionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::StreamPredictionsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/glauber.v1.InferenceService/StreamPredictions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("glauber.v1.InferenceService", "StreamPredictions"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Estimate anew now, the estimators that read the bins of the window included; answers once that is published. Of a refit that is
+        /// under way the end is waited for first; whoever asks meanwhile shares the one that follows. FAILED_PRECONDITION for a closed
+        /// session.
+        pub async fn refit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RefitRequest>,
+        ) -> std::result::Result<tonic::Response<super::RefitResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/glauber.v1.InferenceService/Refit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("glauber.v1.InferenceService", "Refit"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1169,8 +1485,34 @@ pub mod inference_service_server {
             tonic::Response<Self::GetCorrelationsStream>,
             tonic::Status,
         >;
+        /// Server streaming response type for the StreamPredictions method.
+        type StreamPredictionsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::StreamPredictionsResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// For each bin as it is counted, how probable a spike is in the next one: a header, then predictions by the newest publication,
+        /// until the session is closed. Nothing is predicted before there is an estimate or, for ESTIMATOR_BEST, a score. Bins that a
+        /// slow reader could not be told of are counted as skipped; the producer never waits for readers.
+        async fn stream_predictions(
+            &self,
+            request: tonic::Request<super::StreamPredictionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::StreamPredictionsStream>,
+            tonic::Status,
+        >;
+        /// Estimate anew now, the estimators that read the bins of the window included; answers once that is published. Of a refit that is
+        /// under way the end is waited for first; whoever asks meanwhile shares the one that follows. FAILED_PRECONDITION for a closed
+        /// session.
+        async fn refit(
+            &self,
+            request: tonic::Request<super::RefitRequest>,
+        ) -> std::result::Result<tonic::Response<super::RefitResponse>, tonic::Status>;
     }
-    /// Couplings and correlations out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many watchers are there.
+    /// Couplings, correlations and predictions out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many watchers are there.
     #[derive(Debug)]
     pub struct InferenceServiceServer<T> {
         inner: Arc<T>,
@@ -1385,6 +1727,98 @@ pub mod inference_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/glauber.v1.InferenceService/StreamPredictions" => {
+                    #[allow(non_camel_case_types)]
+                    struct StreamPredictionsSvc<T: InferenceService>(pub Arc<T>);
+                    impl<
+                        T: InferenceService,
+                    > tonic::server::ServerStreamingService<
+                        super::StreamPredictionsRequest,
+                    > for StreamPredictionsSvc<T> {
+                        type Response = super::StreamPredictionsResponse;
+                        type ResponseStream = T::StreamPredictionsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StreamPredictionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InferenceService>::stream_predictions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StreamPredictionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/glauber.v1.InferenceService/Refit" => {
+                    #[allow(non_camel_case_types)]
+                    struct RefitSvc<T: InferenceService>(pub Arc<T>);
+                    impl<
+                        T: InferenceService,
+                    > tonic::server::UnaryService<super::RefitRequest> for RefitSvc<T> {
+                        type Response = super::RefitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RefitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InferenceService>::refit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RefitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

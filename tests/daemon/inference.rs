@@ -255,7 +255,7 @@ async fn correlations_include_the_newest_bin() {
 }
 
 /// Bins of 100 neurons, a fixed pattern, packed.
-fn hundred(first_bin: u64, count: u32) -> v1::SpikeBins {
+pub(super) fn hundred(first_bin: u64, count: u32) -> v1::SpikeBins {
     let mut state = first_bin ^ 0x9E37_79B9_7F4A_7C15;
     let bytes = (0..count * 13).map(|k| {
         state ^= state << 13;

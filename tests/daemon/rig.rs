@@ -1,5 +1,6 @@
 //! A daemon, its clients, and a producer to drive them with.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -146,14 +147,19 @@ pub(crate) fn sparse(first_bin: u64, bins: &[&[u32]]) -> v1::SpikeBins {
 
 /// Bins in which every neuron fires now and then, a different one each time: a fixed pattern without silent neurons.
 pub(crate) fn pattern(first_bin: u64, count: u64) -> v1::SpikeBins {
-    let fires = |bin: u64, neuron: u32| {
-        let mut x = (bin * 31 + u64::from(neuron)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let bins: Vec<Vec<u32>> =
+        (first_bin..first_bin + count).map(|bin| active(bin).into_iter().collect()).collect();
+    sparse(first_bin, &bins.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// The neurons that fire in a bin of the [`pattern`].
+pub(crate) fn active(bin: u64) -> BTreeSet<u32> {
+    let fires = |neuron: &u32| {
+        let mut x = (bin * 31 + u64::from(*neuron)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         x ^= x >> 29;
         x.wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 62 == 0
     };
-    let bins: Vec<Vec<u32>> =
-        (first_bin..first_bin + count).map(|bin| (0..NEURONS).filter(|&i| fires(bin, i)).collect()).collect();
-    sparse(first_bin, &bins.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    (0..NEURONS).filter(fires).collect()
 }
 
 /// One stream of spikes.

@@ -106,7 +106,8 @@ async fn defaults_fill_what_is_left_open() {
     let session = rig.create_from(asked).await.unwrap();
     let spec = session.spec.unwrap();
     assert_eq!(spec.windows, ["1min", "10min", "all"]);
-    assert_eq!((spec.lags_bins, spec.ridge, spec.refresh_interval_bins), (vec![1], Some(0.0), Some(50)));
+    assert_eq!((spec.lags_bins, spec.ridge, spec.refresh_interval_bins), (vec![1], None, Some(50)));
+    assert_eq!(spec.ridge_path, [0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0]);
     assert_eq!(spec.estimators, [1, 2, 4]);
     assert_eq!(spec.neurons.iter().map(|n| n.id).collect::<Vec<_>>(), [0, 1, 2]);
     // What is answered can be asked for again.
@@ -119,7 +120,8 @@ async fn limits_are_checked_before_anything_is_allocated() {
     let mut config = test_config();
     config.limits.neurons_max = 1000;
     config.limits.memory_bytes_max = 4 << 20;
-    config.limits.ring_bytes_max = 1 << 20;
+    // Scoring alone keeps 16,384 bins.
+    config.limits.ring_bytes_max = 8 << 20;
     config.limits.sessions_open_max = 2;
     let mut rig = Rig::with(config).await;
     let mut limited = async |key: &str, change: &dyn Fn(&mut v1::SessionSpec)| {

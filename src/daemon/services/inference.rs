@@ -1,21 +1,25 @@
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{ANSWERS_QUEUED, Answers};
-use crate::daemon::couplings::{Query, rows_per_chunk, window_index};
+use crate::daemon::choice::{Choice, window_index};
+use crate::daemon::couplings::{Query, rows_per_chunk};
 use crate::daemon::engine::Command;
 use crate::daemon::error::RequestError;
 use crate::daemon::handle::SessionHandle;
+use crate::daemon::predictions::{self, Asked, predict};
 use crate::daemon::registry::Registry;
 use crate::proto::v1;
 use crate::proto::v1::get_correlations_response::Part as CorrelationsPart;
 use crate::proto::v1::inference_service_server::InferenceService;
+use crate::proto::v1::stream_predictions_response::Part as PredictionsPart;
 use crate::session::WindowCounts;
 
-/// Couplings and correlations out.
+/// Couplings, correlations and predictions out.
 pub(in crate::daemon) struct InferenceRpc {
     pub(in crate::daemon) registry: Arc<Registry>,
 }
@@ -25,6 +29,7 @@ impl InferenceService for InferenceRpc {
     type GetCouplingsStream = Answers<v1::GetCouplingsResponse>;
     type WatchCouplingsStream = ReceiverStream<Result<v1::WatchCouplingsResponse, Status>>;
     type GetCorrelationsStream = Answers<v1::GetCorrelationsResponse>;
+    type StreamPredictionsStream = ReceiverStream<Result<v1::StreamPredictionsResponse, Status>>;
 
     async fn get_couplings(
         &self,
@@ -77,29 +82,92 @@ impl InferenceService for InferenceRpc {
         });
         Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
     }
+
+    async fn stream_predictions(
+        &self,
+        request: Request<v1::StreamPredictionsRequest>,
+    ) -> Result<Response<Self::StreamPredictionsStream>, Status> {
+        let asked = predictions_asked(&self.registry, request.into_inner())?;
+        let place = self.registry.prediction_stream()?;
+        let header = v1::PredictionsHeader {
+            session_id: asked.session.id.clone(),
+            neurons: asked.neurons.clone(),
+            neuron_ids: asked.neurons.iter().map(|&i| asked.session.spec.neurons[i as usize].id).collect(),
+        };
+        let (answers, stream) = mpsc::channel(ANSWERS_QUEUED);
+        // There is room for it.
+        drop(answers.try_send(Ok(predictions::response(PredictionsPart::Header(header)))));
+        let (applied, runtime) = (asked.session.applied.subscribe(), Handle::current());
+        tokio::task::spawn_blocking(move || {
+            let _place = place;
+            predict(asked, applied, &answers, &runtime);
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn refit(&self, request: Request<v1::RefitRequest>) -> Result<Response<v1::RefitResponse>, Status> {
+        let session = self.registry.get(&request.get_ref().session_id)?;
+        let published = session.refit().await?;
+        let (publication, end_bin) = (published.sequence, published.end_bin());
+        Ok(Response::new(v1::RefitResponse { publication, end_bin }))
+    }
 }
 
-/// Send the last publication and each one that follows, until the session ends or the client goes.
+/// What is to be predicted, checked against the session it names.
+fn predictions_asked(
+    registry: &Registry,
+    mut request: v1::StreamPredictionsRequest,
+) -> Result<Asked, RequestError> {
+    let session = registry.get(&request.session_id)?;
+    if session.is_closed() {
+        return Err(session.closed_error());
+    }
+    let choice = Choice::of_predictions(&session, &request)?;
+    let n_neurons = session.spec.n_neurons();
+    let mut neurons = std::mem::take(&mut request.neurons);
+    if let Some(&neuron) = neurons.iter().find(|&&neuron| neuron as usize >= n_neurons) {
+        return Err(RequestError::UnknownNeuron { neuron, n_neurons });
+    }
+    if neurons.len() > n_neurons {
+        return Err(RequestError::TooManyNeurons { asked: neurons.len(), n_neurons });
+    }
+    if neurons.is_empty() {
+        neurons.extend(0..n_neurons as u32);
+    }
+    Ok(Asked { session, choice, neurons })
+}
+
+/// Send the last publication and each one that follows, until the session ends or the client goes. One without the estimate asked for
+/// is passed over; when it was so to the end, that is the answer.
 async fn watch(
     query: &Query,
     answers: &mpsc::Sender<Result<v1::WatchCouplingsResponse, Status>>,
 ) -> Result<(), RequestError> {
     let mut updates = query.session.publisher.watch();
-    let mut sent = None;
+    let (mut seen, mut sent, mut missing) = (None, None, None);
     loop {
         let latest = updates.borrow_and_update().clone();
-        if let Some(publication) = latest.publication.filter(|publication| sent != Some(publication.sequence))
+        if let Some(publication) = latest.publication.filter(|publication| seen != Some(publication.sequence))
         {
+            seen = Some(publication.sequence);
             let skipped = sent.map_or(0, |sent| publication.sequence - sent - 1);
-            for part in query.parts(&publication, skipped).await? {
-                if answers.send(Ok(part.into())).await.is_err() {
-                    return Ok(());
+            match query.parts(&publication, skipped).await {
+                Ok(parts) => {
+                    for part in parts {
+                        if answers.send(Ok(part.into())).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                    sent = seen;
                 }
+                Err(error @ (RequestError::NotEstimated { .. } | RequestError::NothingScored { .. })) => {
+                    missing = Some(error);
+                }
+                Err(error) => return Err(error),
             }
-            sent = Some(publication.sequence);
         }
         if latest.ended {
-            return Ok(());
+            return missing.filter(|_| sent.is_none()).map_or(Ok(()), Err);
         }
         tokio::select! {
             changed = updates.changed() => if changed.is_err() { return Ok(()) },

@@ -1,0 +1,48 @@
+//! `glauber refit`: new estimates now.
+
+use std::time::Instant;
+
+use clap::Args;
+use glauber::proto::v1;
+use serde_json::json;
+
+use super::client::{ConnectArgs, Daemon};
+use super::error::CliError;
+use super::{Manner, output, text};
+
+/// Estimate anew now, and wait until the new couplings are published
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Estimators that read the bins of their window (exact, trial-*) are refitted by themselves from time to time; this asks for it at once. A refit that is under way is waited for first.
+
+Examples:
+  glauber refit
+  glauber refit retina && glauber couplings --session retina --estimator exact
+  glauber refit retina --json | jq .publication")]
+pub(crate) struct RefitArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Id or name of the session, or a prefix that fits only one [default: the only or most recent one]
+    #[arg(value_name = "SESSION", value_parser = super::values::parse_session)]
+    session: Option<String>,
+}
+
+pub(crate) async fn run(args: RefitArgs, manner: Manner) -> Result<(), CliError> {
+    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let session_id = daemon.select(args.session.as_deref()).await?.session_id;
+    let began = Instant::now();
+    let request = v1::RefitRequest { session_id: session_id.clone() };
+    let response = daemon.inference().refit(request).await.map_err(daemon.failure("refitting"))?;
+    let v1::RefitResponse { publication, end_bin } = response.into_inner();
+    let took = began.elapsed();
+    if manner.json {
+        return output::json(&json!({
+            "session_id": session_id, "publication": publication, "end_bin": end_bin, "took_s": took.as_secs_f64(),
+        }));
+    }
+    output::print_facts(&[
+        ("session", session_id),
+        ("published", format!("publication {}, after {}", text::count(publication), text::duration(took))),
+        ("bins", format!("{} counted", text::count(end_bin))),
+    ])
+}

@@ -1,0 +1,213 @@
+//! Numbers for monitoring, in the text format of Prometheus.
+//!
+//! They are read from the sessions when someone asks: what the daemon has forgotten is in them no more, so that labels never add up.
+//! Labels are sessions, windows and estimators, never neurons or pairs.
+
+use std::fmt::Write;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::handle::SessionHandle;
+use super::registry::Registry;
+
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4";
+
+/// How long something took, each time: counts of durations up to each bound.
+#[derive(Debug, Default)]
+pub(super) struct Durations {
+    /// Of durations above the bound before and up to this one; the last of those above all.
+    counts: [AtomicU64; Durations::BOUNDS_S.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl Durations {
+    const BOUNDS_S: [f64; 12] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0];
+
+    pub(super) fn add(&self, duration: Duration) {
+        let place = Self::BOUNDS_S.iter().take_while(|bound| duration.as_secs_f64() > **bound).count();
+        self.counts[place].fetch_add(1, Ordering::Relaxed);
+        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// How often.
+    pub(super) fn count(&self) -> u64 {
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// One number of each session.
+struct Metric {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    value: fn(&SessionHandle) -> u64,
+}
+
+const METRICS: [Metric; 11] = [
+    counter("glauber_bins_applied_total", "Bins counted.", |s| {
+        s.applied_through().saturating_sub(load(&s.counters.gap_bins))
+    }),
+    counter("glauber_spikes_applied_total", "Active (neuron, bin) entries counted.", |s| {
+        load(&s.counters.active_entries)
+    }),
+    counter("glauber_gaps_total", "Stretches of bins that never came.", |s| load(&s.counters.gap_count)),
+    counter("glauber_gap_bins_total", "Bins that never came.", |s| load(&s.counters.gap_bins)),
+    counter("glauber_bins_repeated_total", "Bins that came again and were ignored.", |s| {
+        load(&s.counters.repeated_bins)
+    }),
+    counter("glauber_refreshes_published_total", "Publications of estimates.", |s| s.publisher.count()),
+    counter(
+        "glauber_refreshes_skipped_total",
+        "Refreshes skipped: the one before was still computed.",
+        |s| load(&s.counters.refreshes_skipped),
+    ),
+    gauge("glauber_ingest_lag_bins", "Bins received and not yet counted.", |s| {
+        s.received_through().saturating_sub(s.applied_through())
+    }),
+    gauge("glauber_counts_bytes", "Bins and counts kept for the windows.", |s| {
+        load(&s.counters.session_bytes)
+    }),
+    gauge("glauber_queued_bytes", "Bins waiting to be counted.", |s| s.queued_bytes()),
+    gauge("glauber_memory_bytes", "Bins, queued and kept, counts and published estimates.", |s| {
+        s.memory_bytes()
+    }),
+];
+
+const fn counter(name: &'static str, help: &'static str, value: fn(&SessionHandle) -> u64) -> Metric {
+    Metric { name, kind: "counter", help, value }
+}
+
+const fn gauge(name: &'static str, help: &'static str, value: fn(&SessionHandle) -> u64) -> Metric {
+    Metric { name, kind: "gauge", help, value }
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// Serve the numbers of a registry until the daemon stops.
+pub(super) async fn serve(
+    listener: TcpListener,
+    registry: Arc<Registry>,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) {
+    let answer = move || {
+        let sessions = registry.list();
+        async move { ([(CONTENT_TYPE, TEXT_FORMAT)], render(&sessions)) }
+    };
+    let router = Router::new().route("/metrics", get(answer));
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        tracing::warn!(%error, "metrics are no longer served");
+    }
+}
+
+fn render(sessions: &[Arc<SessionHandle>]) -> String {
+    let mut out = Text::default();
+    let open = sessions.iter().filter(|session| !session.is_closed()).count();
+    out.describe("glauber_sessions_open", "gauge", "Sessions that take bins.");
+    out.line("glauber_sessions_open", "", open);
+    for metric in &METRICS {
+        out.describe(metric.name, metric.kind, metric.help);
+        for session in sessions {
+            out.line(metric.name, &label(session), (metric.value)(session));
+        }
+    }
+    type DurationsOf = fn(&SessionHandle) -> &Durations;
+    let durations: [(&str, &str, DurationsOf); 2] = [
+        ("glauber_refresh_seconds", "Time to compute a refresh.", |s| &s.counters.refreshes),
+        ("glauber_refit_seconds", "Time to compute a refit.", |s| &s.counters.refits),
+    ];
+    for (name, help, of) in durations {
+        out.describe(name, "histogram", help);
+        for session in sessions {
+            out.histogram(name, &label(session), of(session));
+        }
+    }
+    out.scores(sessions);
+    out.0
+}
+
+fn label(session: &SessionHandle) -> String {
+    // Identifiers are the daemon's own: nothing in them needs escaping.
+    format!("session=\"{}\"", session.id)
+}
+
+/// Text in the format of Prometheus; writing to a string does not fail.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn describe(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let _ = match labels {
+            "" => writeln!(self.0, "{name} {value}"),
+            labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
+        };
+    }
+
+    fn histogram(&mut self, name: &str, labels: &str, durations: &Durations) {
+        let bounds = Durations::BOUNDS_S.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
+        let mut count = 0;
+        for (bound, counted) in bounds.zip(&durations.counts) {
+            count += load(counted);
+            self.line(&format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), count);
+        }
+        let sum_s = Duration::from_micros(load(&durations.sum_us)).as_secs_f64();
+        self.line(&format!("{name}_sum"), labels, sum_s);
+        self.line(&format!("{name}_count"), labels, count);
+    }
+
+    fn scores(&mut self, sessions: &[Arc<SessionHandle>]) {
+        const NAME: &str = "glauber_score_bits_per_spike";
+        self.describe(NAME, "gauge", "Recent gain over rates of predictions of bins that came later.");
+        for session in sessions {
+            let Some(publication) = session.publisher.latest() else { continue };
+            for snapshot in &publication.snapshots {
+                let window = snapshot.window.window;
+                for scored in &snapshot.estimates {
+                    let Some(bits) = scored.score.recent.bits_per_spike() else { continue };
+                    let estimator = scored.estimate.estimator;
+                    let labels = format!("{},window=\"{window}\",estimator=\"{estimator}\"", label(session));
+                    self.line(NAME, &labels, bits);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_counts_up_to_each_bound() {
+        let durations = Durations::default();
+        for ms in [1, 2, 250, 1_000_000] {
+            durations.add(Duration::from_millis(ms));
+        }
+        let mut text = Text::default();
+        text.histogram("t", "a=\"b\"", &durations);
+        for line in [
+            "t_bucket{a=\"b\",le=\"0.001\"} 1",
+            "t_bucket{a=\"b\",le=\"0.003\"} 2",
+            "t_bucket{a=\"b\",le=\"0.3\"} 3",
+            "t_bucket{a=\"b\",le=\"300\"} 3",
+            "t_bucket{a=\"b\",le=\"+Inf\"} 4",
+            "t_sum{a=\"b\"} 1000.253",
+            "t_count{a=\"b\"} 4",
+        ] {
+            assert!(text.0.lines().any(|found| found == line), "{line} is missing: {}", text.0);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+use glauber::proto::v1;
+use glauber::proto::v1::get_couplings_response::Part;
+use tonic::{Code, Status};
+
+use super::rig::{NEURONS, Producer, Rig, assert_status, pattern, query, spec};
+
+async fn refit(rig: &Rig, session_id: &str) -> Result<v1::RefitResponse, Status> {
+    let request = v1::RefitRequest { session_id: session_id.to_owned() };
+    rig.inference.clone().refit(request).await.map(tonic::Response::into_inner)
+}
+
+/// A session that refits only when asked.
+fn refitting() -> v1::SessionSpec {
+    v1::SessionSpec {
+        windows: vec!["all".into()],
+        estimators: vec![v1::Estimator::Nmf.into(), v1::Estimator::Exact.into()],
+        refresh_interval_bins: Some(1 << 40),
+        refit_interval_bins: Some(1 << 40),
+        ..spec()
+    }
+}
+
+#[tokio::test]
+async fn a_refit_is_published_before_it_is_answered() {
+    let mut rig = Rig::new().await;
+    let asked = v1::SessionSpec { ridge: Some(0.01), ..refitting() };
+    let session = rig.create_from(asked).await.unwrap().session_id;
+    let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    producer.send(pattern(0, 450)).await;
+    producer.applied(450).await;
+    let answer = refit(&rig, &session).await.unwrap();
+    assert_eq!(answer.end_bin, 450);
+    let exact = v1::CouplingsQuery {
+        estimator: v1::Estimator::Exact.into(),
+        standard_errors: true,
+        ..query(&session)
+    };
+    let parts = rig.couplings(exact).await.unwrap();
+    let [Part::Header(header), Part::Rows(rows)] = &parts[..] else { panic!("{parts:?}") };
+    assert_eq!((header.publication, header.first_bin, header.end_bin), (answer.publication, 0, 450));
+    assert_eq!(header.variance_form(), v1::VarianceForm::Full);
+    assert!(header.variance_sender.is_empty() && header.iterations.len() == NEURONS as usize);
+    assert!(header.gradient_norm.iter().all(|&norm| norm < 1e-4), "{:?}", header.gradient_norm);
+    assert!(
+        rows.standard_errors.iter().all(|&se| se > 0.0) && rows.standard_errors.len() == rows.couplings.len()
+    );
+    let now = rig.session(&session).await;
+    assert_eq!((now.refits, now.refit_running), (1, false));
+}
+
+#[tokio::test]
+async fn without_anything_to_refit_it_is_a_refresh() {
+    let mut rig = Rig::new().await;
+    let asked = v1::SessionSpec { refresh_interval_bins: Some(1 << 40), ..spec() };
+    let session = rig.create_from(asked).await.unwrap().session_id;
+    let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    producer.send(pattern(0, 70)).await;
+    producer.applied(70).await;
+    for publication in [1, 2] {
+        assert_eq!(refit(&rig, &session).await.unwrap(), v1::RefitResponse { publication, end_bin: 70 });
+    }
+    assert_eq!(rig.session(&session).await.refits, 0);
+    drop(producer);
+    rig.close(&session).await;
+    let status = refit(&rig, &session).await.unwrap_err();
+    assert_status(&status, Code::FailedPrecondition, &[&session, "is closed"]);
+    assert_status(&refit(&rig, "s-none").await.unwrap_err(), Code::NotFound, &["s-none"]);
+}
+
+#[tokio::test]
+async fn those_who_ask_during_a_refit_share_the_next_one() {
+    let mut rig = Rig::new().await;
+    let asked = v1::SessionSpec { neuron_count: 100, ..refitting() };
+    let session = rig.create_from(asked).await.unwrap().session_id;
+    let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    for first_bin in (0..8000).step_by(500) {
+        producer.send(super::inference::hundred(first_bin, 500)).await;
+    }
+    producer.applied(8000).await;
+    let first = async { refit(&rig, &session).await.unwrap() };
+    let others = async {
+        let mut sessions = rig.sessions.clone();
+        loop {
+            let request = v1::GetSessionRequest { session_id: session.clone() };
+            let now = sessions.get_session(request).await.unwrap().into_inner().session.unwrap();
+            if now.refit_running {
+                break;
+            }
+        }
+        // One of them does not wait for its answer, which harms nobody.
+        let gone = tokio::time::timeout(std::time::Duration::from_millis(5), refit(&rig, &session));
+        let (gone, one, two) = tokio::join!(gone, refit(&rig, &session), refit(&rig, &session));
+        assert!(gone.is_err());
+        (one.unwrap(), two.unwrap())
+    };
+    let (first, (one, two)) = tokio::join!(first, others);
+    assert_eq!(one, two);
+    assert!(first.publication < one.publication);
+    assert_eq!(rig.session(&session).await.refits, 2);
+    producer.finish().await.unwrap();
+    rig.assert_healthy(&session).await;
+}
+
+#[tokio::test]
+async fn closing_answers_who_waits_for_a_refit() {
+    let mut rig = Rig::new().await;
+    let session =
+        rig.create_from(v1::SessionSpec { neuron_count: 100, ..refitting() }).await.unwrap().session_id;
+    let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    producer.send(super::inference::hundred(0, 500)).await;
+    producer.applied(500).await;
+    let mut closing = rig.sessions.clone();
+    let request = v1::CloseSessionRequest { session_id: session.clone() };
+    let waiting = [refit(&rig, &session), refit(&rig, &session)];
+    let [one, two] = waiting;
+    let (one, two, closed) = tokio::join!(one, two, closing.close_session(request));
+    closed.unwrap();
+    for answer in [one, two] {
+        // Asked before it was closed, there is an answer; after, a status.
+        match answer {
+            Ok(answer) => assert_eq!(answer.end_bin, 500),
+            Err(status) => assert_status(&status, Code::FailedPrecondition, &["is closed"]),
+        }
+    }
+}
