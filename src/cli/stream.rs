@@ -272,6 +272,7 @@ mod tests {
             n_bins: 12,
             blocks,
             trial_edges: vec![0, 3, 5, 10, 11],
+            trials: vec![],
             merged_spikes: 0,
             masked_spikes: 0,
         }

@@ -1,4 +1,6 @@
-use crate::model::{BinWidth, Interval, NEURONS_MAX, Neuron, RecordedSession, RecordedUnit, SpikeBlock};
+use crate::model::{
+    BinWidth, Interval, NEURONS_MAX, Neuron, RecordedSession, RecordedUnit, SpikeBlock, Trial,
+};
 
 /// A recording cut into bins.
 ///
@@ -18,6 +20,10 @@ pub struct BinnedRecording {
     pub blocks: Vec<SpikeBlock>,
     /// Bins at whose left edge a trial starts or ends, increasing.
     pub trial_edges: Vec<u64>,
+    /// The trials, in order, from the bin in which each starts to the first one wholly after it or in which the next one starts; of
+    /// several that start in one bin, the last. One that starts before the first observed bin is left out, one that lasts beyond
+    /// the last bin ends there.
+    pub trials: Vec<Trial>,
     /// Spikes that fell into a bin in which their neuron had already fired, and so count no further.
     pub merged_spikes: u64,
     /// Spikes outside the observed intervals, left out.
@@ -145,12 +151,15 @@ pub fn bin_recording(
     let kept: u64 = blocks.iter().map(|b| b.n_active() as u64).sum();
     let total: u64 = units.iter().map(|u| u.spike_times_ns.len() as u64).sum();
     let edges = trial_edges(&recording.trials, first, end, width);
+    let first_observed = blocks.first().map_or(0, SpikeBlock::first_bin);
+    let trials = trials(&recording.trials, first, end, width, first_observed);
     Ok(BinnedRecording {
         neurons: units.iter().map(|u| u.neuron.clone()).collect(),
         bin_width,
         origin_ns: first * width,
         n_bins,
         trial_edges: edges,
+        trials,
         // Entries that were counted but lie in masked bins, and spikes beyond the span.
         masked_spikes: outside + (total - outside - merged_spikes - kept),
         merged_spikes,
@@ -336,6 +345,22 @@ fn trial_edges(trials: &[Interval], first: i64, end: i64, width: i64) -> Vec<u64
     edges
 }
 
+/// The trials in bins of the recording, none of them empty, none overlapping.
+fn trials(trials: &[Interval], first: i64, end: i64, width: i64, first_observed: u64) -> Vec<Trial> {
+    let mut bins: Vec<(i64, i64)> = trials
+        .iter()
+        .map(|t| (t.start_ns.div_euclid(width) - first, ceil_div(t.stop_ns, width).min(end) - first))
+        .filter(|&(start, _)| start >= first_observed as i64)
+        .collect();
+    bins.sort_unstable();
+    let next_starts = bins.iter().skip(1).map(|&(start, _)| start).chain([i64::MAX]);
+    let within = bins.iter().zip(next_starts).map(|(&(start, stop), next)| (start, stop.min(next)));
+    within
+        .filter(|(start, stop)| start < stop)
+        .map(|(start, stop)| Trial { start_bin: start as u64, stop_bin: stop as u64 })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,6 +471,19 @@ mod tests {
         let recording = RecordedSession { trials, ..recording };
         let binned = bin_recording(&recording, ten_ms(), None).unwrap();
         assert_eq!((binned.origin_ns, binned.trial_edges), (10_000_000, vec![2, 3, 5]));
+        let trial = |start_bin, stop_bin| Trial { start_bin, stop_bin };
+        assert_eq!(binned.trials, [trial(0, 2), trial(3, 5)]);
+    }
+
+    #[test]
+    fn trials_that_share_a_bin_end_where_the_next_begins() {
+        let units = vec![unit(0, &[25, 61], Some(&[(20, 100)]))];
+        // Before what was observed; the next three share bins, two of them a start; the last goes on beyond the end.
+        let trials = intervals(&[(5, 30), (20, 45), (41, 50), (47, 66), (80, 150)]);
+        let recording = RecordedSession { units, trials, ..RecordedSession::default() };
+        let binned = bin_recording(&recording, ten_ms(), None).unwrap();
+        let trial = |start_bin, stop_bin| Trial { start_bin, stop_bin };
+        assert_eq!(binned.trials, [trial(0, 2), trial(2, 5), trial(6, 8)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! it. A window is their difference. Its left edge moves in steps of [`Session::window_step_bins`]; the window holds the
 //! transitions that have *both* bins inside it, as if the recording began at that edge.
 
+mod compare;
 mod offline;
 mod push;
 mod refit;
@@ -14,6 +15,7 @@ mod snapshot;
 mod spec;
 mod tracker;
 
+pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError};
 pub use offline::{Offline, Recorded};
 pub use push::{Gap, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::refit::{Bins, RefitScope, WindowBins};
 use super::{SessionSpec, Snapshot, Tracker, WindowCounts};
-use crate::model::{Estimator, Runs, Trial, Window};
+use crate::model::{Estimator, Runs, Score, Trial, Window};
 use crate::moments::Accumulator;
 
 /// A stretch of a recording to be estimated as a whole.
@@ -69,6 +69,27 @@ impl<'a> Offline<'a> {
         self.observe_through(end);
         on_progress(end);
         self.estimate(RefitScope::Final)
+    }
+
+    /// Estimate anew at each of these bins, increasing, and score from the first one on, each estimate on what follows it. The ridge
+    /// must be fixed. `None` when there is no estimate to score.
+    pub(super) fn score_from(mut self, bins: &[u64]) -> Option<Score> {
+        let mut before = None;
+        for &bin in bins {
+            self.observe_through(bin);
+            let snapshot = self.estimate(RefitScope::Path);
+            before =
+                before.or_else(|| snapshot.estimates.into_iter().next().map(|scored| scored.score.total));
+        }
+        self.observe_through(self.recorded.bins.end);
+        let snapshot = self.tracker.publish(self.windows(), None).remove(0);
+        // An online estimator has been scored from its start.
+        let (before, after) = (before?, snapshot.estimates.into_iter().next()?.score.total);
+        Some(Score {
+            transitions: after.transitions - before.transitions,
+            spikes: after.spikes - before.spikes,
+            gain_bits: after.gain_bits - before.gain_bits,
+        })
     }
 
     /// Score on the bins up to `bin`, letting the online estimators follow them at about the pace of a live session.

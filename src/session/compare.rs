@@ -1,0 +1,434 @@
+//! How well does each estimator predict what it has not seen?
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::Array1;
+
+use super::{Offline, Recorded, ScoredEstimate, SessionSpec};
+use crate::kinetic::{self, ExactOptions, Predictor, TrialOptions};
+use crate::model::{Estimate, Estimator, EstimatorInput, Lags, Ridges, Runs, Score, Trial};
+use crate::moments::{Accumulator, Counts};
+
+/// A recording split in time: estimators are fitted to its first part and scored on the rest.
+///
+/// An estimator's ridge is chosen inside the first part alone, as [`Offline`] does it: estimates at checkpoints are scored on what follows
+/// them. What the ridges would have scored on the held-out part is told as well, as hindsight.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    spec: SessionSpec,
+    recorded: &'a Recorded,
+    /// The part to fit to.
+    train: Recorded,
+    counts: Arc<Counts>,
+    /// The rest, with the last bin before it as context.
+    held_out: Runs,
+    threads: usize,
+}
+
+/// A split that leaves nothing to fit to or nothing to score.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum ComparisonError {
+    /// Not a share of the recording.
+    #[error("the share to fit to must lie between 0 and 1, got {found}")]
+    Share {
+        /// The share given.
+        found: f64,
+    },
+    /// A part without a transition.
+    #[error(
+        "too short to compare on: {train} transitions to fit to and {held_out} to score, both must be at least 1"
+    )]
+    TooShort {
+        /// Transitions of the first part.
+        train: u64,
+        /// Transitions of the rest.
+        held_out: u64,
+    },
+}
+
+/// What one estimator predicts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compared {
+    /// Fitted to the first part with the ridge chosen there.
+    pub estimate: Arc<Estimate>,
+    /// How it predicts the held-out part.
+    pub score: Score,
+    /// Every ridge there was to choose from, increasing.
+    pub path: Vec<ComparedRidge>,
+    /// The score when it goes on to learn: estimated anew at each of [`Comparison::STEPS`] steps of the held-out part, or following
+    /// every bin of it, and scored on what comes next. `None` when it was not asked for.
+    pub prequential: Option<Score>,
+}
+
+/// What one ridge predicts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ComparedRidge {
+    /// The ridge.
+    pub ridge: f64,
+    /// Bits per spike by which it was chosen, or not: forward in time inside the first part. `None` when there was no choice.
+    pub chosen_by: Option<f64>,
+    /// Bits per spike on the held-out part when fitted to all of the first; `None` without a spike there.
+    pub held_out: Option<f64>,
+}
+
+impl Compared {
+    /// The ridge that would have predicted the held-out part best; of equals the larger. Hindsight: it was chosen on what it is
+    /// scored on.
+    #[must_use]
+    pub fn best_in_hindsight(&self) -> Option<ComparedRidge> {
+        let scored = self.path.iter().filter(|point| point.held_out.is_some());
+        scored.max_by(|a, b| a.held_out.unwrap_or(0.0).total_cmp(&b.held_out.unwrap_or(0.0))).copied()
+    }
+}
+
+impl<'a> Comparison<'a> {
+    /// Equal steps of the held-out part at which a prequential score estimates anew.
+    pub const STEPS: u64 = 16;
+
+    /// Fit to the first `share` of a recording and score on the rest. Of the specification, bin width, lags, ridges and the memory of
+    /// scores matter.
+    ///
+    /// # Errors
+    /// [`ComparisonError`] when there is nothing to fit to or nothing to score.
+    pub fn new(
+        spec: &SessionSpec,
+        recorded: &'a Recorded,
+        share: f64,
+        threads: usize,
+    ) -> Result<Self, ComparisonError> {
+        if !(share > 0.0 && share < 1.0) {
+            return Err(ComparisonError::Share { found: share });
+        }
+        let Range { start, end } = recorded.bins;
+        let split = start + ((end - start) as f64 * share) as u64;
+        let train = Recorded {
+            window: recorded.window,
+            bins: start..split,
+            runs: recorded.runs.range(start..split),
+            trials: recorded.trials.iter().copied().filter(|trial| trial.stop_bin <= split).collect(),
+        };
+        let held_out = recorded.runs.range(split.max(start + 1) - 1..end);
+        if train.runs.transitions() == 0 || held_out.transitions() == 0 {
+            let (train, held_out) = (train.runs.transitions(), held_out.transitions());
+            return Err(ComparisonError::TooShort { train, held_out });
+        }
+        let mut counts = Accumulator::new(spec.n_neurons(), &Lags::default());
+        counts.add_runs(&train.runs, start..split);
+        let counts = Arc::new(counts.counts());
+        Ok(Self { spec: spec.clone(), recorded, train, counts, held_out, threads })
+    }
+
+    /// The bins fitted to.
+    #[must_use]
+    pub fn train_bins(&self) -> Range<u64> {
+        self.train.bins.clone()
+    }
+
+    /// The bins scored.
+    #[must_use]
+    pub fn held_out_bins(&self) -> Range<u64> {
+        self.train.bins.end..self.recorded.bins.end
+    }
+
+    /// The counts of the bins fitted to: their rates are what every model is compared with.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Number of transitions scored.
+    #[must_use]
+    pub fn held_out_transitions(&self) -> u64 {
+        self.held_out.transitions()
+    }
+
+    /// Choose the ridge of an estimator, fit and score it. `on_progress` is told the share done. `None` when the estimator gives no
+    /// estimate.
+    #[must_use]
+    pub fn run(&self, estimator: Estimator, on_progress: &mut dyn FnMut(f64)) -> Option<Compared> {
+        let spec = self.spec_of(estimator, self.spec.ridges.clone());
+        let Range { start, end } = self.train.bins;
+        let mut on_bin = |bin: u64| on_progress(0.5 * (bin - start) as f64 / (end - start) as f64);
+        let snapshot = Offline::new(&spec, &self.train, self.threads).run(&mut on_bin);
+        let ScoredEstimate { estimate, path: chosen_by, .. } = snapshot.estimates.into_iter().next()?;
+        let score = self.score(&estimate);
+        let others = self.others(estimator, estimate.ridge);
+        on_progress(1.0);
+        let held_out = |ridge: f64| {
+            let other = others.iter().find(|other| other.ridge == ridge);
+            other.map_or_else(|| score.bits_per_spike(), |other| self.score(other).bits_per_spike())
+        };
+        let path = chosen_by.iter().map(|point| ComparedRidge {
+            ridge: point.ridge,
+            chosen_by: point.bits_per_spike,
+            held_out: held_out(point.ridge),
+        });
+        let path = path.collect();
+        Some(Compared { estimate, score, path, prequential: None })
+    }
+
+    /// How an estimator with this ridge predicts the held-out part when it goes on to learn, see [`Compared::prequential`]. The ridge
+    /// stays. `None` for estimators from trials, whose fields belong to bins of trials that are over.
+    #[must_use]
+    pub fn prequential(&self, estimator: Estimator, ridge: f64) -> Option<Score> {
+        if estimator.input() == EstimatorInput::Trials {
+            return None;
+        }
+        let spec = self.spec_of(estimator, Ridges::new(&[ridge]).ok()?);
+        let Range { start, end } = self.held_out_bins();
+        let steps: Vec<u64> = (0..Self::STEPS).map(|k| start + (end - start) * k / Self::STEPS).collect();
+        Offline::new(&spec, self.recorded, self.threads).score_from(&steps)
+    }
+
+    fn spec_of(&self, estimator: Estimator, ridges: Ridges) -> SessionSpec {
+        SessionSpec { estimators: vec![estimator], ridges, ..self.spec.clone() }
+    }
+
+    /// The estimates with the ridges that were not chosen.
+    fn others(&self, estimator: Estimator, chosen: f64) -> Vec<Estimate> {
+        let mut ridges = self.spec.ridges.as_slice().to_vec();
+        ridges.retain(|&ridge| ridge != chosen);
+        match estimator.input() {
+            EstimatorInput::Moments => {
+                kinetic::path(&self.counts, &[estimator], &ridges).into_iter().flatten().collect()
+            }
+            EstimatorInput::Bins => {
+                let options = ExactOptions { threads: self.threads, ..ExactOptions::default() };
+                kinetic::exact_path(&self.train.runs, &self.counts, &ridges, &options, None)
+            }
+            EstimatorInput::Stream => {
+                let followed = |&ridge: &f64| {
+                    let spec = self.spec_of(estimator, Ridges::new(&[ridge]).ok()?);
+                    let snapshot = Offline::new(&spec, &self.train, self.threads).run(&mut |_| ());
+                    snapshot.estimates.into_iter().next().map(|scored| (*scored.estimate).clone())
+                };
+                ridges.iter().filter_map(followed).collect()
+            }
+            EstimatorInput::Trials => {
+                let with = |&ridge: &f64| {
+                    let options = TrialOptions { ridge, threads: self.threads, ..TrialOptions::default() };
+                    kinetic::from_trials(&self.train.runs, &self.train.trials, &[estimator], &options)
+                };
+                ridges.iter().flat_map(with).collect()
+            }
+        }
+    }
+
+    fn score(&self, estimate: &Estimate) -> Score {
+        let predictor = Predictor::new(estimate, &self.counts);
+        if estimate.trial_fields.is_none() {
+            return predictor.score(&self.held_out);
+        }
+        score_in_trials(estimate, &predictor, &self.counts, &self.held_out, &self.recorded.trials)
+    }
+}
+
+/// Score with the field of each bin of a trial where there is one, with the mean field elsewhere. `trials` are those that the runs
+/// lie in, in order and without overlap.
+fn score_in_trials(
+    estimate: &Estimate,
+    predictor: &Predictor,
+    counts: &Counts,
+    runs: &Runs,
+    trials: &[Trial],
+) -> Score {
+    let n = estimate.n_neurons();
+    let rates = kinetic::rate_log_odds(counts);
+    let mut score = Score::new(n);
+    let mut log_odds = Array1::zeros(n);
+    for run in &runs.blocks {
+        for t in 1..run.n_bins() {
+            predictor.log_odds(run.bin(t - 1), &mut log_odds);
+            let trial_bin = bin_of_trial(trials, run.first_bin() + t as u64 - 1);
+            for (i, x) in log_odds.iter_mut().enumerate().filter(|(i, _)| estimate.status[*i].has_estimate())
+            {
+                *x += 2.0 * (estimate.field_at(i, trial_bin) - estimate.fields[i]);
+            }
+            score.transitions += 1.0;
+            for &neuron in run.bin(t) {
+                let i = usize::from(neuron);
+                score.spikes[i] += 1.0;
+                score.gain_bits[i] += log_odds[i] - rates[i];
+            }
+            for (gain, (&x, &rate)) in score.gain_bits.iter_mut().zip(log_odds.iter().zip(&rates)) {
+                *gain += softplus(rate) - softplus(x);
+            }
+        }
+    }
+    score.gain_bits /= std::f64::consts::LN_2;
+    score
+}
+
+/// Place inside its trial of a bin whose next one belongs to it as well.
+fn bin_of_trial(trials: &[Trial], bin: u64) -> Option<u64> {
+    let after = trials.partition_point(|trial| trial.start_bin <= bin);
+    let trial = trials.get(after.checked_sub(1)?)?;
+    (bin + 1 < trial.stop_bin).then(|| bin - trial.start_bin)
+}
+
+/// `ln(1 + eˣ)` without overflow.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BinWidth, Neuron, SpikeBlock, Window};
+
+    const N: u64 = 5;
+    const BINS: u64 = 6000;
+
+    /// Five neurons, each driven by the next and held back by the one after, by a fixed sequence.
+    fn bins() -> SpikeBlock {
+        let mut state = 1_u64;
+        let mut before = [0_u64; N as usize];
+        let lists: Vec<Vec<u16>> = (0..BINS)
+            .map(|_| {
+                let mut now = [0; N as usize];
+                for i in 0..N {
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let driven = 60 + 20 * i + 300 * before[((i + 1) % N) as usize];
+                    let per_mille = driven - 40 * before[((i + 2) % N) as usize];
+                    now[i as usize] = u64::from((state >> 33) % 1000 < per_mille);
+                }
+                before = now;
+                (0..N as u16).filter(|&i| now[usize::from(i)] == 1).collect()
+            })
+            .collect();
+        SpikeBlock::from_lists(0, &lists, N as usize).unwrap()
+    }
+
+    fn spec(ridges: &[f64]) -> SessionSpec {
+        SessionSpec {
+            name: String::new(),
+            neurons: (0..N as i64).map(|id| Neuron { id, label: String::new() }).collect(),
+            bin_width: BinWidth::from_us(20_000).unwrap(),
+            origin_ns: 0,
+            windows: vec![Window::All],
+            lags: Lags::default(),
+            estimators: vec![Estimator::Nmf],
+            ridges: Ridges::new(ridges).unwrap(),
+            refresh_interval_bins: 50,
+            refit_interval_bins: 500,
+            refit_bins_max: SessionSpec::REFIT_BINS_MAX,
+            score_memory_bins: 30_000,
+        }
+    }
+
+    fn recorded(blocks: Vec<SpikeBlock>, trials: Vec<Trial>) -> Recorded {
+        let runs = Runs { n_neurons: N as usize, blocks };
+        Recorded { window: Window::All, bins: 0..BINS, runs, trials }
+    }
+
+    #[test]
+    fn scores_are_those_of_an_independent_program() {
+        // numpy and scipy on the same bins, rates and penalties as printed by `bits_per_spike` of the oracle, whose rates are
+        // K / T instead of (K + ½) / (T + 1).
+        let expected = [
+            (Estimator::Nmf, [0.148_986, 0.266_468, 0.241_772]),
+            (Estimator::Exact, [0.368_114, 0.362_593, 0.237_897]),
+        ];
+        let recorded = recorded(vec![bins()], Vec::new());
+        let comparison = Comparison::new(&spec(&[0.0, 0.1, 1.0]), &recorded, 0.7, 1).unwrap();
+        assert_eq!((comparison.train_bins(), comparison.held_out_bins()), (0..4200, 4200..6000));
+        assert_eq!(comparison.held_out_transitions(), 1800, "the first held-out bin is scored too");
+        for (estimator, bits) in expected {
+            let compared = comparison.run(estimator, &mut |_| ()).unwrap();
+            assert_eq!(compared.score.spikes.sum(), 1093.0);
+            for (point, bits) in compared.path.iter().zip(bits) {
+                let found = point.held_out.unwrap();
+                assert!(
+                    (found - bits).abs() < 1e-3,
+                    "{estimator}, ridge {}: {found}, not {bits}",
+                    point.ridge
+                );
+            }
+            let chosen = compared.path.iter().find(|point| point.ridge == compared.estimate.ridge).unwrap();
+            assert_eq!(chosen.held_out, compared.score.bits_per_spike());
+            let best = compared.best_in_hindsight().unwrap();
+            assert!(best.held_out >= chosen.held_out);
+        }
+    }
+
+    #[test]
+    fn the_held_out_part_decides_nothing() {
+        let whole = bins();
+        let cut = 4200;
+        // The same first part, then silence but for one spike.
+        let mut lists: Vec<Vec<u16>> = (0..cut).map(|t| whole.bin(t).to_vec()).collect();
+        lists.resize(BINS as usize, Vec::new());
+        lists[5000] = vec![2];
+        let other = SpikeBlock::from_lists(0, &lists, N as usize).unwrap();
+        let spec = spec(&[0.0, 0.1, 1.0]);
+        for estimator in [Estimator::Nmf, Estimator::Exact, Estimator::Online] {
+            let run = |bins: SpikeBlock| {
+                let recorded = recorded(vec![bins], Vec::new());
+                let comparison = Comparison::new(&spec, &recorded, 0.7, 1).unwrap();
+                comparison.run(estimator, &mut |_| ()).unwrap()
+            };
+            let (one, two) = (run(whole.clone()), run(other.clone()));
+            assert_eq!(one.estimate, two.estimate);
+            let chosen_by = |compared: &Compared| -> Vec<Option<f64>> {
+                compared.path.iter().map(|point| point.chosen_by).collect()
+            };
+            assert_eq!(chosen_by(&one), chosen_by(&two));
+            assert_ne!(one.score, two.score);
+        }
+    }
+
+    #[test]
+    fn what_goes_on_to_learn_is_scored_on_the_same_bins() {
+        let recorded = recorded(vec![bins()], Vec::new());
+        let comparison = Comparison::new(&spec(&[0.1]), &recorded, 0.7, 1).unwrap();
+        for estimator in [Estimator::Nmf, Estimator::Exact, Estimator::Online] {
+            let frozen = comparison.run(estimator, &mut |_| ()).unwrap();
+            let learning = comparison.prequential(estimator, 0.1).unwrap();
+            assert_eq!(learning.transitions, frozen.score.transitions);
+            assert_eq!(learning.spikes, frozen.score.spikes);
+            // A stationary recording: a little more data changes little.
+            let gain = learning.bits_per_spike().unwrap() - frozen.score.bits_per_spike().unwrap();
+            assert!(gain.abs() < 0.02, "{estimator}: {gain}");
+        }
+        assert_eq!(comparison.prequential(Estimator::TrialNmf, 0.1), None);
+    }
+
+    #[test]
+    fn estimators_from_trials_predict_with_the_field_of_each_bin() {
+        // Trials of 20 bins in which all but one fire at the fifth bin, and by chance otherwise.
+        let chance = bins();
+        let locked = |t: usize| (0..N as u16).filter(move |&i| usize::from(i) != t / 20 % N as usize);
+        let lists: Vec<Vec<u16>> = (0..BINS as usize)
+            .map(|t| if t % 20 == 5 { locked(t).collect() } else { chance.bin(t).to_vec() })
+            .collect();
+        let whole = SpikeBlock::from_lists(0, &lists, N as usize).unwrap();
+        let trials: Vec<Trial> =
+            (0..BINS / 20).map(|k| Trial { start_bin: 20 * k, stop_bin: 20 * k + 20 }).collect();
+        let blocks = trials.iter().map(|t| whole.slice(t.start_bin as usize, t.stop_bin as usize)).collect();
+        let recorded = recorded(blocks, trials);
+        let comparison = Comparison::new(&spec(&[0.1]), &recorded, 0.7, 1).unwrap();
+        let score = |estimator: Estimator| {
+            let compared = comparison.run(estimator, &mut |_| ()).unwrap();
+            assert!(compared.estimate.status.iter().all(|status| status.has_estimate()), "{estimator}");
+            compared.score.bits_per_spike().unwrap()
+        };
+        assert!(score(Estimator::TrialNmf) > score(Estimator::Nmf) + 0.1);
+        let places = [(0, Some(0)), (18, Some(18)), (19, None), (20, Some(0))];
+        for (bin, place) in places {
+            assert_eq!(bin_of_trial(&recorded.trials, bin), place);
+        }
+    }
+
+    #[test]
+    fn splits_that_leave_nothing_are_refused() {
+        let recorded = recorded(vec![bins().slice(0, 5)], Vec::new());
+        for share in [0.0, 1.0, -0.1, f64::NAN] {
+            let error = Comparison::new(&spec(&[0.1]), &recorded, share, 1).unwrap_err();
+            assert!(matches!(error, ComparisonError::Share { .. }), "{error}");
+        }
+        let error = Comparison::new(&spec(&[0.1]), &recorded, 0.7, 1).unwrap_err();
+        assert_eq!(error, ComparisonError::TooShort { train: 4, held_out: 0 });
+    }
+}
