@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimator, EstimatorInput, Lags, Ridges, Score, Significance, Window};
+use glauber::model::{Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Trial, Window};
 use glauber::session::{Compared, Comparison, Recorded, SessionSpec};
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ fn recorded(args: &CompareArgs, recording: &BinnedRecording) -> Result<Recorded,
         return Err(CliError::Argument { argument: "--from", problem });
     }
     let end = args.duration.map_or(recording.n_bins, |span| recording.n_bins.min(start + bins(span)));
-    let inside = |trial: &&glauber::model::Trial| start <= trial.start_bin && trial.stop_bin <= end;
+    let inside = |trial: &&Trial| start <= trial.start_bin && trial.stop_bin <= end;
     Ok(Recorded {
         window: Window::All,
         bins: start..end,
@@ -139,6 +139,11 @@ fn results(
     }
     bar.finish_and_clear();
     results
+}
+
+/// Bits per spike of an estimator that goes on to learn.
+fn learning_on(compared: &Compared) -> Option<f64> {
+    compared.prequential.as_ref().and_then(|prequential| prequential.score.bits_per_spike())
 }
 
 /// All there is to report.
@@ -206,7 +211,7 @@ impl Outcome<'_> {
                 compared.estimate.ridge.to_string(),
                 text::bits(compared.score.bits_per_spike()),
             ];
-            let learning = compared.prequential.as_ref().and_then(Score::bits_per_spike);
+            let learning = learning_on(compared);
             cells.extend(prequential.then(|| text::bits(learning)));
             cells.push(text::bits(hindsight.and_then(|point| point.held_out)));
             cells.push(hindsight.map_or_else(String::new, |point| point.ridge.to_string()));
@@ -226,8 +231,13 @@ impl Outcome<'_> {
             )?;
         }
         outln!("bits/spike: gained on the held-out part over independent rates.")?;
-        if self.results.iter().any(|timed| timed.compared.prequential.is_some()) {
-            outln!("learning on: the same, estimated anew at {} steps; online follows.", Comparison::STEPS)?;
+        let rates = self.results.iter().filter_map(|timed| timed.compared.prequential.as_ref());
+        if let Some(rates) = rates.map(|prequential| &prequential.rates).next() {
+            outln!(
+                "learning on: the same, estimated anew at {} steps; online follows. Rates",
+                Comparison::STEPS
+            )?;
+            outln!("  alone that learn on gain {}.", text::bits(rates.bits_per_spike()))?;
         }
         outln!("in hindsight: the best of all ridges, chosen on what it is scored on.")?;
         let below = |timed: &&Timed| timed.compared.score.bits_per_spike().is_some_and(|bits| bits < 0.0);
@@ -289,6 +299,7 @@ impl Outcome<'_> {
             })
         });
         let hindsight = compared.best_in_hindsight();
+        let rates = compared.prequential.as_ref().map(|prequential| &prequential.rates);
         json!({
             "estimator": estimate.estimator.as_str(),
             "ridge": estimate.ridge,
@@ -297,7 +308,8 @@ impl Outcome<'_> {
                 "ridge": hindsight.map(|point| point.ridge),
                 "bits_per_spike": hindsight.and_then(|point| point.held_out),
             },
-            "prequential_bits_per_spike": compared.prequential.as_ref().and_then(Score::bits_per_spike),
+            "prequential_bits_per_spike": learning_on(compared),
+            "prequential_rates_bits_per_spike": rates.and_then(|rates| rates.bits_per_spike()),
             "path": path.collect::<Vec<_>>(),
             "neurons": self.neurons_json(compared),
             "rms_coupling": pairs::rms_coupling(estimate),
@@ -311,9 +323,10 @@ impl Outcome<'_> {
     }
 
     fn neurons_json(&self, compared: &Compared) -> Vec<Value> {
-        let prequential = |i: usize| compared.prequential.as_ref().and_then(|s| s.neuron_bits_per_spike(i));
+        let prequential =
+            |i: usize| compared.prequential.as_ref().and_then(|p| p.score.neuron_bits_per_spike(i));
         let neurons = self.spec.neurons.iter().enumerate();
-        let json = |(i, neuron): (usize, &glauber::model::Neuron)| {
+        let json = |(i, neuron): (usize, &Neuron)| {
             json!({
                 "id": neuron.id,
                 "status": compared.estimate.status[i].as_str(),

@@ -1,5 +1,6 @@
 //! How well does each estimator predict what it has not seen?
 
+use std::f64::consts::LN_2;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -56,9 +57,18 @@ pub struct Compared {
     pub score: Score,
     /// Every ridge there was to choose from, increasing.
     pub path: Vec<ComparedRidge>,
-    /// The score when it goes on to learn: estimated anew at each of [`Comparison::STEPS`] steps of the held-out part, or following
-    /// every bin of it, and scored on what comes next. `None` when it was not asked for.
-    pub prequential: Option<Score>,
+    /// The score when it goes on to learn. `None` when it was not asked for.
+    pub prequential: Option<Prequential>,
+}
+
+/// What an estimator predicts that goes on to learn: estimated anew at each of [`Comparison::STEPS`] steps of the held-out part, or
+/// following all of it, and scored on what comes next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prequential {
+    /// Gained over the independent rates of the first part, as [`Compared::score`] is.
+    pub score: Score,
+    /// Of that, what independent rates gain that are estimated anew at the same bins: where rates drift, most of it.
+    pub rates: Score,
 }
 
 /// What one ridge predicts.
@@ -171,14 +181,43 @@ impl<'a> Comparison<'a> {
     /// How an estimator with this ridge predicts the held-out part when it goes on to learn, see [`Compared::prequential`]. The ridge
     /// stays. `None` for estimators from trials, whose fields belong to bins of trials that are over.
     #[must_use]
-    pub fn prequential(&self, estimator: Estimator, ridge: f64) -> Option<Score> {
+    pub fn prequential(&self, estimator: Estimator, ridge: f64) -> Option<Prequential> {
         if estimator.input() == EstimatorInput::Trials {
             return None;
         }
         let spec = self.spec_of(estimator, Ridges::new(&[ridge]).ok()?);
         let Range { start, end } = self.held_out_bins();
         let steps: Vec<u64> = (0..Self::STEPS).map(|k| start + (end - start) * k / Self::STEPS).collect();
-        Offline::new(&spec, self.recorded, self.threads).score_from(&steps)
+        let (mut score, changes) = Offline::new(&spec, self.recorded, self.threads).score_from(&steps)?;
+        // So far over the rates of the same bins as the estimates.
+        let rates = self.rates_learning_on(&changes);
+        score.gain_bits += &rates.gain_bits;
+        Some(Prequential { score, rates })
+    }
+
+    /// How rates that are estimated anew at these bins predict the held-out part, compared with those of the first part.
+    fn rates_learning_on(&self, changes: &[u64]) -> Score {
+        let n = self.spec.n_neurons();
+        let frozen = kinetic::rate_log_odds(&self.counts);
+        let mut seen = Accumulator::new(n, &Lags::default());
+        seen.add_runs(&self.recorded.runs, self.train.bins.clone());
+        let mut score = Score::new(n);
+        let ends = changes.iter().skip(1).copied().chain([self.recorded.bins.end]);
+        for (&start, end) in changes.iter().zip(ends) {
+            let before = seen.counts();
+            seen.add_runs(&self.recorded.runs, start..end);
+            let (rates, after) = (kinetic::rate_log_odds(&before), seen.counts());
+            let (before, after) = (&before.lags[0], &after.lags[0]);
+            let transitions = (after.transitions - before.transitions) as f64;
+            score.transitions += transitions;
+            for i in 0..n {
+                let spikes = (after.receiver[i] - before.receiver[i]) as f64;
+                let silence = softplus(rates[i]) - softplus(frozen[i]);
+                score.spikes[i] += spikes;
+                score.gain_bits[i] += (spikes * (rates[i] - frozen[i]) - transitions * silence) / LN_2;
+            }
+        }
+        score
     }
 
     fn spec_of(&self, estimator: Estimator, ridges: Ridges) -> SessionSpec {
@@ -256,7 +295,7 @@ fn score_in_trials(
             }
         }
     }
-    score.gain_bits /= std::f64::consts::LN_2;
+    score.gain_bits /= LN_2;
     score
 }
 
@@ -385,7 +424,9 @@ mod tests {
         let comparison = Comparison::new(&spec(&[0.1]), &recorded, 0.7, 1).unwrap();
         for estimator in [Estimator::Nmf, Estimator::Exact, Estimator::Online] {
             let frozen = comparison.run(estimator, &mut |_| ()).unwrap();
-            let learning = comparison.prequential(estimator, 0.1).unwrap();
+            let Prequential { score: learning, rates } = comparison.prequential(estimator, 0.1).unwrap();
+            assert_eq!((rates.transitions, &rates.spikes), (learning.transitions, &learning.spikes));
+            assert!(rates.bits_per_spike().unwrap().abs() < 0.01);
             assert_eq!(learning.transitions, frozen.score.transitions);
             assert_eq!(learning.spikes, frozen.score.spikes);
             // A stationary recording: a little more data changes little.
@@ -393,6 +434,23 @@ mod tests {
             assert!(gain.abs() < 0.02, "{estimator}: {gain}");
         }
         assert_eq!(comparison.prequential(Estimator::TrialNmf, 0.1), None);
+    }
+
+    #[test]
+    fn rates_that_learn_on_follow_a_change() {
+        // Neuron 0 goes from every tenth bin to every other one, and nothing else ever fires.
+        let every = |t: u64| if t < 4200 { 10 } else { 2 };
+        let lists: Vec<Vec<u16>> =
+            (0..BINS).map(|t| if t % every(t) == 0 { vec![0] } else { Vec::new() }).collect();
+        let recorded = recorded(vec![SpikeBlock::from_lists(0, &lists, N as usize).unwrap()], Vec::new());
+        let comparison = Comparison::new(&spec(&[0.1]), &recorded, 0.7, 1).unwrap();
+        let rates = comparison.rates_learning_on(&[4200, 5000]);
+        // By hand: ln of the odds (K + ½) / (T + 1 − K − ½) before, and after 400 spikes in 800 more transitions.
+        let log_odds = |k: f64, t: f64| ((k + 0.5) / (t - k + 0.5)).ln();
+        let (old, new) = (log_odds(419.0, 4199.0), log_odds(819.0, 4999.0));
+        let nats = 500.0 * (new - old) - 1000.0 * (softplus(new) - softplus(old));
+        assert!((rates.gain_bits[0] - nats / LN_2).abs() < 1e-6);
+        assert_eq!(rates.spikes[0], 900.0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod snapshot;
 mod spec;
 mod tracker;
 
-pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError};
+pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequential};
 pub use offline::{Offline, Recorded};
 pub use push::{Gap, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};
