@@ -131,7 +131,7 @@ fn intervals_hold_for_weak_couplings() {
     }
 }
 
-/// At g = 0.3 naive mean field falls short: its couplings are too small by a factor 1 − F with F near g², 9 %, which is as much as 0.9
+/// At g = 0.3 naive mean field falls short: its couplings are too small by a factor 1 − F with F near g², 9 %, which is 0.8
 /// standard errors of a typical coupling. The corrections remove that.
 #[test]
 fn intervals_hold_at_intermediate_couplings_with_a_correction_and_not_without() {
@@ -154,10 +154,9 @@ fn intervals_hold_at_a_low_rate_for_weak_couplings() {
     }
 }
 
-/// At a spike probability of 0.1 the expansions miss terms of third order that vanish at 0.5, where `⟨1 − tanh² θ⟩` and its slope
-/// are symmetric. Every field sums the errors of 20 couplings with the senders' magnetizations of −0.8, so fields fall short first:
-/// 0.73 at g = 0.3, when couplings still have 0.92. This is the bias of the estimators and not of their standard errors: with a quarter
-/// of the bins the same network is covered better.
+/// At a spike probability of 0.1 the bias is larger than at 0.5. A field carries the errors of 20 couplings times the senders'
+/// magnetizations of −0.8, so fields fall short first: 0.74 at g = 0.3, where couplings still have 0.92. This is the bias of the estimators
+/// and not of their standard errors: with a quarter of the bins the same networks are covered better.
 #[test]
 fn intervals_fall_short_at_a_low_rate_and_stronger_couplings() {
     let long = recordings_of_20(0.3, 0.1);

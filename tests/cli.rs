@@ -266,6 +266,44 @@ fn a_replay_tells_how_far_a_daemon_that_shuts_down_has_counted() {
 }
 
 #[test]
+fn a_stimulus_locked_recording_has_its_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let simulate = |out: &str, more: &[&'static str]| {
+        let out = path(out);
+        let args =
+            ["simulate", "--neurons", "5", "--coupling-std", "0.2", "--bin-width", "10ms", "--out", &out];
+        glauber(&[&args[..], more].concat())
+    };
+    let locked = ["--trials", "30", "--trial-length", "250ms", "--stimulus-drive", "0.8", "--json"];
+    for out in ["locked.nwb", "again.nwb"] {
+        assert!(simulate(out, &locked).output().unwrap().status.success());
+    }
+    let session = |name: &str| glauber::recording::open(path(name)).unwrap().session;
+    let recorded = session("locked.nwb");
+    assert_eq!(recorded, session("again.nwb"));
+    assert_eq!(recorded.trials.len(), 30);
+    let width = glauber::model::BinWidth::from_us(10_000).unwrap();
+    let binned = glauber::ingest::bin_recording(&recorded, width, None).unwrap();
+    assert_eq!(binned.trials.len(), 30);
+    assert!(binned.trials.iter().zip(0..).all(|(t, k)| (t.start_bin, t.stop_bin) == (25 * k, 25 * k + 25)));
+    assert_eq!((binned.n_bins, &binned.trial_edges[..2]), (750, &[25, 50][..]));
+
+    for (more, part) in [
+        (&["--trials", "3"][..], "--trial-length"),
+        (&["--stimulus-drive", "1", "--duration", "1min"], "--trials"),
+        (&["--trials", "3", "--trial-length", "1s", "--duration", "1min"], "--duration"),
+        (&[], "--duration"),
+    ] {
+        let output = simulate("never.nwb", more).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && errors.contains(part), "{more:?}: {errors}");
+    }
+    let refused = refusal(&mut simulate("never.nwb", &["--trials", "3", "--trial-length", "1h"]), 2);
+    assert!(refused.contains("--trial-length"), "{refused}");
+}
+
+#[test]
 fn fit_finds_the_couplings_and_inspect_shows_them() {
     let desk = Desk::new();
     let out = desk.path("fit.h5");
@@ -283,8 +321,14 @@ fn fit_finds_the_couplings_and_inspect_shows_them() {
         let found = pair["coupling"].as_f64().unwrap();
         // At z near 30 no sign is left to chance.
         assert!(found * truth[[place("receiver_id"), place("sender_id")]] > 0.0, "{pair}");
+        let (p, q) = (pair["p"].as_f64().unwrap(), pair["q"].as_f64().unwrap());
+        assert!(p <= q && q < 1e-20, "{pair}");
     }
-    assert!(stdout(&["inspect", &out]).contains("tap: strongest pairs"));
+    let significant = seen["estimates"][1]["significant_pairs"].as_u64().unwrap();
+    let inspected = stdout(&["inspect", &out]);
+    let (_, pairs) = inspected.split_once("tap: strongest pairs").unwrap();
+    assert!(pairs.contains(" q ") && pairs.lines().all(|line| line.chars().count() <= 80), "{pairs}");
+    assert!(text.contains("q < 0.05") && text.contains(&format!(" {significant} ")), "{significant}: {text}");
 
     let tap = &read_snapshot(&out).unwrap().snapshot.estimates[1];
     let (product, found, true_square) = (tap.estimate.couplings.iter().zip(&truth))

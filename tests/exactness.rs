@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SpikeBlock, Window};
+use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SpikeBlock, Trial, TrialMark, Window};
 use glauber::moments::{Accumulator, Counts, Kernel};
-use glauber::session::{Session, SessionSpec};
+use glauber::session::{Marks, Session, SessionSpec};
 use proptest::prelude::*;
 
 /// The definition, written down with as little cleverness as possible.
@@ -62,6 +62,8 @@ enum Step {
     Repeat(u64),
     Gap(u64),
     TrialEdge(u64),
+    /// So many bins ahead, so many bins long.
+    Trial(u64, Option<u64>),
 }
 
 fn step(n_neurons: usize, share_active: f64) -> impl Strategy<Value = Step> {
@@ -72,6 +74,7 @@ fn step(n_neurons: usize, share_active: f64) -> impl Strategy<Value = Step> {
         1 => (1u64..40).prop_map(Step::Repeat),
         1 => (1u64..150).prop_map(Step::Gap),
         1 => (0u64..30).prop_map(Step::TrialEdge),
+        2 => ((0u64..60), proptest::option::of(1u64..120)).prop_map(|(ahead, bins)| Step::Trial(ahead, bins)),
     ]
 }
 
@@ -123,6 +126,13 @@ fn run(session: &mut Session, steps: &[Step]) -> (Scratch, Vec<(u64, Counts)>) {
             Step::TrialEdge(ahead) => {
                 session.mark_trial_edge(next + ahead).unwrap();
                 record.edges.insert(next + ahead);
+            }
+            Step::Trial(ahead, bins) => {
+                let (start, stop) = (next + ahead, bins.map(|bins| next + ahead + bins));
+                // One that overlaps another is refused and leaves no trace.
+                if session.mark_trial(start, stop).is_ok() {
+                    record.edges.extend([Some(start), stop].into_iter().flatten());
+                }
             }
         }
     }
@@ -197,6 +207,7 @@ proptest! {
             prop_assert_eq!(whole.window_counts(index), cut.window_counts(index));
         }
         prop_assert_eq!(whole.gaps(), cut.gaps());
+        prop_assert_eq!(whole.trials(0..u64::MAX), cut.trials(0..u64::MAX));
         prop_assert_eq!(refreshes, cut_refreshes);
     }
 
@@ -251,6 +262,108 @@ fn a_message_that_comes_again_may_bring_its_trial_edges_again_however_late() {
     assert_eq!(push(next - 1, 10, &[next + 2]).unwrap().applied_bins, 9);
     let empty = push(next + 500, 0, &[]).unwrap();
     assert_eq!((empty.gap, empty.applied_bins, session.gaps()), (None, 0, (0, 0)));
+}
+
+fn trial(start_bin: u64, stop_bin: u64) -> Trial {
+    Trial { start_bin, stop_bin }
+}
+
+fn push(session: &mut Session, first_bin: u64, bins: usize) {
+    let block = SpikeBlock::from_lists(first_bin, &vec![vec![1]; bins], 3).unwrap();
+    session.push(&block, &mut |_| {}).unwrap();
+}
+
+#[test]
+fn trials_are_kept_once_they_are_over() {
+    let mut session = Session::new(spec(3, &[1], &[100])).unwrap();
+    session.mark_trial(0, Some(20)).unwrap();
+    session.mark_trial(20, None).unwrap();
+    session.mark_trial(45, None).unwrap();
+    push(&mut session, 0, 50);
+    // The last one has no end yet; the one before ends where it starts.
+    assert_eq!(session.trials(0..u64::MAX), [trial(0, 20), trial(20, 45)]);
+    assert_eq!(session.trials(1..45), [trial(20, 45)]);
+    assert_eq!(session.trials(0..44), [trial(0, 20)]);
+    assert_eq!(session.window_counts(1).counts.lags[0].transitions, 47);
+    // The end of a trial may be told after its start, and hearing of the start again does not untell it.
+    session.mark_trial(45, Some(60)).unwrap();
+    session.mark_trial(45, None).unwrap();
+    push(&mut session, 50, 9);
+    assert_eq!(session.trials(0..u64::MAX).len(), 2);
+    push(&mut session, 59, 1);
+    assert_eq!(session.trials(0..u64::MAX)[2], trial(45, 60));
+}
+
+#[test]
+fn marks_that_contradict_each_other_are_refused_and_leave_no_trace() {
+    let mut session = Session::new(spec(3, &[1], &[100])).unwrap();
+    for (start, stop) in [(10, Some(30)), (40, None), (90, Some(95))] {
+        session.mark_trial(start, stop).unwrap();
+        session.mark_trial(start, stop).unwrap();
+    }
+    push(&mut session, 0, 35);
+    let refused = |session: &mut Session, start, stop, part: &str| {
+        let error = session.mark_trial(start, stop).unwrap_err().to_string();
+        assert!(error.contains(part), "'{error}' does not say '{part}'");
+    };
+    refused(&mut session, 50, Some(50), "not after its start at bin 50");
+    refused(&mut session, 50, Some(7), "not after its start");
+    refused(&mut session, 10, Some(31), "a trial of bins 10 to 31 contradicts the one of bins 10 to 30");
+    refused(&mut session, 29, None, "contradicts the one of bins 10 to 30");
+    refused(&mut session, 36, Some(41), "contradicts the one of bin 40 on");
+    refused(&mut session, 91, None, "contradicts the one of bins 90 to 95");
+    refused(&mut session, 40, Some(91), "contradicts the one of bins 90 to 95");
+    refused(&mut session, 33, Some(38), "trial edge at bin 33 comes too late");
+    // Nothing of a block is taken when its marks contradict each other.
+    let block = SpikeBlock::from_lists(35, &vec![vec![1]; 5], 3).unwrap();
+    let marks = [(36, Some(39)), (38, None)].map(|(start_bin, stop_bin)| TrialMark { start_bin, stop_bin });
+    let marks = Marks { trial_edges: &[37], trials: &marks };
+    assert!(session.push_with_marks(&block, marks, &mut |_| {}).is_err());
+    assert_eq!(session.next_bin(), 35);
+    push(&mut session, 35, 65);
+    assert_eq!(session.trials(0..u64::MAX), [trial(10, 30), trial(40, 90), trial(90, 95)]);
+    // Edges at 10, 30, 40, 90 and 95 alone cut the 99 transitions.
+    assert_eq!(session.window_counts(1).counts.lags[0].transitions, 94);
+}
+
+#[test]
+fn trials_are_forgotten_when_no_window_holds_them_and_their_edges_are_forgotten() {
+    let mut finite = spec(3, &[1], &[100]);
+    finite.windows.truncate(1);
+    let mut sliding = Session::new(finite).unwrap();
+    let mut whole = Session::new(spec(3, &[1], &[100])).unwrap();
+    for session in [&mut sliding, &mut whole] {
+        session.mark_trial(5, Some(9)).unwrap();
+        session.mark_trial(20, None).unwrap();
+        push(session, 0, 1000);
+        assert_eq!(session.trials(0..u64::MAX), [trial(5, 9)]);
+        session.mark_trial(5, Some(9)).unwrap();
+        session.mark_trial(Session::TRIAL_EDGE_MEMORY_BINS, None).unwrap();
+        let messages =
+            [(1000, 5), (Session::TRIAL_EDGE_MEMORY_BINS - 1, 2), (2 * Session::TRIAL_EDGE_MEMORY_BINS, 200)];
+        for (first, bins) in messages {
+            push(session, first, bins);
+        }
+    }
+    assert_eq!(sliding.trials(0..u64::MAX), []);
+    assert!(sliding.mark_trial(5, Some(9)).unwrap_err().to_string().contains("comes too late"));
+    // A window that is the whole session holds them all.
+    assert_eq!(whole.trials(0..u64::MAX), [trial(5, 9), trial(20, Session::TRIAL_EDGE_MEMORY_BINS)]);
+    whole.mark_trial(5, Some(9)).unwrap();
+}
+
+#[test]
+fn a_message_that_comes_again_may_bring_its_trials_again_however_late() {
+    let mut session = Session::new(spec(3, &[1], &[100])).unwrap();
+    let block = SpikeBlock::from_lists(0, &vec![vec![1]; 50], 3).unwrap();
+    let trials = [(0, Some(30)), (30, None)].map(|(start_bin, stop_bin)| TrialMark { start_bin, stop_bin });
+    let marks = Marks { trial_edges: &[7], trials: &trials };
+    session.push_with_marks(&block, marks, &mut |_| {}).unwrap();
+    let again = session.push_with_marks(&block, marks, &mut |_| {}).unwrap();
+    assert_eq!((again.applied_bins, again.repeated_bins), (0, 50));
+    push(&mut session, 2 * Session::TRIAL_EDGE_MEMORY_BINS, 100);
+    session.push_with_marks(&block, marks, &mut |_| {}).unwrap();
+    assert_eq!(session.trials(0..u64::MAX), [trial(0, 30)]);
 }
 
 #[test]

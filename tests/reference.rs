@@ -1,11 +1,14 @@
-//! Moments and estimates equal an independent numpy implementation (`tests/fixtures/make_reference.py`).
+//! Moments and estimates equal an independent numpy implementation (`tests/fixtures/make_reference.py`,
+//! `tests/fixtures/make_trial_reference.py`).
 #![cfg(feature = "hdf5")]
 
 use std::path::{Path, PathBuf};
 
 use glauber::ingest::bin_recording;
-use glauber::kinetic;
-use glauber::model::{BinWidth, Estimate, Estimator, Lags, RowStatus, SamplingVariance, SpikeBlock};
+use glauber::kinetic::{self, TrialOptions};
+use glauber::model::{
+    BinWidth, Estimate, Estimator, Lags, RowStatus, Runs, SamplingVariance, SpikeBlock, Trial,
+};
 use glauber::moments::{Accumulator, Counts};
 use hdf5_metno as hdf5;
 use ndarray::{Array1, Array2};
@@ -86,26 +89,68 @@ fn assert_reference(name: &str, counts: &Counts) {
     variance(ridged, "sampling_variance_ridge");
 }
 
-#[test]
-fn a_simulated_recording_agrees_with_numpy() {
-    let file = fixture("reference_units20.h5");
+/// The spikes of a fixture that holds them.
+fn spikes(file: &hdf5::File) -> Vec<Vec<u16>> {
     let active_counts: Vec<u32> = file.dataset("spikes/active_counts").unwrap().read_raw().unwrap();
     let neurons: Vec<u16> = file.dataset("spikes/neurons").unwrap().read_raw().unwrap();
     let mut left = neurons.as_slice();
-    let lists: Vec<Vec<u16>> = active_counts
+    active_counts
         .iter()
         .map(|&count| {
             let (bin, rest) = left.split_at(count as usize);
             left = rest;
             bin.to_vec()
         })
-        .collect();
+        .collect()
+}
+
+#[test]
+fn a_simulated_recording_agrees_with_numpy() {
+    let lists = spikes(&fixture("reference_units20.h5"));
     let block = SpikeBlock::from_lists(0, &lists, 20).unwrap();
     let counts = count(std::slice::from_ref(&block), 20);
-    let share = |i: u16| neurons.iter().filter(|&&n| n == i).count() as f64 / block.n_bins() as f64;
+    let share = |i: u16| lists.iter().flatten().filter(|&&n| n == i).count() as f64 / block.n_bins() as f64;
     let magnetization: Vec<f64> = (0..20).map(|i| 2.0 * share(i) - 1.0).collect();
     assert_close("m over all bins", &counts.magnetization(), &magnetization, 1e-14, 0.0);
     assert_reference("reference_units20.h5", &counts);
+}
+
+#[test]
+fn estimates_from_repeated_trials_agree_with_numpy_and_scikit_learn() {
+    let file = fixture("reference_trials.h5");
+    let block = SpikeBlock::from_lists(0, &spikes(&file), 6).unwrap();
+    let runs = Runs { n_neurons: 6, blocks: vec![block] };
+    let bounds: Array2<u64> = file.dataset("trials").unwrap().read_2d().unwrap();
+    let trials: Vec<Trial> =
+        bounds.rows().into_iter().map(|row| Trial { start_bin: row[0], stop_bin: row[1] }).collect();
+    let repeats: Vec<u64> = file.dataset("repeats").unwrap().read_raw().unwrap();
+    let estimated: Array2<u8> = file.dataset("estimated").unwrap().read_2d().unwrap();
+    assert!(estimated.iter().any(|&known| known == 0), "no bin without a field: the test is idle");
+    let estimators = [Estimator::TrialNmf, Estimator::TrialTap, Estimator::TrialExact];
+    for (suffix, ridge) in [("", 0.0), ("-ridge", file.attr("ridge").unwrap().read_scalar().unwrap())] {
+        // The reference's gradient is zero to rounding; ours must be small enough to compare.
+        let options = TrialOptions { ridge, gradient_norm_max: 1e-10, ..TrialOptions::default() };
+        for estimate in kinetic::from_trials(&runs, &trials, &estimators, &options) {
+            let name = format!("{}{suffix}", estimate.estimator);
+            let tolerance = if estimate.estimator == Estimator::TrialExact { 1e-7 } else { 1e-10 };
+            assert_eq!(estimate.n_ok(), 6, "{name}: {:?}", estimate.status);
+            let fields = estimate.trial_fields.as_ref().unwrap();
+            assert_eq!(fields.repeats, repeats);
+            assert_eq!(fields.estimated, estimated.mapv(|known| known == 1));
+            let close = |what: &str, ours: &Array2<f64>| {
+                let theirs = matrix(&file, &format!("{name}/{what}"));
+                assert_close(&format!("{name} {what}"), ours, &theirs, tolerance, tolerance);
+            };
+            close("couplings", &estimate.couplings);
+            close("fields", &fields.fields);
+            let SamplingVariance::Full { couplings, fields, .. } = &estimate.variance else {
+                panic!("{name}: not full")
+            };
+            close("coupling_variance", couplings);
+            let theirs = vector(&file, &format!("{name}/field_variance"));
+            assert_close(&format!("{name} field variance"), fields, &theirs, tolerance, tolerance);
+        }
+    }
 }
 
 /// Recordings that are not part of the project, when GLAUBER_DATA names their folder.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Trial, Window};
+use glauber::model::{Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window};
 use glauber::session::{Compared, Comparison, Recorded, SessionSpec};
 use serde_json::{Value, json};
 
@@ -74,12 +74,11 @@ fn recorded(args: &CompareArgs, recording: &BinnedRecording) -> Result<Recorded,
         return Err(CliError::Argument { argument: "--from", problem });
     }
     let end = args.duration.map_or(recording.n_bins, |span| recording.n_bins.min(start + bins(span)));
-    let inside = |trial: &&Trial| start <= trial.start_bin && trial.stop_bin <= end;
     Ok(Recorded {
         window: Window::All,
         bins: start..end,
         runs: recording.runs(start..end),
-        trials: recording.trials.iter().filter(inside).copied().collect(),
+        trials: fit::trials_in(recording, &(start..end)),
     })
 }
 

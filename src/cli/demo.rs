@@ -101,7 +101,7 @@ impl Rig {
         let network = KineticIsing::asymmetric_sk(args.neurons as usize, COUPLING_STD, 0.0, SEED)?
             .with_spike_probability(RATE_HZ * width.seconds())?;
         let step_bins = width.bins_covering(Duration::from_secs(args.seconds.into())) >> (STAGES - 1);
-        let simulated = simulate(&network, step_bins << (STAGES - 1), width, SEED, manner)?;
+        let simulated = simulate(&network, None, step_bins << (STAGES - 1), width, SEED, manner)?;
         let file = args.dir.join("demo.nwb");
         simulated.write(&file, width, true)?;
         let session = recording::open(&file)?.session;

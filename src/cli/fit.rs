@@ -7,9 +7,9 @@ use clap::Args;
 use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Significance, Trial, Window};
+use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Significance, Trial, TrialMark, Window};
 use glauber::recording::Overwrite;
-use glauber::session::{Offline, Recorded, ScoredEstimate, Session, SessionSpec, Snapshot};
+use glauber::session::{Marks, Offline, Recorded, ScoredEstimate, Session, SessionSpec, Snapshot};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -158,9 +158,18 @@ pub(crate) fn threads() -> usize {
 fn recorded(args: &FitArgs, recording: &BinnedRecording, session: &Session) -> Recorded {
     let window = session.window_counts(0);
     let bins = window.first_bin..window.end_bin;
-    let inside = |trial: &&Trial| bins.start <= trial.start_bin && trial.stop_bin <= bins.end;
-    let trials = recording.trials.iter().filter(inside).copied().collect();
-    Recorded { window: args.window, runs: recording.runs(bins.clone()), bins, trials }
+    Recorded {
+        window: args.window,
+        runs: recording.runs(bins.clone()),
+        trials: trials_in(recording, &bins),
+        bins,
+    }
+}
+
+/// The trials wholly inside `bins`.
+pub(crate) fn trials_in(recording: &BinnedRecording, bins: &std::ops::Range<u64>) -> Vec<Trial> {
+    let inside = |trial: &&Trial| trial.start_bin >= bins.start && trial.stop_bin <= bins.end;
+    recording.trials.iter().filter(inside).copied().collect()
 }
 
 /// The estimators a daemon runs when nobody says otherwise.
@@ -176,10 +185,9 @@ fn count(session: &mut Session, recording: &BinnedRecording, manner: Manner) -> 
     let bar = progress::bins(recording.n_bins, manner);
     bar.set_prefix("fit");
     for batch in stream::batches(recording, 0, recording.n_bins, BATCH_BINS) {
-        for &edge in &batch.trial_edges {
-            session.mark_trial_edge(edge)?;
-        }
-        session.push(&batch.block, &mut |_| ())?;
+        let trials: Vec<TrialMark> = batch.trials.iter().copied().map(TrialMark::from).collect();
+        let marks = Marks { trial_edges: &batch.trial_edges, trials: &trials };
+        session.push_with_marks(&batch.block, marks, &mut |_| ())?;
         bar.set_position(batch.block.end_bin());
     }
     bar.finish_and_clear();
@@ -255,14 +263,14 @@ fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
     let best = snapshot.best().map(|scored| scored.estimate.estimator);
     for scored in &snapshot.estimates {
         let estimate = &scored.estimate;
-        let significant = Significance::of(estimate).n_significant(FALSE_DISCOVERY_RATE);
+        let significance = Significance::of(estimate);
         table.add_row([
             if best == Some(estimate.estimator) { "*" } else { "" }.to_owned(),
             estimate.estimator.to_string(),
             estimate.ridge.to_string(),
             text::bits(scored.score.recent.bits_per_spike()),
             format!("{:.4}", pairs::rms_coupling(estimate)),
-            text::count(significant as u64),
+            text::count(significance.n_significant(FALSE_DISCOVERY_RATE) as u64),
             rows_ok(estimate),
             iterations(estimate).map_or_else(|| "-".to_owned(), |most| text::count(most.into())),
         ]);
@@ -275,7 +283,8 @@ fn strongest_table(snapshot: &Snapshot) -> comfy_table::Table {
     let mut table =
         output::table(&[("estimator", Align::Left), ("strongest pair", Align::Left), ("z", Align::Right)]);
     for ScoredEstimate { estimate, .. } in &snapshot.estimates {
-        let strongest = pairs::strongest(estimate, &snapshot.spec.neurons, 1);
+        let significance = Significance::of(estimate);
+        let strongest = pairs::strongest(estimate, &significance, &snapshot.spec.neurons, 1);
         let (pair, z) = strongest.first().map_or_else(
             || ("none".to_owned(), String::new()),
             |pair| {
@@ -341,7 +350,8 @@ pub(crate) fn statuses(estimate: &Estimate) -> std::collections::BTreeMap<&'stat
 /// One estimator of a snapshot as JSON.
 pub(crate) fn estimate_json(scored: &ScoredEstimate, snapshot: &Snapshot, top: usize) -> Value {
     let estimate = &*scored.estimate;
-    let strongest = pairs::strongest(estimate, &snapshot.spec.neurons, top);
+    let significance = Significance::of(estimate);
+    let strongest = pairs::strongest(estimate, &significance, &snapshot.spec.neurons, top);
     let path = scored.path.iter();
     let path = path.map(|point| json!({ "ridge": point.ridge, "bits_per_spike": point.bits_per_spike }));
     json!({
@@ -354,7 +364,7 @@ pub(crate) fn estimate_json(scored: &ScoredEstimate, snapshot: &Snapshot, top: u
         "ridge_path": path.collect::<Vec<_>>(),
         "rms_coupling": pairs::rms_coupling(estimate),
         "rows_ok": estimate.n_ok(),
-        "significant_pairs": Significance::of(estimate).n_significant(FALSE_DISCOVERY_RATE),
+        "significant_pairs": significance.n_significant(FALSE_DISCOVERY_RATE),
         "tested_pairs": tested_pairs(estimate),
         "iterations_max": iterations(estimate),
         "trial_bins": estimate.trial_fields.as_ref().map(|fields| fields.repeats.len()),

@@ -113,7 +113,8 @@ pub(crate) fn table(columns: &[(&str, Align)]) -> Table {
     table.set_header(columns.iter().map(|&(name, align)| Cell::new(name).set_alignment(align.into())));
     for (index, &(_, align)) in columns.iter().enumerate() {
         if let Some(column) = table.column_mut(index) {
-            column.set_padding((0, 2));
+            // The rule would go on under blanks after the last column.
+            column.set_padding((0, if index + 1 == columns.len() { 0 } else { 2 }));
             column.set_cell_alignment(align.into());
         }
     }

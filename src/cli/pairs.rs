@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glauber::model::{CouplingPair, Estimate, Neuron};
+use glauber::model::{CouplingPair, Estimate, Neuron, Significance};
 use glauber::proto::v1;
 use serde_json::{Value, json};
 
@@ -20,6 +20,10 @@ pub(crate) struct Pair {
     pub(crate) standard_error: f64,
     /// Coupling over its standard error.
     pub(crate) z: f64,
+    /// Two-sided tail probability of z.
+    pub(crate) p: f64,
+    /// False discovery rate at which the pair is still significant; `None` where its row is not OK or nobody says.
+    pub(crate) q: Option<f64>,
     pub(crate) status: &'static str,
 }
 
@@ -31,6 +35,8 @@ impl From<&v1::CouplingPair> for Pair {
             coupling: pair.coupling,
             standard_error: pair.standard_error,
             z: pair.z,
+            p: Significance::p(pair.z),
+            q: None,
             status: client::status_name(pair.status),
         }
     }
@@ -45,22 +51,31 @@ impl Pair {
             "coupling": self.coupling,
             "standard_error": self.standard_error,
             "z": self.z,
+            "p": self.p,
+            "q": self.q,
             "status": self.status,
         })
     }
 }
 
-/// The strongest pairs of an estimate, with the names of their neurons.
-pub(crate) fn strongest(estimate: &Estimate, neurons: &[Neuron], top: usize) -> Vec<Pair> {
+/// The strongest pairs of an estimate, with the names of their neurons and the q that its significance gives them.
+pub(crate) fn strongest(
+    estimate: &Estimate,
+    significance: &Significance,
+    neurons: &[Neuron],
+    top: usize,
+) -> Vec<Pair> {
     let named = |pair: &CouplingPair| Pair {
         receiver_id: neurons[pair.receiver].id,
         sender_id: neurons[pair.sender].id,
         coupling: pair.coupling,
         standard_error: pair.standard_error,
         z: pair.z(),
+        p: pair.p(),
+        q: pair.q,
         status: estimate.status[pair.receiver].as_str(),
     };
-    estimate.strongest_pairs(top).iter().map(named).collect()
+    estimate.strongest_pairs_with_q(top, significance).iter().map(named).collect()
 }
 
 /// The pairs as a table.
@@ -71,27 +86,30 @@ pub(crate) fn print_pairs(pairs: &[Pair]) -> Result<(), CliError> {
     output::print_table(&pair_table(pairs))
 }
 
-/// The pairs as a table to be printed.
+/// The pairs as a table to be printed; with a column of q when any pair has one.
 pub(crate) fn pair_table(pairs: &[Pair]) -> comfy_table::Table {
-    let mut table = output::table(&[
+    let with_q = pairs.iter().any(|pair| pair.q.is_some());
+    let mut columns = vec![
         ("receiver", Align::Right),
         ("sender", Align::Right),
-        ("coupling J", Align::Right),
-        ("std error", Align::Right),
+        ("J", Align::Right),
+        ("SE", Align::Right),
         ("z", Align::Right),
-        ("effect", Align::Left),
-        ("row", Align::Left),
-    ]);
+    ];
+    columns.extend(with_q.then_some(("q", Align::Right)));
+    columns.extend([("effect", Align::Left), ("row", Align::Left)]);
+    let mut table = output::table(&columns);
     for pair in pairs {
-        table.add_row([
+        let mut cells = vec![
             pair.receiver_id.to_string(),
             pair.sender_id.to_string(),
             text::signed(pair.coupling),
             format!("{:.4}", pair.standard_error),
             format!("{:+.1}", pair.z),
-            text::effect(pair.coupling).to_owned(),
-            short_status(pair.status),
-        ]);
+        ];
+        cells.extend(with_q.then(|| pair.q.map_or_else(|| "-".to_owned(), text::probability)));
+        cells.extend([text::effect(pair.coupling).to_owned(), short_status(pair.status)]);
+        table.add_row(cells);
     }
     table
 }
@@ -165,11 +183,36 @@ mod tests {
     #[test]
     fn strongest_pairs_are_ranked_by_their_certainty_without_self_and_silent() {
         let neurons: Vec<Neuron> = [7, 8, 9].map(|id| Neuron { id, label: String::new() }).to_vec();
-        let pairs = strongest(&estimate(), &neurons, 10);
+        let estimate = estimate();
+        let significance = Significance::of(&estimate);
+        let pairs = strongest(&estimate, &significance, &neurons, 10);
         let seen: Vec<(i64, i64, f64)> = pairs.iter().map(|p| (p.receiver_id, p.sender_id, p.z)).collect();
         assert_eq!(seen, [(7, 8, -2.0), (8, 7, 1.0)]);
         assert_eq!(pairs[1].status, "TAP_NO_ROOT");
-        assert_eq!(strongest(&estimate(), &neurons, 1).len(), 1);
+        // One pair is asked about: its q is its p.
+        assert_eq!((pairs[0].q, pairs[1].q), (Some(pairs[0].p), None));
+        assert_eq!(pairs[1].to_json()["q"], Value::Null);
+        assert_eq!(strongest(&estimate, &significance, &neurons, 1).len(), 1);
+    }
+
+    #[test]
+    fn q_has_a_column_when_it_is_known_and_80_columns_suffice() {
+        let mut pair = Pair {
+            receiver_id: 12_345,
+            sender_id: 12_345,
+            coupling: -0.1234,
+            standard_error: 0.0123,
+            z: -123.4,
+            p: 0.0,
+            q: None,
+            status: "NOT_CONVERGED",
+        };
+        let without = pair_table(std::slice::from_ref(&pair)).trim_fmt();
+        assert!(!without.contains(" q "), "{without}");
+        pair.q = Some(1.2e-300);
+        let with = pair_table(&[Pair { q: None, ..pair.clone() }, pair]).trim_fmt();
+        assert!(with.contains(" q ") && with.contains("1e-300") && with.contains(" - "), "{with}");
+        assert!(with.lines().all(|line| line.chars().count() <= 80), "{with}");
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use glauber::model::{BinWidth, Interval, Neuron, RecordedSession, RecordedUnit};
+use glauber::ingest::BinnedRecording;
+use glauber::model::{BinWidth, Interval, Neuron, RecordedSession, RecordedUnit, SpikeBlock};
 use glauber::recording::{self, NwbMetadata, Subject, Truth};
-use glauber::simulate::{KineticIsing, KineticSimulation};
-use ndarray::Array1;
+use glauber::simulate::{KineticIsing, KineticSimulation, StimulusSimulation, stimulus_drive};
+use ndarray::{Array1, Array2};
 use serde_json::json;
 
 use super::error::CliError;
@@ -16,6 +17,8 @@ use super::{Manner, output, progress, text, values};
 
 /// Bins between two movements of the progress bar.
 const PIECE_BINS: u64 = 4096;
+/// Most bins of a trial, as many as fields are estimated for.
+const TRIAL_BINS_MAX: u64 = 1 << 16;
 /// Most spikes of one recording: 4 GB of times, and as many as are read back.
 const SPIKES_MAX: f64 = 5e8;
 
@@ -24,9 +27,12 @@ const SPIKES_MAX: f64 = 5e8;
 #[command(after_help = "\
 A kinetic Ising network: neuron i fires in bin t+1 with probability 1 / (1 + exp(-2 (h_i + Σ_j J_ij s_j(t)))), s = +1 for a spike and -1 for none. The couplings J are independent and normal with standard deviation g / √neurons; they and the fields h are written into the file beside the spikes.
 
+With --trials the recording is that many repeats of a stimulus, which adds to the fields a drive that is the same in every repeat: smooth in time, half of its variance shared by all neurons.
+
 Examples:
   glauber simulate --neurons 60 --coupling-std 0.5 --duration 10min --bin-width 10ms --out rig.nwb
-  glauber simulate --neurons 200 --coupling-std 0.3 --duration 1h --bin-width 5ms --rate-hz 8 --seed 7 --out slow.nwb")]
+  glauber simulate --neurons 200 --coupling-std 0.3 --duration 1h --bin-width 5ms --rate-hz 8 --seed 7 --out slow.nwb
+  glauber simulate --neurons 40 --coupling-std 0 --trials 200 --trial-length 2s --bin-width 10ms --out locked.nwb")]
 pub(crate) struct SimulateArgs {
     /// Number of neurons
     #[arg(long, value_name = "N")]
@@ -35,8 +41,23 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "G")]
     coupling_std: f64,
     /// Length of the recording, such as 10min
-    #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
-    duration: Duration,
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = values::parse_duration,
+        required_unless_present = "trials",
+        conflicts_with = "trials"
+    )]
+    duration: Option<Duration>,
+    /// Number of repeats of a stimulus, back to back
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u64).range(1..), requires = "trial_length")]
+    trials: Option<u64>,
+    /// Length of a trial, such as 2s
+    #[arg(long, value_name = "TIME", value_parser = values::parse_duration, requires = "trials")]
+    trial_length: Option<Duration>,
+    /// Standard deviation of the stimulus' drive over the bins of a trial, dimensionless [default: 1]
+    #[arg(long, value_name = "X", requires = "trials")]
+    stimulus_drive: Option<f64>,
     /// Width of a bin, 0.1ms to 1s
     #[arg(long, value_name = "WIDTH")]
     bin_width: BinWidth,
@@ -60,8 +81,12 @@ pub(crate) struct SimulateArgs {
 pub(crate) fn run(args: &SimulateArgs, manner: Manner) -> Result<(), CliError> {
     check_output(&args.out, args.force)?;
     let network = network(args)?;
-    let bins = args.bin_width.bins_covering(args.duration);
-    let simulated = simulate(&network, bins, args.bin_width, args.seed, manner)?;
+    let stimulus = stimulus(args)?;
+    let bins = match &stimulus {
+        Some(stimulus) => stimulus.bins()?,
+        None => args.bin_width.bins_covering(args.duration.unwrap_or_default()),
+    };
+    let simulated = simulate(&network, stimulus.as_ref(), bins, args.bin_width, args.seed, manner)?;
     simulated.write(&args.out, args.bin_width, args.force)?;
 
     let neurons = args.neurons as f64;
@@ -77,11 +102,12 @@ pub(crate) fn run(args: &SimulateArgs, manner: Manner) -> Result<(), CliError> {
             "spikes": simulated.spikes,
             "rate_hz": rate,
             "coupling_std": args.coupling_std,
+            "trials": simulated.session.trials.len(),
             "seed": args.seed,
         }));
     }
     let out = args.out.display();
-    output::print_facts(&[
+    let mut facts = vec![
         ("written", out.to_string()),
         (
             "recording",
@@ -95,11 +121,49 @@ pub(crate) fn run(args: &SimulateArgs, manner: Manner) -> Result<(), CliError> {
         ),
         ("spikes", format!("{}, {rate:.2} per second and neuron", text::count(simulated.spikes))),
         ("couplings", format!("normal, standard deviation {:.4}", args.coupling_std / neurons.sqrt())),
-        (
-            "next",
-            format!("glauber fit {} --bin-width {} --out fit.h5", text::quoted(&args.out), args.bin_width),
-        ),
-    ])
+    ];
+    if let Some(stimulus) = &stimulus {
+        let length = text::counted(stimulus.drive.ncols() as u64, "bin");
+        facts.push(("trials", format!("{} of {length}", text::count(stimulus.repeats))));
+    }
+    facts.push((
+        "next",
+        format!("glauber fit {} --bin-width {} --out fit.h5", text::quoted(&args.out), args.bin_width),
+    ));
+    output::print_facts(&facts)
+}
+
+/// A stimulus that comes again and again.
+#[derive(Debug, Clone)]
+pub(crate) struct Stimulus {
+    /// Added to the fields in each bin of a trial, shape `(n_neurons, n_bins)`.
+    drive: Array2<f64>,
+    repeats: u64,
+}
+
+impl Stimulus {
+    fn bins(&self) -> Result<u64, CliError> {
+        (self.drive.ncols() as u64)
+            .checked_mul(self.repeats)
+            .filter(|&bins| bins <= BinnedRecording::BINS_MAX)
+            .ok_or_else(|| CliError::Argument {
+                argument: "--trials",
+                problem: format!("more than {} bins", BinnedRecording::BINS_MAX),
+            })
+    }
+}
+
+fn stimulus(args: &SimulateArgs) -> Result<Option<Stimulus>, CliError> {
+    let (Some(repeats), Some(length)) = (args.trials, args.trial_length) else { return Ok(None) };
+    let bins = args.bin_width.bins_covering(length);
+    if bins > TRIAL_BINS_MAX {
+        let problem = format!("{bins} bins, more than the {TRIAL_BINS_MAX} of one trial");
+        return Err(CliError::Argument { argument: "--trial-length", problem });
+    }
+    let std = args.stimulus_drive.unwrap_or(1.0);
+    // Couplings and spikes are drawn with the seed and the one after.
+    let drive = stimulus_drive(args.neurons, bins as usize, std, args.seed.wrapping_add(2))?;
+    Ok(Some(Stimulus { drive, repeats }))
 }
 
 fn network(args: &SimulateArgs) -> Result<KineticIsing, CliError> {
@@ -130,16 +194,43 @@ pub(crate) struct Simulated {
     pub(crate) spikes: u64,
 }
 
-/// Run a network for so many bins.
+/// A simulation that is under way.
+enum Running {
+    Free(KineticSimulation),
+    Driven(StimulusSimulation),
+}
+
+impl Running {
+    fn bins(&mut self, n_bins: usize) -> SpikeBlock {
+        match self {
+            Self::Free(simulation) => simulation.bins(n_bins),
+            Self::Driven(simulation) => simulation.bins(n_bins),
+        }
+    }
+
+    fn mean_gain(&self) -> Array1<f64> {
+        match self {
+            Self::Free(simulation) => simulation.mean_gain(),
+            Self::Driven(simulation) => simulation.mean_gain(),
+        }
+    }
+}
+
+/// Run a network, under a stimulus if there is one, for so many bins.
 pub(crate) fn simulate(
     network: &KineticIsing,
+    stimulus: Option<&Stimulus>,
     bins: u64,
     bin_width: BinWidth,
     seed: u64,
     manner: Manner,
 ) -> Result<Simulated, CliError> {
     // The couplings were drawn with the seed itself.
-    let mut simulation = KineticSimulation::new(network, seed.wrapping_add(1));
+    let seed = seed.wrapping_add(1);
+    let mut simulation = match stimulus {
+        Some(stimulus) => Running::Driven(StimulusSimulation::new(network, &stimulus.drive, seed)?),
+        None => Running::Free(KineticSimulation::new(network, seed)),
+    };
     let n = network.n_neurons();
     let mut spike_times_ns: Vec<Vec<i64>> = vec![Vec::new(); n];
     let mut spikes = 0u64;
@@ -173,9 +264,15 @@ pub(crate) fn simulate(
         spike_times_ns,
         observed: Some(vec![whole]),
     };
+    let trial_ns = |stimulus: &Stimulus| stimulus.drive.ncols() as i64 * bin_width.ns();
+    let trial = |k: i64, length: i64| Interval { start_ns: k * length, stop_ns: (k + 1) * length };
+    let trials = stimulus.map_or_else(Vec::new, |stimulus| {
+        (0..stimulus.repeats as i64).map(|k| trial(k, trial_ns(stimulus))).collect()
+    });
     Ok(Simulated {
         session: RecordedSession {
             units: spike_times_ns.into_iter().enumerate().map(unit).collect(),
+            trials,
             ..Default::default()
         },
         truth: Truth { couplings: network.couplings.clone(), fields: network.fields.clone() },

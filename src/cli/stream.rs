@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glauber::ingest::BinnedRecording;
-use glauber::model::SpikeBlock;
+use glauber::model::{SpikeBlock, Trial};
 use glauber::proto::v1;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -63,13 +63,15 @@ impl Plan {
     }
 }
 
-/// A run of bins together with the trial edges inside it.
+/// A run of bins together with the trial edges inside it and the trials that start in it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Batch {
     /// The bins.
     pub(crate) block: SpikeBlock,
     /// Trial edges at the left edge of one of the bins, increasing.
     pub(crate) trial_edges: Vec<u64>,
+    /// Trials that start in one of the bins, or in the gap behind them: their later bins may be observed.
+    pub(crate) trials: Vec<Trial>,
 }
 
 /// The observed bins `from..end` of a recording in batches of at most `batch_bins`.
@@ -81,7 +83,8 @@ pub(crate) fn batches(
     end: u64,
     batch_bins: u64,
 ) -> impl Iterator<Item = Batch> + '_ {
-    recording.blocks.iter().flat_map(move |block| {
+    recording.blocks.iter().enumerate().flat_map(move |(place, block)| {
+        let after = recording.blocks.get(place + 1).map_or(u64::MAX, SpikeBlock::first_bin);
         let (mut next, stop) = (from.max(block.first_bin()), end.min(block.end_bin()));
         std::iter::from_fn(move || {
             if next >= stop {
@@ -92,8 +95,12 @@ pub(crate) fn batches(
             let part = block.slice((next - base) as usize, (to - base) as usize);
             let edges = &recording.trial_edges;
             let (a, b) = (edges.partition_point(|&e| e < next), edges.partition_point(|&e| e < to));
+            let until = if to == block.end_bin() { after } else { to };
+            let trials = &recording.trials;
+            let starts_before = |bin: u64| trials.partition_point(|trial| trial.start_bin < bin);
+            let trials = trials[starts_before(next)..starts_before(until)].to_vec();
             next = to;
-            Some(Batch { block: part, trial_edges: edges[a..b].to_vec() })
+            Some(Batch { block: part, trial_edges: edges[a..b].to_vec(), trials })
         })
     })
 }
@@ -121,8 +128,13 @@ pub(crate) fn encode(batch: &Batch, n_neurons: usize) -> v1::SpikeBins {
     v1::SpikeBins {
         first_bin: block.first_bin(),
         trial_edges: batch.trial_edges.clone(),
+        trials: batch.trials.iter().map(trial).collect(),
         spikes: Some(spikes),
     }
+}
+
+fn trial(&Trial { start_bin, stop_bin }: &Trial) -> v1::Trial {
+    v1::Trial { start_bin, stop_bin: Some(stop_bin) }
 }
 
 /// Send the plan's bins into a session and wait until the daemon has taken the last one.
@@ -272,7 +284,9 @@ mod tests {
             n_bins: 12,
             blocks,
             trial_edges: vec![0, 3, 5, 10, 11],
-            trials: vec![],
+            trials: [(0, 3), (3, 5), (6, 11), (11, 12)]
+                .map(|(start_bin, stop_bin)| Trial { start_bin, stop_bin })
+                .to_vec(),
             merged_spikes: 0,
             masked_spikes: 0,
         }
@@ -287,7 +301,10 @@ mod tests {
             let edges: Vec<u64> = parts.iter().flat_map(|part| part.trial_edges.clone()).collect();
             assert_eq!(bins, 6);
             assert_eq!(edges, [0, 3, 10, 11], "the edge in the gap is not sent");
+            let trials: Vec<Trial> = parts.iter().flat_map(|part| part.trials.clone()).collect();
+            assert_eq!(trials, recording.trials);
             for part in &parts {
+                assert!(part.trials.iter().all(|t| t.start_bin >= part.block.first_bin()));
                 assert!(
                     part.trial_edges.iter().all(|&e| e >= part.block.first_bin() && e < part.block.end_bin())
                 );
@@ -308,15 +325,18 @@ mod tests {
         let quiet = Batch {
             block: SpikeBlock::from_lists(4, &[vec![], vec![9], vec![]], 20).unwrap(),
             trial_edges: vec![4],
+            trials: vec![Trial { start_bin: 4, stop_bin: 9 }],
         };
         let message = encode(&quiet, 20);
         let Some(v1::spike_bins::Spikes::Sparse(sparse)) = message.spikes else { panic!("expected sparse") };
+        assert_eq!(message.trials, [v1::Trial { start_bin: 4, stop_bin: Some(9) }]);
         assert_eq!((message.first_bin, message.trial_edges), (4, vec![4]));
         assert_eq!((sparse.active_counts, sparse.neurons), (vec![0, 1, 0], vec![9]));
 
         let busy = Batch {
             block: SpikeBlock::from_lists(0, &[(0..20).collect(), vec![0, 7, 8, 19]], 20).unwrap(),
             trial_edges: vec![],
+            trials: vec![],
         };
         let Some(v1::spike_bins::Spikes::Packed(packed)) = encode(&busy, 20).spikes else {
             panic!("expected packed")

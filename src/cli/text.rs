@@ -108,6 +108,18 @@ pub(crate) fn bits(score: Option<f64>) -> String {
     }
 }
 
+/// A probability in six characters at most: `0.0312`, `4e-12`, and `0` where it is less than any number.
+pub(crate) fn probability(value: f64) -> String {
+    // What would round to fewer than two digits is written as a power.
+    if value >= 0.000_95 {
+        format!("{value:.4}")
+    } else if value > 0.0 {
+        format!("{value:.0e}")
+    } else {
+        "0".to_owned()
+    }
+}
+
 /// What the sign of a coupling means.
 pub(crate) fn effect(coupling: f64) -> &'static str {
     if coupling > 0.0 {
@@ -174,6 +186,20 @@ mod tests {
         assert_eq!(bits(Some(-123.4)), "-123");
         assert_eq!(bits(Some(-1.2e7)), "-1e7");
         assert_eq!(bits(None), "-");
+    }
+
+    #[test]
+    fn probabilities_take_six_characters_at_most() {
+        for (value, text) in [
+            (1.0, "1.0000"),
+            (0.0312, "0.0312"),
+            (0.000_96, "0.0010"),
+            (0.000_94, "9e-4"),
+            (4.4e-12, "4e-12"),
+        ] {
+            assert_eq!(probability(value), text);
+        }
+        assert_eq!((probability(5e-324).as_str(), probability(0.0).as_str()), ("5e-324", "0"));
     }
 
     #[test]

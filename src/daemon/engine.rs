@@ -13,8 +13,10 @@ use super::estimators::{Estimators, InFlight, RefitJob, RefreshJob, Waiting, com
 use super::handle::SessionHandle;
 use super::producer::ProducerLink;
 use super::registry::Reservation;
-use crate::model::SpikeBlock;
-use crate::session::{PushError, PushOutcome, Session, SessionSpec, SpecError, WindowBins, WindowCounts};
+use crate::model::{SpikeBlock, TrialMark};
+use crate::session::{
+    Marks, PushError, PushOutcome, Session, SessionSpec, SpecError, WindowBins, WindowCounts,
+};
 
 /// What an engine is asked to do, in the order in which it was asked.
 #[derive(Debug)]
@@ -22,11 +24,11 @@ pub(super) enum Command {
     /// Take bins from this producer from now on, and from no other; gives the bin to go on with.
     Attach { link: Arc<ProducerLink>, reply: oneshot::Sender<u64> },
     /// Count bins, which take `space` of the queue until they are.
-    Bins { link: Arc<ProducerLink>, block: SpikeBlock, trial_edges: Vec<u64>, space: OwnedSemaphorePermit },
+    Bins { link: Arc<ProducerLink>, bins: MarkedBins, space: OwnedSemaphorePermit },
     /// Answer once everything queued before is counted.
     Drained { reply: oneshot::Sender<()> },
-    /// Let no transition cross these edges.
-    MarkTrial { edges: Vec<u64>, reply: oneshot::Sender<Result<(), PushError>> },
+    /// Remember a trial and let no transition cross its edges.
+    MarkTrial { mark: TrialMark, reply: oneshot::Sender<Result<(), PushError>> },
     /// Give the counts of a window, as of everything queued before.
     WindowCounts { index: usize, reply: oneshot::Sender<WindowCounts> },
     /// Nothing by itself: after every command the engine makes up for a refresh that was skipped. Sent when one is done.
@@ -35,6 +37,22 @@ pub(super) enum Command {
     Refit { reply: Waiting },
     /// Publish and archive the final estimates, then end.
     Close { reply: oneshot::Sender<()> },
+}
+
+/// Bins and the marks that come with them.
+#[derive(Debug)]
+pub(super) struct MarkedBins {
+    pub(super) block: SpikeBlock,
+    pub(super) trial_edges: Vec<u64>,
+    pub(super) trials: Vec<TrialMark>,
+}
+
+impl MarkedBins {
+    /// Bytes they take in the queue.
+    pub(super) fn bytes(&self) -> usize {
+        let Self { block, trial_edges, trials } = self;
+        block.bytes() + size_of_val(trial_edges.as_slice()) + size_of_val(trials.as_slice())
+    }
 }
 
 /// What an engine works with.
@@ -278,15 +296,15 @@ impl Engine {
                 self.producer = Some(link);
                 let _ = reply.send(self.session.next_bin());
             }
-            Command::Bins { link, block, trial_edges, space } => {
-                self.take_bins(&link, &block, &trial_edges);
-                drop((block, space));
+            Command::Bins { link, bins, space } => {
+                self.take_bins(&link, &bins);
+                drop((bins, space));
             }
             Command::Drained { reply } => {
                 let _ = reply.send(());
             }
-            Command::MarkTrial { edges, reply } => {
-                let _ = reply.send(self.mark_edges(&edges));
+            Command::MarkTrial { mark, reply } => {
+                let _ = reply.send(self.session.mark_trial(mark.start_bin, mark.stop_bin));
             }
             Command::WindowCounts { index, reply } => {
                 let _ = reply.send(self.session.window_counts(index));
@@ -306,15 +324,15 @@ impl Engine {
 
     /// Count bins, unless their producer was fenced or a message of it refused: what follows a refused message would
     /// otherwise turn the refused bins into a gap.
-    fn take_bins(&mut self, link: &Arc<ProducerLink>, block: &SpikeBlock, trial_edges: &[u64]) {
+    fn take_bins(&mut self, link: &Arc<ProducerLink>, bins: &MarkedBins) {
         let attached = self.producer.as_ref().is_some_and(|producer| Arc::ptr_eq(producer, link));
         if !attached || link.received_through().is_none() {
             return;
         }
-        match self.push(block, trial_edges) {
+        match self.push(bins) {
             Ok(outcome) => {
-                self.note(block, outcome);
-                self.tell_applied(block, outcome);
+                self.note(&bins.block, outcome);
+                self.tell_applied(&bins.block, outcome);
             }
             Err(error) => {
                 tracing::info!(session = %self.handle().id, %error, "bins refused");
@@ -332,15 +350,10 @@ impl Engine {
         }
     }
 
-    fn push(&mut self, block: &SpikeBlock, trial_edges: &[u64]) -> Result<PushOutcome, PushError> {
+    fn push(&mut self, bins: &MarkedBins) -> Result<PushOutcome, PushError> {
         let Self { session, refresher, .. } = self;
-        session.push_with_trial_edges(block, trial_edges, &mut |session| refresher.refresh(session))
-    }
-
-    /// Mark all edges or, when one is refused, none.
-    fn mark_edges(&mut self, edges: &[u64]) -> Result<(), PushError> {
-        edges.iter().try_for_each(|&bin| self.session.check_trial_edge(bin))?;
-        edges.iter().try_for_each(|&bin| self.session.mark_trial_edge(bin))
+        let marks = Marks { trial_edges: &bins.trial_edges, trials: &bins.trials };
+        session.push_with_marks(&bins.block, marks, &mut |session| refresher.refresh(session))
     }
 
     fn note(&self, block: &SpikeBlock, outcome: PushOutcome) {

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 
 use super::archiver::Archive;
 use super::handle::SessionHandle;
-use crate::ring::RingView;
 use crate::session::{Refit, RefitScope, Snapshot, WindowBins, WindowCounts};
 
 /// Someone who waits for the publication of a refit, and is told its number.
@@ -20,7 +19,7 @@ pub(super) struct RefreshJob {
     pub(super) session: Arc<SessionHandle>,
     pub(super) windows: Vec<WindowCounts>,
     /// The bins since the refresh before.
-    pub(super) newest: RingView,
+    pub(super) newest: WindowBins,
     /// Place among the refreshes of the session.
     pub(super) order: u64,
     pub(super) archive: Archive,
@@ -165,7 +164,7 @@ fn refresh(job: RefreshJob) {
     // A defect in one estimate must not take the estimates of every other session with it.
     let computed = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut tracker = session.tracker();
-        tracker.observe(&windows, &newest.runs());
+        tracker.observe(&windows, &newest.bins.runs(), &newest.trials);
         tracker.publish(windows, refit)
     }));
     // Before publishing: who has seen these estimates and sends more bins must not find this refresh still under way. Should the
@@ -208,12 +207,12 @@ fn refit(job: RefitJob, threads: usize) {
 pub(super) fn compute_final(
     session: &SessionHandle,
     windows: Vec<WindowCounts>,
-    newest: &RingView,
+    newest: &WindowBins,
     bins: Vec<WindowBins>,
     threads: usize,
 ) -> Vec<Arc<Snapshot>> {
     let mut tracker = session.tracker();
-    tracker.observe(&windows, &newest.runs());
+    tracker.observe(&windows, &newest.bins.runs(), &newest.trials);
     let refit = tracker.refit_task(bins, RefitScope::Final).map(|task| task.run(threads));
     shared(tracker.publish(windows, refit))
 }

@@ -56,6 +56,9 @@ fn admitted_field(error: &AdmitError) -> &'static str {
             "bins.sparse.neurons"
         }
         AdmitError::TrialEdgeBeforeRun { .. } | AdmitError::TrialEdgesUnordered { .. } => "bins.trial_edges",
+        AdmitError::TrialBeforeRun { .. }
+        | AdmitError::TrialBounds { .. }
+        | AdmitError::TrialsUnordered { .. } => "bins.trials",
     }
 }
 
@@ -67,6 +70,8 @@ fn pushed(push: &PushError, error: &RequestError) -> (Code, ErrorDetails) {
         PushError::TrialEdgeInPast { .. } | PushError::TrialEdgeTooFar { .. } => {
             (Code::OutOfRange, violation("trial_edges", error))
         }
+        PushError::TrialBounds { .. } => bad_field("stop_bin", error),
+        PushError::TrialOverlap { .. } => bad_field("trials", error),
         PushError::TooManyTrialEdges => (
             Code::ResourceExhausted,
             ErrorDetails::with_quota_failure_violation("trial_edges", error.to_string()),

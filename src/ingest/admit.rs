@@ -1,6 +1,6 @@
 //! Bins as they come off the wire, checked exactly, as [`SpikeBlock`]s.
 
-use crate::model::{BIN_MAX, BlockError, SpikeBlock};
+use crate::model::{BIN_MAX, BlockError, SpikeBlock, TrialMark};
 
 /// A run of bins that cannot be admitted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,28 @@ pub enum AdmitError {
         bin: u64,
         /// Bin of the edge before it in the list.
         previous: u64,
+    },
+    /// A trial that begins before the run it comes with.
+    #[error("the trial of {mark} begins before bin {first_bin}, the first of its message")]
+    TrialBeforeRun {
+        /// The trial.
+        mark: TrialMark,
+        /// First bin of the run.
+        first_bin: u64,
+    },
+    /// A trial that stops before it starts.
+    #[error("the trial of {mark} has no bins")]
+    TrialBounds {
+        /// The trial.
+        mark: TrialMark,
+    },
+    /// Trials that do not follow one another.
+    #[error("trials must follow one another, but the one of {mark} comes after the one of {previous}")]
+    TrialsUnordered {
+        /// The trial.
+        mark: TrialMark,
+        /// The trial before it in the list.
+        previous: TrialMark,
     },
 }
 
@@ -173,6 +195,26 @@ pub fn check_trial_edges(first_bin: u64, edges: &[u64]) -> Result<(), AdmitError
     }
 }
 
+/// Check the trials that come with a run: one after the other, none before its first bin.
+///
+/// # Errors
+/// [`AdmitError`] naming the trial.
+pub fn check_trials(first_bin: u64, marks: &[TrialMark]) -> Result<(), AdmitError> {
+    if let Some(&mark) = marks.first().filter(|mark| mark.start_bin < first_bin) {
+        return Err(AdmitError::TrialBeforeRun { mark, first_bin });
+    }
+    if let Some(&mark) = marks.iter().find(|mark| mark.stop_bin.is_some_and(|stop| stop <= mark.start_bin)) {
+        return Err(AdmitError::TrialBounds { mark });
+    }
+    match marks
+        .windows(2)
+        .find(|pair| pair[0].stop_bin.unwrap_or(pair[0].start_bin.saturating_add(1)) > pair[1].start_bin)
+    {
+        Some(pair) => Err(AdmitError::TrialsUnordered { mark: pair[1], previous: pair[0] }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,5 +285,18 @@ mod tests {
             check_trial_edges(5, &[6, 6]),
             Err(AdmitError::TrialEdgesUnordered { bin: 6, previous: 6 })
         );
+    }
+    #[test]
+    fn trials_follow_one_another_from_the_first_bin() {
+        let mark = |start_bin, stop_bin| TrialMark { start_bin, stop_bin };
+        let good = [mark(5, Some(7)), mark(7, None), mark(9, None), mark(20, Some(30))];
+        assert_eq!(check_trials(5, &good), Ok(()));
+        assert_eq!(check_trials(6, &good), Err(AdmitError::TrialBeforeRun { mark: good[0], first_bin: 6 }));
+        let none = mark(8, Some(8));
+        assert_eq!(check_trials(5, &[none]), Err(AdmitError::TrialBounds { mark: none }));
+        for (previous, mark) in [(mark(5, Some(9)), mark(8, None)), (mark(6, None), mark(6, Some(9)))] {
+            let error = Err(AdmitError::TrialsUnordered { mark, previous });
+            assert_eq!(check_trials(5, &[previous, mark]), error);
+        }
     }
 }

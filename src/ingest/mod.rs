@@ -4,5 +4,5 @@ mod admit;
 mod binning;
 mod runs;
 
-pub use admit::{AdmitError, check_trial_edges, from_packed, from_sparse};
+pub use admit::{AdmitError, check_trial_edges, check_trials, from_packed, from_sparse};
 pub use binning::{BinnedRecording, BinningError, bin_recording};

@@ -39,7 +39,7 @@ mod tests {
             n_bins: 30,
             blocks: vec![block(0, 10), block(20, 10)],
             trial_edges: vec![0, 4, 7, 15, 25],
-            trials: vec![],
+            trials: Vec::new(),
             merged_spikes: 0,
             masked_spikes: 0,
         };

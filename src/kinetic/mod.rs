@@ -17,7 +17,7 @@
 //!
 //! (Roudi & Hertz, PRL 106, 048702 (2011); Mézard & Sakellariou, J. Stat. Mech. L07001 (2011).)
 //!
-//! Cost O(n³) once, O(n²) per estimator. Neurons that are silent, saturated or repeat another's spike train leave the
+//! Cost O(n³) once for each ridge, O(n²) per estimator. Neurons that are silent, saturated or repeat another's spike train leave the
 //! inversion and are flagged; no result ever holds a NaN or an infinity. Checked against an independent numpy
 //! implementation in `tests/reference.rs` and against known couplings in `tests/recovery.rs`.
 

@@ -18,11 +18,12 @@ use crate::moments::Counts;
 ///
 /// where `C` and `m⁻` are those of the window, `α_i` is a running mean of the gain `1 − tanh² θ_i` and `a_i = 1 − (m_i⁺)²`. Each step
 /// replaces a share `η` of the estimate by what the minibatch alone says, so that the estimate has an exponential memory of `N`
-/// transitions. `N` is half the window, which gives the variance of an estimate over the whole window; over the whole session it
-/// is all transitions so far, and the estimate tends to that of the batch.
+/// transitions. `N` is half the window, which gives the variance of an estimate over the whole window. Over the whole session it is two
+/// thirds of all transitions so far: the estimate tends to that of the batch, with a variance larger by an eighth, and soon forgets
+/// where it started.
 ///
-/// A change of the couplings is followed to 95 % within `3 N` transitions, one and a half windows; where the gain varies much
-/// between transitions, as in bursts, the preconditioner overestimates the curvature and it takes longer.
+/// A change of the couplings is followed to 90 % within one and a half windows where the gain varies little between transitions
+/// (`tests/tracking.rs`). Where it varies much, as in bursts, the preconditioner overestimates the curvature and it takes longer.
 #[derive(Debug, Clone)]
 pub struct Online {
     ridge: f64,
@@ -251,7 +252,7 @@ impl<'a> Batch<'a> {
             factor,
             magnetization: select(lag.magnetization_sender()),
             receiver_gain: select(lag.magnetization_receiver()).mapv(|m| 1.0 - m * m),
-            memory: window_bins.map_or(seen, |bins| seen.min(bins as f64 / 2.0)),
+            memory: window_bins.map_or(2.0 / 3.0 * seen, |bins| seen.min(bins as f64 / 2.0)),
         })
     }
 

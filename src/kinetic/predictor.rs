@@ -1,8 +1,8 @@
 use std::f64::consts::LN_2;
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 
-use crate::model::{Estimate, Runs, Score, SpikeBlock};
+use crate::model::{Estimate, Runs, Score, SpikeBlock, Trial};
 use crate::moments::Counts;
 
 /// The probability of a spike in the next bin, by one estimate.
@@ -13,6 +13,8 @@ use crate::moments::Counts;
 pub struct Predictor {
     /// Log-odds after a silent bin, shape `(n_neurons)`.
     silent: Array1<f64>,
+    /// The same in each bin of a trial, shape `(n_bins, n_neurons)`; none when fields are constant.
+    silent_in_trial: Array2<f64>,
     /// `4 J_ij`, shape `(n_neurons, n_neurons)`, row = *sender*, so that an active neuron adds one contiguous row.
     steps: Array2<f32>,
     /// Log-odds of the rates alone, shape `(n_neurons)`.
@@ -32,15 +34,22 @@ impl Predictor {
         assert_eq!(n, counts.n_neurons, "an estimate and its counts are of the same neurons");
         let rates = rate_log_odds(counts);
         let mut silent = rates.clone();
+        let trial_bins = estimate.trial_fields.as_ref().map_or(0, |trial| trial.repeats.len());
+        let mut silent_in_trial = Array2::zeros((trial_bins, n));
+        silent_in_trial.rows_mut().into_iter().for_each(|mut row| row.assign(&rates));
         let mut steps = Array2::zeros((n, n));
         for (i, row) in estimate.couplings.axis_iter(Axis(0)).enumerate() {
             if estimate.status[i].has_estimate() {
-                silent[i] = 2.0 * (estimate.fields[i] - row.sum());
+                let drive = row.sum();
+                silent[i] = 2.0 * (estimate.fields[i] - drive);
+                for (t, silent) in silent_in_trial.column_mut(i).iter_mut().enumerate() {
+                    *silent = 2.0 * (estimate.field_at(i, Some(t as u64)) - drive);
+                }
                 steps.column_mut(i).assign(&row.mapv(|j| (4.0 * j) as f32));
             }
         }
         let rates_softplus = rates.mapv(softplus);
-        Self { silent, steps, rates, rates_softplus }
+        Self { silent, silent_in_trial, steps, rates, rates_softplus }
     }
 
     /// Number of neurons.
@@ -49,12 +58,13 @@ impl Predictor {
         self.silent.len()
     }
 
-    /// Log-odds of a spike of every neuron in the bin after one in which `active` fired, into `log_odds`.
+    /// Log-odds of a spike of every neuron in the bin after one in which `active` fired, into `log_odds`. `trial_bin` is the place of
+    /// that bin in its trial, counted from 0, if it is in one.
     ///
     /// # Panics
     /// When `log_odds` has not one place per neuron.
-    pub fn log_odds(&self, active: &[u16], log_odds: &mut Array1<f64>) {
-        log_odds.assign(&self.silent);
+    pub fn log_odds(&self, active: &[u16], trial_bin: Option<u64>, log_odds: &mut Array1<f64>) {
+        log_odds.assign(&self.silent(trial_bin));
         for &sender in active {
             let step = self.steps.row(usize::from(sender));
             for (x, &step) in log_odds.iter_mut().zip(step) {
@@ -63,21 +73,33 @@ impl Predictor {
         }
     }
 
-    /// Probability of a spike of `receiver` in the bin after one in which `active` fired.
-    #[must_use]
-    pub fn probability(&self, receiver: usize, active: &[u16]) -> f64 {
-        let steps = active.iter().map(|&sender| f64::from(self.steps[[usize::from(sender), receiver]]));
-        1.0 / (1.0 + (-(self.silent[receiver] + steps.sum::<f64>())).exp())
+    fn silent(&self, trial_bin: Option<u64>) -> ArrayView1<'_, f64> {
+        match trial_bin.and_then(|bin| usize::try_from(bin).ok()) {
+            Some(bin) if bin < self.silent_in_trial.nrows() => self.silent_in_trial.row(bin),
+            _ => self.silent.view(),
+        }
     }
 
-    /// Score the transitions of `runs`, which must lie after the bins the estimate was made on for the score to mean anything.
+    /// Probability of a spike of `receiver` in the bin after one in which `active` fired; `trial_bin` as in
+    /// [`Predictor::log_odds`].
     #[must_use]
-    pub fn score(&self, runs: &Runs) -> Score {
+    pub fn probability(&self, receiver: usize, active: &[u16], trial_bin: Option<u64>) -> f64 {
+        let steps = active.iter().map(|&sender| f64::from(self.steps[[usize::from(sender), receiver]]));
+        1.0 / (1.0 + (-(self.silent(trial_bin)[receiver] + steps.sum::<f64>())).exp())
+    }
+
+    /// Score the transitions of `runs`, which must lie after the bins the estimate was made on for the score to mean anything. `trials`
+    /// are those that have bins in the runs, in order.
+    #[must_use]
+    pub fn score(&self, runs: &Runs, trials: &[Trial]) -> Score {
         let mut score = Score::new(self.n_neurons());
         let mut nats = Array1::zeros(self.n_neurons());
         let mut log_odds = Array1::zeros(self.n_neurons());
         for block in &runs.blocks {
-            self.add_run(block, &mut score, &mut nats, &mut log_odds);
+            // No run crosses the edge of a trial.
+            let started = trials.partition_point(|trial| trial.start_bin <= block.first_bin());
+            let trial = trials[..started].last().filter(|trial| block.first_bin() < trial.stop_bin);
+            self.add_run(block, trial, &mut score, &mut nats, &mut log_odds);
         }
         // Silence of every neuron in every transition, the rates' part of it at once.
         nats.scaled_add(score.transitions, &self.rates_softplus);
@@ -88,12 +110,14 @@ impl Predictor {
     fn add_run(
         &self,
         run: &SpikeBlock,
+        trial: Option<&Trial>,
         score: &mut Score,
         nats: &mut Array1<f64>,
         log_odds: &mut Array1<f64>,
     ) {
+        let place = trial.map(|trial| run.first_bin() - trial.start_bin);
         for t in 1..run.n_bins() {
-            self.log_odds(run.bin(t - 1), log_odds);
+            self.log_odds(run.bin(t - 1), place.map(|place| place + t as u64 - 1), log_odds);
             for &neuron in run.bin(t) {
                 let i = usize::from(neuron);
                 score.spikes[i] += 1.0;
@@ -109,7 +133,7 @@ impl Predictor {
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.steps.len() * 4 + self.silent.len() * 24
+        self.steps.len() * 4 + (self.silent_in_trial.len() + 3 * self.silent.len()) * 8
     }
 }
 

@@ -30,7 +30,7 @@ pub use estimate::{
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
 pub use ridges::{Ridges, RidgesError};
-pub use runs::{Runs, Trial};
+pub use runs::{Runs, Trial, TrialMark};
 pub use score::{RunningScore, Score};
 pub use significance::Significance;
 pub use status::RowStatus;

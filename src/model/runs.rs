@@ -1,3 +1,4 @@
+use std::fmt;
 use std::ops::Range;
 
 use super::SpikeBlock;
@@ -63,4 +64,40 @@ pub struct Trial {
     pub start_bin: u64,
     /// Bin after the last one.
     pub stop_bin: u64,
+}
+
+/// A trial as it is marked while it is recorded, perhaps before its end is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrialMark {
+    /// First bin.
+    pub start_bin: u64,
+    /// Bin after the last one; `None` when the trial lasts until the next one is marked.
+    pub stop_bin: Option<u64>,
+}
+
+impl TrialMark {
+    /// Whether the two cannot both be: they overlap, or end the same trial in different bins.
+    #[must_use]
+    pub fn contradicts(&self, other: &Self) -> bool {
+        if self.start_bin == other.start_bin {
+            return self.stop_bin.zip(other.stop_bin).is_some_and(|(a, b)| a != b);
+        }
+        let (first, second) = if self.start_bin < other.start_bin { (self, other) } else { (other, self) };
+        first.stop_bin.is_some_and(|stop| stop > second.start_bin)
+    }
+}
+
+impl From<Trial> for TrialMark {
+    fn from(Trial { start_bin, stop_bin }: Trial) -> Self {
+        Self { start_bin, stop_bin: Some(stop_bin) }
+    }
+}
+
+impl fmt::Display for TrialMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.stop_bin {
+            Some(stop_bin) => write!(f, "bins {} to {stop_bin}", self.start_bin),
+            None => write!(f, "bin {} on", self.start_bin),
+        }
+    }
 }

@@ -21,7 +21,7 @@ use super::{CouplingPair, Estimate, RowStatus};
 /// mean field approximation. `tests/calibration.rs` checks both p (coverage) and q (false discoveries) where these are small.
 ///
 /// q is a falling step function of |z| and kept as such: 24 bytes per step, at most one step for each value of a family. Values
-/// that are chance leave few steps (1,353 of 10⁶ in the test below), real couplings about one each. While it is built, the |z| of the family
+/// that are chance leave few steps (1,137 for 10⁶ of them in a test below), real couplings about one each. While it is built, the |z| of the family
 /// take 8 bytes each: 800 MB for 10⁸ couplings. Cost O(m log m), a lookup O(log m).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Significance {
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn chance_leaves_few_steps() {
-        // z at the middles of 10⁶ equal shares of probability, shuffled within neighbours by a fixed sequence, as chance would.
+        // 10⁶ normal deviates by the Box–Muller transform of a linear congruential sequence.
         let mut state = 1u64;
         let mut uniform = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -491,6 +491,16 @@ pub struct SessionSpec {
     #[prost(uint64, optional, tag = "14")]
     pub score_memory_bins: ::core::option::Option<u64>,
 }
+/// Bins recorded under a repeated condition, aligned at their first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Trial {
+    /// First bin.
+    #[prost(uint64, tag = "1")]
+    pub start_bin: u64,
+    /// Bin after the last one; absent when the trial lasts until the next one starts.
+    #[prost(uint64, optional, tag = "2")]
+    pub stop_bin: ::core::option::Option<u64>,
+}
 /// How far a session has come. Bins are numbered from 0; "through" is the bin after the last one included.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Watermarks {
@@ -1419,14 +1429,14 @@ pub mod inference_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamSpikesRequest {
     #[prost(oneof = "stream_spikes_request::Message", tags = "1, 2")]
     pub message: ::core::option::Option<stream_spikes_request::Message>,
 }
 /// Nested message and enum types in `StreamSpikesRequest`.
 pub mod stream_spikes_request {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
         #[prost(message, tag = "1")]
         Open(super::OpenStream),
@@ -1444,7 +1454,7 @@ pub struct OpenStream {
     pub producer_epoch: u64,
 }
 /// A run of consecutive bins.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SpikeBins {
     /// Number of the first bin. Bins already received are ignored, missing ones become a gap without transitions.
     #[prost(uint64, tag = "1")]
@@ -1452,6 +1462,11 @@ pub struct SpikeBins {
     /// Bins at whose left edge a trial starts or ends, increasing; none before `first_bin`.
     #[prost(uint64, repeated, tag = "4")]
     pub trial_edges: ::prost::alloc::vec::Vec<u64>,
+    /// Trials, one after the other; none starts before `first_bin`. Their edges need not be among `trial_edges`. A trial that
+    /// comes again is ignored, one that overlaps another is INVALID_ARGUMENT; its end may be told after its start, by the same trial with
+    /// a `stop_bin` that is not yet received.
+    #[prost(message, repeated, tag = "5")]
+    pub trials: ::prost::alloc::vec::Vec<Trial>,
     #[prost(oneof = "spike_bins::Spikes", tags = "2, 3")]
     pub spikes: ::core::option::Option<spike_bins::Spikes>,
 }
@@ -1890,7 +1905,7 @@ pub struct MarkTrialRequest {
     /// First bin of the trial.
     #[prost(uint64, tag = "2")]
     pub start_bin: u64,
-    /// Bin after the last one of the trial; absent when it lasts until the next mark.
+    /// Bin after the last one of the trial; absent when it lasts until the next trial starts. May be told by a second mark.
     #[prost(uint64, optional, tag = "3")]
     pub stop_bin: ::core::option::Option<u64>,
 }
@@ -2088,7 +2103,9 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("glauber.v1.SessionService", "CloseSession"));
             self.inner.unary(req, path, codec).await
         }
-        /// Declare the left edge of a bin that has not yet been received as the border of a trial: no transition crosses it.
+        /// Declare a trial, whose edges have not yet been received: no transition crosses them, and the estimators that read trials
+        /// find it once it is over. Marking it again is no error. INVALID_ARGUMENT: it overlaps another trial or ends before it starts.
+        /// OUT_OF_RANGE: an edge lies in the past or too far ahead.
         pub async fn mark_trial(
             &mut self,
             request: impl tonic::IntoRequest<super::MarkTrialRequest>,
@@ -2160,7 +2177,9 @@ pub mod session_service_server {
             tonic::Response<super::CloseSessionResponse>,
             tonic::Status,
         >;
-        /// Declare the left edge of a bin that has not yet been received as the border of a trial: no transition crosses it.
+        /// Declare a trial, whose edges have not yet been received: no transition crosses them, and the estimators that read trials
+        /// find it once it is over. Marking it again is no error. INVALID_ARGUMENT: it overlaps another trial or ends before it starts.
+        /// OUT_OF_RANGE: an edge lies in the past or too far ahead.
         async fn mark_trial(
             &self,
             request: tonic::Request<super::MarkTrialRequest>,

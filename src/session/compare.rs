@@ -4,11 +4,9 @@ use std::f64::consts::LN_2;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::Array1;
-
 use super::{Offline, Recorded, ScoredEstimate, SessionSpec};
 use crate::kinetic::{self, ExactOptions, Predictor, TrialOptions};
-use crate::model::{Estimate, Estimator, EstimatorInput, Lags, Ridges, Runs, Score, Trial};
+use crate::model::{Estimate, Estimator, EstimatorInput, Lags, Ridges, Runs, Score};
 use crate::moments::{Accumulator, Counts};
 
 /// A recording split in time: estimators are fitted to its first part and scored on the rest.
@@ -179,12 +177,9 @@ impl<'a> Comparison<'a> {
     }
 
     /// How an estimator with this ridge predicts the held-out part when it goes on to learn, see [`Compared::prequential`]. The ridge
-    /// stays. `None` for estimators from trials, whose fields belong to bins of trials that are over.
+    /// stays. `None` when there is no estimate to score.
     #[must_use]
     pub fn prequential(&self, estimator: Estimator, ridge: f64) -> Option<Prequential> {
-        if estimator.input() == EstimatorInput::Trials {
-            return None;
-        }
         let spec = self.spec_of(estimator, Ridges::new(&[ridge]).ok()?);
         let Range { start, end } = self.held_out_bins();
         let steps: Vec<u64> = (0..Self::STEPS).map(|k| start + (end - start) * k / Self::STEPS).collect();
@@ -255,55 +250,8 @@ impl<'a> Comparison<'a> {
     }
 
     fn score(&self, estimate: &Estimate) -> Score {
-        let predictor = Predictor::new(estimate, &self.counts);
-        if estimate.trial_fields.is_none() {
-            return predictor.score(&self.held_out);
-        }
-        score_in_trials(estimate, &predictor, &self.counts, &self.held_out, &self.recorded.trials)
+        Predictor::new(estimate, &self.counts).score(&self.held_out, &self.recorded.trials)
     }
-}
-
-/// Score with the field of each bin of a trial where there is one, with the mean field elsewhere. `trials` are those that the runs
-/// lie in, in order and without overlap.
-fn score_in_trials(
-    estimate: &Estimate,
-    predictor: &Predictor,
-    counts: &Counts,
-    runs: &Runs,
-    trials: &[Trial],
-) -> Score {
-    let n = estimate.n_neurons();
-    let rates = kinetic::rate_log_odds(counts);
-    let mut score = Score::new(n);
-    let mut log_odds = Array1::zeros(n);
-    for run in &runs.blocks {
-        for t in 1..run.n_bins() {
-            predictor.log_odds(run.bin(t - 1), &mut log_odds);
-            let trial_bin = bin_of_trial(trials, run.first_bin() + t as u64 - 1);
-            for (i, x) in log_odds.iter_mut().enumerate().filter(|(i, _)| estimate.status[*i].has_estimate())
-            {
-                *x += 2.0 * (estimate.field_at(i, trial_bin) - estimate.fields[i]);
-            }
-            score.transitions += 1.0;
-            for &neuron in run.bin(t) {
-                let i = usize::from(neuron);
-                score.spikes[i] += 1.0;
-                score.gain_bits[i] += log_odds[i] - rates[i];
-            }
-            for (gain, (&x, &rate)) in score.gain_bits.iter_mut().zip(log_odds.iter().zip(&rates)) {
-                *gain += softplus(rate) - softplus(x);
-            }
-        }
-    }
-    score.gain_bits /= LN_2;
-    score
-}
-
-/// Place inside its trial of a bin whose next one belongs to it as well.
-fn bin_of_trial(trials: &[Trial], bin: u64) -> Option<u64> {
-    let after = trials.partition_point(|trial| trial.start_bin <= bin);
-    let trial = trials.get(after.checked_sub(1)?)?;
-    (bin + 1 < trial.stop_bin).then(|| bin - trial.start_bin)
 }
 
 /// `ln(1 + eˣ)` without overflow.
@@ -314,7 +262,7 @@ fn softplus(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BinWidth, Neuron, SpikeBlock, Window};
+    use crate::model::{BinWidth, Neuron, SpikeBlock, Trial, Window};
 
     const N: u64 = 5;
     const BINS: u64 = 6000;
@@ -433,7 +381,6 @@ mod tests {
             let gain = learning.bits_per_spike().unwrap() - frozen.score.bits_per_spike().unwrap();
             assert!(gain.abs() < 0.02, "{estimator}: {gain}");
         }
-        assert_eq!(comparison.prequential(Estimator::TrialNmf, 0.1), None);
     }
 
     #[test]
@@ -473,10 +420,6 @@ mod tests {
             compared.score.bits_per_spike().unwrap()
         };
         assert!(score(Estimator::TrialNmf) > score(Estimator::Nmf) + 0.1);
-        let places = [(0, Some(0)), (18, Some(18)), (19, None), (20, Some(0))];
-        for (bin, place) in places {
-            assert_eq!(bin_of_trial(&recorded.trials, bin), place);
-        }
     }
 
     #[test]

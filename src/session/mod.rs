@@ -1,6 +1,6 @@
 //! One recording as a deterministic state machine: bins in, exact counts of every window out; no clock, thread or I/O.
 //!
-//! The state depends on the bins, gaps and trial edges alone, never on how they were cut into blocks, so that a live
+//! The state depends on the bins, gaps, trials and trial edges alone, never on how they were cut into blocks, so that a live
 //! session, its replay and an offline fit agree exactly.
 //!
 //! Counts are kept as one running total of the whole session and, for each finite window, a running total of what has left
@@ -14,21 +14,24 @@ mod refit;
 mod snapshot;
 mod spec;
 mod tracker;
+mod trials;
 
 pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequential};
 pub use offline::{Offline, Recorded};
-pub use push::{Gap, PushError, PushOutcome};
+pub use push::{Gap, Marks, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};
 pub use snapshot::{RidgeScore, ScoredEstimate, Snapshot, WindowCounts};
 pub use spec::{SessionSpec, SpecError};
 pub use tracker::Tracker;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{SpikeBlock, Window};
+use crate::model::{SpikeBlock, Trial, Window};
 use crate::moments::Accumulator;
-use crate::ring::{Ring, RingView};
+use crate::ring::Ring;
+use trials::TrialTable;
 
 /// A session: its specification and everything counted so far.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub struct Session {
     tail: SpikeBlock,
     run_begins: bool,
     trial_edges: BTreeSet<u64>,
+    trials: TrialTable,
     gap_count: u64,
     gap_bins: u64,
 }
@@ -94,6 +98,7 @@ impl Session {
             tail: SpikeBlock::empty(0),
             run_begins: true,
             trial_edges: BTreeSet::new(),
+            trials: TrialTable::default(),
             gap_count: 0,
             gap_bins: 0,
             spec: Arc::new(spec),
@@ -149,15 +154,33 @@ impl Session {
     pub fn window_bins(&self, index: usize) -> WindowBins {
         let oldest = self.next_bin.saturating_sub(self.spec.refit_bins_max);
         let view = self.ring.view(oldest.max(self.windows[index].start_bin)..self.next_bin);
-        WindowBins { bins: Bins::Shared(view), trials: Vec::new() }
+        let trials = self.trials(view.range());
+        WindowBins { bins: Bins::Shared(view), trials }
     }
 
     /// The bins since `bin`, and the one before it if it belongs to the same run, but at most the newest
-    /// [`SessionSpec::SCORED_BINS_MAX`].
+    /// [`SessionSpec::SCORED_BINS_MAX`]; with the trials they are of.
     #[must_use]
-    pub fn newest_bins(&self, bin: u64) -> RingView {
+    pub fn newest_bins(&self, bin: u64) -> WindowBins {
         let oldest = self.next_bin.saturating_sub(SessionSpec::SCORED_BINS_MAX);
-        self.ring.view(bin.max(oldest).saturating_sub(1)..self.next_bin)
+        let view = self.ring.view(bin.max(oldest).saturating_sub(1)..self.next_bin);
+        let trials = self.trials_touching(view.range());
+        WindowBins { bins: Bins::Shared(view), trials }
+    }
+
+    /// The trials that have a bin in `bins`, in order; the end of one that is going on may not be known, and is `u64::MAX` then.
+    #[must_use]
+    pub fn trials_touching(&self, bins: Range<u64>) -> Vec<Trial> {
+        self.trials.touching(bins).collect()
+    }
+
+    /// The trials wholly inside `bins` that are over: their end is known and every bin before it counted or in a gap. In order.
+    ///
+    /// A trial is remembered until it lies before every window and its edges are forgotten, too
+    /// ([`Session::TRIAL_EDGE_MEMORY_BINS`]); of more than [`Session::TRIALS_MAX`], the newest are.
+    #[must_use]
+    pub fn trials(&self, bins: Range<u64>) -> Vec<Trial> {
+        self.trials.complete(bins.start..bins.end.min(self.next_bin)).collect()
     }
 
     /// Number of gaps and of the bins missing in them.
@@ -171,10 +194,10 @@ impl Session {
     pub fn bytes(&self) -> usize {
         let gone: usize = self.windows.iter().filter_map(|w| w.gone.as_ref()).map(Accumulator::bytes).sum();
         let edges = self.trial_edges.len() * size_of::<u64>();
-        self.ring.bytes() + self.total.bytes() + gone + edges
+        self.ring.bytes() + self.total.bytes() + gone + edges + self.trials.bytes()
     }
 
-    /// Most bytes a session of this specification can hold: `(bins, counts)`, trial edges aside. Snapshots come on top, see
+    /// Most bytes a session of this specification can hold: `(bins, counts)`, trials and their edges aside. Snapshots come on top, see
     /// [`Snapshot::bytes_of_all_windows`].
     ///
     /// # Errors

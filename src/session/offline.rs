@@ -107,7 +107,7 @@ impl<'a> Offline<'a> {
             let newest = self.recorded.runs.range(self.through.max(start + 1) - 1..next);
             self.through = next;
             let windows = self.windows();
-            self.tracker.observe(&windows, &newest);
+            self.tracker.observe(&windows, &newest, &self.recorded.trials);
         }
     }
 

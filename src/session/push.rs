@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::{Session, SessionSpec};
-use crate::model::{BIN_MAX, SpikeBlock, Window};
+use crate::model::{BIN_MAX, SpikeBlock, TrialMark, Window};
 use crate::moments::Accumulator;
 use crate::ring::Ring;
 
@@ -12,6 +12,15 @@ pub struct Gap {
     pub first_bin: u64,
     /// Bin after the last one missing.
     pub end_bin: u64,
+}
+
+/// What comes with a block besides its bins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Marks<'a> {
+    /// Bins whose left edge no transition crosses.
+    pub trial_edges: &'a [u64],
+    /// Trials, whose edges need no mention among the others.
+    pub trials: &'a [TrialMark],
 }
 
 /// What a push did.
@@ -75,6 +84,22 @@ pub enum PushError {
         Session::TRIAL_EDGE_MEMORY_BINS
     )]
     TooManyTrialEdges,
+    /// A trial that stops before it starts.
+    #[error("the trial stops at bin {stop_bin}, which is not after its start at bin {start_bin}")]
+    TrialBounds {
+        /// First bin.
+        start_bin: u64,
+        /// Bin after the last one.
+        stop_bin: u64,
+    },
+    /// A trial that cannot be, given another.
+    #[error("a trial of {mark} contradicts the one of {other}: trials do not overlap and have one end")]
+    TrialOverlap {
+        /// The trial.
+        mark: TrialMark,
+        /// The other one.
+        other: TrialMark,
+    },
 }
 
 impl Session {
@@ -84,6 +109,8 @@ impl Session {
     pub const TRIAL_EDGES_MAX: usize = 1 << 21;
     /// How long a trial edge is remembered, so that a message that comes again may bring it again.
     pub const TRIAL_EDGE_MEMORY_BINS: u64 = 1 << 20;
+    /// Most trials that are remembered.
+    pub const TRIALS_MAX: usize = Self::TRIAL_EDGES_MAX;
     /// Most bins counted in one go: bounds the scratch copy.
     const PIECE_BINS_MAX: u64 = 4096;
 
@@ -103,11 +130,10 @@ impl Session {
         block: &SpikeBlock,
         on_refresh: &mut dyn FnMut(&Session),
     ) -> Result<PushOutcome, PushError> {
-        self.push_with_trial_edges(block, &[], on_refresh)
+        self.push_with_marks(block, Marks::default(), on_refresh)
     }
 
-    /// Take a block of bins and trial edges at their left edges or later; see [`Session::push`] and
-    /// [`Session::mark_trial_edge`]. The edges of a block that was counted before are repeats like its bins.
+    /// Take a block of bins and trial edges at their left edges or later; see [`Session::push_with_marks`].
     ///
     /// # Errors
     /// [`PushError`]; nothing is counted and no edge is marked then.
@@ -120,18 +146,40 @@ impl Session {
         trial_edges: &[u64],
         on_refresh: &mut dyn FnMut(&Session),
     ) -> Result<PushOutcome, PushError> {
+        self.push_with_marks(block, Marks { trial_edges, trials: &[] }, on_refresh)
+    }
+
+    /// Take a block of bins together with trials and trial edges that begin at its first bin or later; see [`Session::push`],
+    /// [`Session::mark_trial`] and [`Session::mark_trial_edge`]. The marks of a block that was counted before are repeats like its bins.
+    ///
+    /// # Errors
+    /// [`PushError`]; nothing is counted and nothing is marked then.
+    ///
+    /// # Panics
+    /// As [`Session::push`].
+    pub fn push_with_marks(
+        &mut self,
+        block: &SpikeBlock,
+        marks: Marks<'_>,
+        on_refresh: &mut dyn FnMut(&Session),
+    ) -> Result<PushOutcome, PushError> {
         let mut outcome = PushOutcome::default();
-        // An edge of a repeated block may be older than edges are remembered.
+        // A mark of a repeated block may be older than marks are remembered.
         let repeated = |bin: u64| block.end_bin() <= self.next_bin && bin < self.next_bin;
-        let edges: Vec<u64> = trial_edges.iter().copied().filter(|&bin| !repeated(bin)).collect();
+        let trials: Vec<TrialMark> =
+            marks.trials.iter().copied().filter(|mark| !repeated(mark.start_bin)).collect();
+        let mut edges = self.check_trials(&trials)?;
+        edges.extend(marks.trial_edges.iter().filter(|&&bin| !repeated(bin)));
         edges.iter().try_for_each(|&bin| self.check_trial_edge(bin))?;
         if block.n_bins() == 0 || block.end_bin() <= self.next_bin {
             self.trial_edges.extend(edges);
+            self.trials.insert(&trials);
             outcome.repeated_bins = block.n_bins() as u64;
             return Ok(outcome);
         }
         outcome.gap = self.gap_before(block)?;
         self.trial_edges.extend(edges);
+        self.trials.insert(&trials);
         if let Some(gap) = outcome.gap {
             self.gap_count += 1;
             self.gap_bins += gap.end_bin - gap.first_bin;
@@ -150,6 +198,33 @@ impl Session {
         }
         outcome.applied_bins = block.n_bins() as u64 - outcome.repeated_bins;
         Ok(outcome)
+    }
+
+    /// Declare the bins from `start_bin` to before `stop_bin` a trial, `None` when it lasts until the next trial starts; no transition
+    /// crosses its edges. Repeats are ignored, and the end of a trial may be told after its start.
+    ///
+    /// # Errors
+    /// [`PushError`] when an edge comes too late or too far ahead, or the trial contradicts another; nothing is marked then.
+    pub fn mark_trial(&mut self, start_bin: u64, stop_bin: Option<u64>) -> Result<(), PushError> {
+        let mark = TrialMark { start_bin, stop_bin };
+        let edges = self.check_trials(&[mark])?;
+        edges.iter().try_for_each(|&bin| self.check_trial_edge(bin))?;
+        self.trial_edges.extend(edges);
+        self.trials.insert(&[mark]);
+        Ok(())
+    }
+
+    /// Check trials against each other and those before; gives the edges that are new with them.
+    fn check_trials(&self, marks: &[TrialMark]) -> Result<Vec<u64>, PushError> {
+        self.trials.check(marks)?;
+        let fresh = marks.iter().filter(|mark| !self.trials.holds(mark));
+        Ok(fresh
+            .flat_map(|mark| {
+                // The edge at the start of a trial whose end is told now may be forgotten.
+                let start = (!self.trials.starts_at(mark.start_bin)).then_some(mark.start_bin);
+                start.into_iter().chain(mark.stop_bin)
+            })
+            .collect())
     }
 
     /// Let no transition cross the left edge of `bin`, which must not have been counted yet; repeats are ignored.
@@ -230,6 +305,9 @@ impl Session {
         while self.trial_edges.first().is_some_and(|&bin| bin < remembered) {
             self.trial_edges.pop_first();
         }
+        // Not before its edges: a trial that is marked again must find itself or be refused.
+        let oldest_window = self.windows.iter().map(|state| state.start_bin).min().unwrap_or(0);
+        self.trials.forget_before(oldest_window.min(remembered));
         fresh.n_active()
     }
 

@@ -32,14 +32,18 @@ pub enum Bins {
 }
 
 impl Bins {
-    fn range(&self) -> Range<u64> {
+    /// The bins asked for, of which some may lie in gaps.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
         match self {
             Self::Shared(view) => view.range(),
             Self::Unpacked { range, .. } => range.clone(),
         }
     }
 
-    fn runs(&self) -> Runs {
+    /// The observed ones. Cost and memory O(bins + spikes).
+    #[must_use]
+    pub fn runs(&self) -> Runs {
         match self {
             Self::Shared(view) => view.runs(),
             Self::Unpacked { runs, .. } => runs.clone(),

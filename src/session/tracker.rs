@@ -1,12 +1,11 @@
 //! From counts and new bins to published estimates: what was published is scored first, then replaced.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::refit::{Ask, Refit, RefitScope, RefitTask, Refitted, WindowBins};
 use super::{RidgeScore, ScoredEstimate, SessionSpec, Snapshot, WindowCounts};
 use crate::kinetic::{self, Online, Predictor};
-use crate::model::{BinWidth, Estimate, Estimator, EstimatorInput, RunningScore, Runs};
+use crate::model::{BinWidth, Estimate, Estimator, EstimatorInput, RunningScore, Runs, Trial};
 
 /// Turns the counts of successive refreshes into snapshots, scores each estimate on the bins that came after it, and chooses ridges by
 /// these scores. Deterministic: a function of what it was given, in that order.
@@ -63,19 +62,19 @@ impl Tracker {
     /// Score on the newest bins what was estimated before them, and let the online estimators follow them.
     ///
     /// `windows` are the counts of each window of the specification, all as of the end of these bins; `newest` are the bins since
-    /// [`Tracker::observed_through`], with one bin of context.
-    pub fn observe(&mut self, windows: &[WindowCounts], newest: &Runs) {
+    /// [`Tracker::observed_through`], with one bin of context, and `trials` the trials that have bins in them.
+    pub fn observe(&mut self, windows: &[WindowCounts], newest: &Runs, trials: &[Trial]) {
         let end_bin = windows.first().map_or(self.observed_through, |window| window.end_bin);
         let elapsed = end_bin.saturating_sub(self.observed_through);
         self.observed_through = end_bin;
-        self.score(newest, (-(elapsed as f64) / self.spec.score_memory_bins as f64).exp());
+        self.score(newest, trials, (-(elapsed as f64) / self.spec.score_memory_bins as f64).exp());
         for (lines, window) in self.windows.iter_mut().zip(windows) {
             let online = lines.iter_mut().filter(|line| line.estimator == Estimator::Online);
             online.for_each(|line| line.follow(window, newest, self.spec.bin_width));
         }
     }
 
-    fn score(&mut self, newest: &Runs, discount: f64) {
+    fn score(&mut self, newest: &Runs, trials: &[Trial], discount: f64) {
         let lines = self.windows.iter().flatten();
         let models = lines.flat_map(|line| &line.candidates).filter(|c| c.predictor.is_some()).count() as u64;
         if models == 0 || newest.transitions() == 0 {
@@ -84,7 +83,7 @@ impl Tracker {
         let newest = newest.last_bins((self.work_max / (models * self.spec.n_neurons() as u64)).max(2));
         for candidate in self.windows.iter_mut().flatten().flat_map(|line| &mut line.candidates) {
             if let Some(predictor) = &candidate.predictor {
-                candidate.score.add(&predictor.score(&newest), discount);
+                candidate.score.add(&predictor.score(&newest, trials), discount);
             }
         }
     }
@@ -117,31 +116,20 @@ impl Tracker {
 
 /// Estimates of the lines that need counts alone, each with its chosen ridge; the others are kept as predictors.
 fn moment_estimates(spec: &SessionSpec, lines: &mut [Line], window: &WindowCounts) -> Vec<Arc<Estimate>> {
-    let counts = &window.counts;
     let is_moments = |line: &&mut Line| line.estimator.input() == EstimatorInput::Moments;
     let mut moments: Vec<&mut Line> = lines.iter_mut().filter(is_moments).collect();
-    if spec.ridges.fixed().is_none() {
-        let estimators: Vec<Estimator> = moments.iter().map(|line| line.estimator).collect();
-        let path = kinetic::path(counts, &estimators, spec.ridges.as_slice());
-        for (k, estimates) in path.iter().enumerate() {
-            for (line, estimate) in moments.iter_mut().zip(estimates) {
-                line.candidates[k].predictor = Some(Predictor::new(estimate, counts));
+    let estimators: Vec<Estimator> = moments.iter().map(|line| line.estimator).collect();
+    let path = kinetic::path(&window.counts, &estimators, spec.ridges.as_slice());
+    let mut chosen = Vec::with_capacity(estimators.len());
+    for (k, estimates) in path.into_iter().enumerate() {
+        for (line, estimate) in moments.iter_mut().zip(estimates) {
+            line.candidates[k].predictor = Some(Predictor::new(&estimate, &window.counts));
+            if line.chosen() == k {
+                chosen.push(Arc::new(estimate));
             }
         }
     }
-    // Anew by the way of a single ridge, so that whoever asks for this ridge alone gets these very numbers.
-    let chosen: BTreeSet<usize> = moments.iter().map(|line| line.chosen()).collect();
-    let mut estimates = Vec::new();
-    for ridge in chosen {
-        let mut alike: Vec<_> = moments.iter_mut().filter(|line| line.chosen() == ridge).collect();
-        let estimators: Vec<Estimator> = alike.iter().map(|line| line.estimator).collect();
-        let made = kinetic::estimate(counts, &estimators, spec.ridges.as_slice()[ridge]);
-        for (line, estimate) in alike.iter_mut().zip(made) {
-            line.candidates[ridge].predictor = Some(Predictor::new(&estimate, counts));
-            estimates.push(Arc::new(estimate));
-        }
-    }
-    estimates
+    chosen
 }
 
 impl Line {

@@ -266,7 +266,12 @@ fn hundred(first_bin: u64, count: u32) -> v1::SpikeBins {
         (state >> 40) as u8 & (state >> 20) as u8 & mask
     });
     let packed = v1::PackedBins { bin_count: count, bits: bytes.collect() };
-    v1::SpikeBins { first_bin, spikes: Some(v1::spike_bins::Spikes::Packed(packed)), trial_edges: Vec::new() }
+    v1::SpikeBins {
+        first_bin,
+        spikes: Some(v1::spike_bins::Spikes::Packed(packed)),
+        trial_edges: Vec::new(),
+        trials: vec![],
+    }
 }
 
 #[tokio::test]

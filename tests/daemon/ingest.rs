@@ -46,21 +46,21 @@ async fn counts_that_do_not_add_up_are_refused() {
 #[tokio::test]
 async fn packed_bits_of_the_wrong_length_are_refused() {
     let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 3, bits: vec![1, 2] }));
-    let bins = v1::SpikeBins { first_bin: 10, spikes, trial_edges: vec![] };
+    let bins = v1::SpikeBins { first_bin: 10, spikes, trial_edges: vec![], trials: vec![] };
     refused(bins, Code::InvalidArgument, &["3 bytes, got 2"], "bins.packed.bits").await;
 }
 
 #[tokio::test]
 async fn packed_bits_of_no_neuron_are_refused() {
     let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 1, bits: vec![1 << 5] }));
-    let bins = v1::SpikeBins { first_bin: 10, spikes, trial_edges: vec![] };
+    let bins = v1::SpikeBins { first_bin: 10, spikes, trial_edges: vec![], trials: vec![] };
     refused(bins, Code::InvalidArgument, &["bit 5"], "bins.packed.bits").await;
 }
 
 #[tokio::test]
 async fn a_message_without_bins_is_refused() {
     refused(sparse(10, &[]), Code::InvalidArgument, &["got 0"], "bins.spikes").await;
-    let bins = v1::SpikeBins { first_bin: 10, spikes: None, trial_edges: vec![] };
+    let bins = v1::SpikeBins { first_bin: 10, spikes: None, trial_edges: vec![], trials: vec![] };
     refused(bins, Code::InvalidArgument, &["bins.spikes"], "bins.spikes").await;
 }
 
@@ -175,6 +175,46 @@ async fn a_repeated_message_with_trial_edges_is_ignored() {
 }
 
 #[tokio::test]
+async fn trials_come_with_bins_and_may_come_again() {
+    let mut rig = Rig::new().await;
+    let session = rig.create().await;
+    let trial = |start_bin, stop_bin| v1::Trial { start_bin, stop_bin };
+    let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
+    let mut bins = pattern(0, 50);
+    bins.trials = vec![trial(10, Some(30)), trial(30, None), trial(70, Some(80))];
+    producer.send(bins.clone()).await;
+    producer.send(bins).await;
+    // The end of the second trial is told with the bins before it.
+    let mut more = pattern(50, 50);
+    more.trials = vec![trial(60, None)];
+    producer.send(more.clone()).await;
+    producer.send(more).await;
+    assert_eq!(producer.finish().await.unwrap().applied_through, 100);
+    // Edges at 10, 30, 60, 70 and 80 cut the 99 transitions of 100 bins.
+    assert_eq!(correlations_header(&mut rig, &session).await.transitions, 94);
+    let overlapping =
+        v1::MarkTrialRequest { session_id: session.clone(), start_bin: 75, stop_bin: Some(120) };
+    let status = rig.sessions.mark_trial(overlapping).await.unwrap_err();
+    assert_status(&status, Code::InvalidArgument, &["bins 75 to 120", "bins 70 to 80"]);
+    rig.assert_healthy(&session).await;
+}
+
+#[tokio::test]
+async fn trials_that_cannot_be_are_refused() {
+    let cases: [(&[(u64, Option<u64>)], &[&str]); 4] = [
+        (&[(9, None)], &["bin 9 on", "before bin 10"]),
+        (&[(12, Some(12))], &["bins 12 to 12", "no bins"]),
+        (&[(12, Some(20)), (15, None)], &["bin 15 on", "bins 12 to 20"]),
+        (&[(12, None), (12, Some(20))], &["follow one another"]),
+    ];
+    for (trials, names) in cases {
+        let mut bins = pattern(10, 5);
+        bins.trials = trials.iter().map(|&(start_bin, stop_bin)| v1::Trial { start_bin, stop_bin }).collect();
+        refused(bins, Code::InvalidArgument, names, "bins.trials").await;
+    }
+}
+
+#[tokio::test]
 async fn marked_trials_cut_transitions() {
     let mut rig = Rig::new().await;
     let session = rig.create().await;
@@ -185,8 +225,11 @@ async fn marked_trials_cut_transitions() {
     producer.send(pattern(0, 50)).await;
     producer.finish().await.unwrap();
     assert_eq!(correlations_header(&mut rig, &session).await.transitions, 47);
+    let status = rig.sessions.mark_trial(mark(35, None)).await.unwrap_err();
+    assert_status(&status, Code::OutOfRange, &["bin 35 comes too late"]);
     let status = rig.sessions.mark_trial(mark(20, None)).await.unwrap_err();
-    assert_status(&status, Code::OutOfRange, &["bin 20 comes too late"]);
+    assert_status(&status, Code::InvalidArgument, &["bin 20 on", "bins 10 to 30"]);
+    rig.sessions.mark_trial(mark(10, Some(30))).await.unwrap();
     let status = rig.sessions.mark_trial(mark(60, Some(60))).await.unwrap_err();
     assert_status(&status, Code::InvalidArgument, &["not after its start"]);
 }
@@ -210,7 +253,7 @@ async fn packed_and_sparse_bins_count_the_same() {
     let session = rig.create().await;
     let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
     let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 3, bits: vec![0b1_0001, 0, 0b10] }));
-    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![] }).await;
+    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![], trials: vec![] }).await;
     producer.send(sparse(3, &[&[4, 0], &[]])).await;
     producer.finish().await.unwrap();
     let header = correlations_header(&mut rig, &session).await;
@@ -281,7 +324,9 @@ async fn a_message_larger_than_the_queue_is_counted_whole() {
     let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
     for first_bin in [0, 5000] {
         let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 5000, bits: vec![255; 5000 * 128] }));
-        producer.send(v1::SpikeBins { first_bin, spikes, trial_edges: vec![first_bin + 4000] }).await;
+        producer
+            .send(v1::SpikeBins { first_bin, spikes, trial_edges: vec![first_bin + 4000], trials: vec![] })
+            .await;
     }
     assert_eq!(producer.finish().await.unwrap().applied_through, 10_000);
     let state = rig.session(&session).await;
@@ -298,7 +343,7 @@ async fn a_packed_message_with_one_wrong_bit_is_refused_whole() {
     let mut bits = vec![1; 60_000];
     bits[59_999] = 1 << 6;
     let spikes = Some(Spikes::Packed(v1::PackedBins { bin_count: 60_000, bits }));
-    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![] }).await;
+    producer.send(v1::SpikeBins { first_bin: 0, spikes, trial_edges: vec![], trials: vec![] }).await;
     assert_status(&producer.status().await, Code::InvalidArgument, &["bin 59999", "bit 6"]);
     assert_eq!(rig.session(&session).await.watermarks.unwrap().applied_through, 0);
 }

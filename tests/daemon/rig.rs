@@ -136,7 +136,12 @@ pub(crate) fn sparse(first_bin: u64, bins: &[&[u32]]) -> v1::SpikeBins {
         active_counts: bins.iter().map(|bin| bin.len() as u32).collect(),
         neurons: bins.concat(),
     };
-    v1::SpikeBins { first_bin, spikes: Some(v1::spike_bins::Spikes::Sparse(spikes)), trial_edges: Vec::new() }
+    v1::SpikeBins {
+        first_bin,
+        spikes: Some(v1::spike_bins::Spikes::Sparse(spikes)),
+        trial_edges: Vec::new(),
+        trials: vec![],
+    }
 }
 
 /// Bins in which every neuron fires now and then, a different one each time: a fixed pattern without silent neurons.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use glauber::archive::{self, StoredSnapshot};
+use glauber::model::Significance;
 use glauber::session::{ScoredEstimate, Snapshot};
 use serde_json::{Value, json};
 
@@ -74,8 +75,10 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
     print_paths(&snapshot)?;
     print_trials(&snapshot)?;
     for scored in &snapshot.estimates {
-        outln!("\n{}: strongest pairs", scored.estimate.estimator)?;
-        pairs::print_pairs(&pairs::strongest(&scored.estimate, &spec.neurons, top))?;
+        let estimate = &scored.estimate;
+        outln!("\n{}: strongest pairs", estimate.estimator)?;
+        let significance = Significance::of(estimate);
+        pairs::print_pairs(&pairs::strongest(estimate, &significance, &spec.neurons, top))?;
     }
     Ok(())
 }

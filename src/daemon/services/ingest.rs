@@ -8,13 +8,13 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::ANSWERS_QUEUED;
 use crate::daemon::convert::watermarks;
-use crate::daemon::engine::Command;
+use crate::daemon::engine::{Command, MarkedBins};
 use crate::daemon::error::RequestError;
 use crate::daemon::handle::SessionHandle;
 use crate::daemon::producer::ProducerGuard;
 use crate::daemon::registry::Registry;
 use crate::ingest;
-use crate::model::SpikeBlock;
+use crate::model::TrialMark;
 use crate::proto::v1;
 use crate::proto::v1::ingest_service_server::IngestService;
 use crate::proto::v1::spike_bins::Spikes;
@@ -172,11 +172,14 @@ impl<'a> Producer<'a> {
             Some(Message::Open(_)) => return Err(RequestError::OpenedTwice),
             None => return Err(RequestError::Missing { field: "message" }),
         };
-        let v1::SpikeBins { first_bin, spikes, mut trial_edges } = bins;
+        let v1::SpikeBins { first_bin, spikes, mut trial_edges, trials } = bins;
         if let Some(previous) = self.previous.filter(|&previous| first_bin < previous) {
             return Err(RequestError::Backwards { first_bin, previous });
         }
         ingest::check_trial_edges(first_bin, &trial_edges)?;
+        let mark = |v1::Trial { start_bin, stop_bin }| TrialMark { start_bin, stop_bin };
+        let mut trials: Vec<TrialMark> = trials.into_iter().map(mark).collect();
+        ingest::check_trials(first_bin, &trials)?;
         let n_neurons = self.session.spec.n_neurons();
         match spikes {
             Some(Spikes::Sparse(sparse)) => {
@@ -184,13 +187,15 @@ impl<'a> Producer<'a> {
                 let block =
                     ingest::from_sparse(first_bin, counts, &sparse.neurons, n_neurons, self.bins_max)?;
                 drop(sparse);
-                self.queue(block, trial_edges).await?;
+                self.queue(MarkedBins { block, trial_edges, trials }).await?;
             }
             Some(Spikes::Packed(packed)) => {
                 let v1::PackedBins { bin_count, bits } = packed;
                 for block in ingest::from_packed(first_bin, bin_count, &bits, n_neurons, self.bins_max)? {
-                    // The edges of the whole message go with its first piece: all are marked, or the message is refused.
-                    self.queue(block, std::mem::take(&mut trial_edges)).await?;
+                    // The marks of the whole message go with its first piece: all are marked, or the message is refused.
+                    let (trial_edges, trials) =
+                        (std::mem::take(&mut trial_edges), std::mem::take(&mut trials));
+                    self.queue(MarkedBins { block, trial_edges, trials }).await?;
                 }
             }
             None => return Err(RequestError::Missing { field: "bins.spikes" }),
@@ -200,13 +205,13 @@ impl<'a> Producer<'a> {
     }
 
     /// Hand bins to the engine. While its queue is full this waits, nothing is read, and flow control slows the producer down.
-    async fn queue(&mut self, block: SpikeBlock, trial_edges: Vec<u64>) -> Result<(), RequestError> {
-        let (end_bin, bytes) = (block.end_bin(), block.bytes() + size_of_val(trial_edges.as_slice()));
+    async fn queue(&mut self, bins: MarkedBins) -> Result<(), RequestError> {
+        let (end_bin, bytes) = (bins.block.end_bin(), bins.bytes());
         self.session.note_bins_arrived();
         let (session, link) = (&self.session, Arc::clone(&self.guard.link));
         let queued = async {
             let space = session.queue_space(bytes).await?;
-            session.send(Command::Bins { link, block, trial_edges, space }).await
+            session.send(Command::Bins { link, bins, space }).await
         };
         let queued = tokio::select! {
             biased;

@@ -7,6 +7,7 @@ use crate::daemon::engine::Command;
 use crate::daemon::error::RequestError;
 use crate::daemon::registry::Registry;
 use crate::daemon::session_spec::session_spec;
+use crate::model::TrialMark;
 use crate::proto::v1;
 use crate::proto::v1::session_service_server::SessionService;
 
@@ -71,8 +72,8 @@ impl SessionService for SessionRpc {
         if let Some(stop_bin) = stop_bin.filter(|&stop_bin| stop_bin <= start_bin) {
             return Err(RequestError::TrialBounds { start_bin, stop_bin }.into());
         }
-        let edges = std::iter::once(start_bin).chain(stop_bin).collect();
-        let marked = session.ask(|reply| Command::MarkTrial { edges, reply }).await?;
+        let mark = TrialMark { start_bin, stop_bin };
+        let marked = session.ask(|reply| Command::MarkTrial { mark, reply }).await?;
         marked.map_err(RequestError::Push)?;
         Ok(Response::new(v1::MarkTrialResponse {}))
     }
