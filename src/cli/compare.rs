@@ -196,19 +196,18 @@ impl Outcome<'_> {
 
     fn prediction_table(&self) -> comfy_table::Table {
         let prequential = self.results.iter().any(|timed| timed.compared.prequential.is_some());
-        let mut columns = vec![("", Align::Left), ("estimator", Align::Left), ("ridge", Align::Right)];
-        columns.push(("bits/spike", Align::Right));
+        let mut columns =
+            vec![("estimator", Align::Left), ("ridge", Align::Right), ("bits/spike", Align::Right)];
         columns.extend(prequential.then_some(("learning on", Align::Right)));
-        columns.extend([("in hindsight", Align::Right), ("at ridge", Align::Right)]);
+        columns.extend([("in hindsight", Align::Right), ("ridge", Align::Right)]);
         let mut table = output::table(&columns);
         let best = self.best();
         for (place, Timed { compared, .. }) in self.results.iter().enumerate() {
             let hindsight = compared.best_in_hindsight();
             let mut cells = vec![
-                if best == Some(place) { "*" } else { "" }.to_owned(),
                 compared.estimate.estimator.to_string(),
                 compared.estimate.ridge.to_string(),
-                text::bits(compared.score.bits_per_spike()),
+                fit::marked(best == Some(place), compared.score.bits_per_spike()),
             ];
             let learning = learning_on(compared);
             cells.extend(prequential.then(|| text::bits(learning)));
@@ -254,7 +253,7 @@ impl Outcome<'_> {
             ("q < 0.05", Align::Right),
             ("of", Align::Right),
             ("rows OK", Align::Right),
-            ("iterations", Align::Right),
+            ("passes", Align::Right),
             ("time", Align::Right),
         ]);
         for Timed { compared, time } in &self.results {
@@ -267,7 +266,7 @@ impl Outcome<'_> {
                 text::count(fit::tested_pairs(estimate)),
                 fit::rows_ok(estimate),
                 fit::iterations(estimate).map_or_else(|| "-".to_owned(), |k| text::count(k.into())),
-                text::duration(*time),
+                text::short_seconds(time.as_secs_f64()),
             ]);
         }
         table

@@ -251,7 +251,6 @@ pub(crate) const FALSE_DISCOVERY_RATE: f64 = 0.05;
 /// One line per estimator: what it is worth.
 fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
     let mut table = output::table(&[
-        ("", Align::Left),
         ("estimator", Align::Left),
         ("ridge", Align::Right),
         ("bits/spike", Align::Right),
@@ -265,10 +264,9 @@ fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
         let estimate = &scored.estimate;
         let significance = Significance::of(estimate);
         table.add_row([
-            if best == Some(estimate.estimator) { "*" } else { "" }.to_owned(),
             estimate.estimator.to_string(),
             estimate.ridge.to_string(),
-            text::bits(scored.score.recent.bits_per_spike()),
+            marked(best == Some(estimate.estimator), scored.score.recent.bits_per_spike()),
             format!("{:.4}", pairs::rms_coupling(estimate)),
             text::count(significance.n_significant(FALSE_DISCOVERY_RATE) as u64),
             rows_ok(estimate),
@@ -298,9 +296,14 @@ fn strongest_table(snapshot: &Snapshot) -> comfy_table::Table {
     table
 }
 
+/// A score, with an asterisk when it is the best.
+pub(crate) fn marked(is_best: bool, score: Option<f64>) -> String {
+    format!("{}{}", if is_best { "* " } else { "" }, text::bits(score))
+}
+
 /// How many rows are OK, of how many.
 pub(crate) fn rows_ok(estimate: &Estimate) -> String {
-    format!("{} of {}", text::count(estimate.n_ok() as u64), text::count(estimate.n_neurons() as u64))
+    format!("{}/{}", text::count(estimate.n_ok() as u64), text::count(estimate.n_neurons() as u64))
 }
 
 /// The most passes over the bins that a row took; `None` for closed forms.
@@ -335,7 +338,7 @@ pub(crate) fn print_estimates(snapshot: &Snapshot) -> Result<(), CliError> {
 fn print_legend(snapshot: &Snapshot) -> Result<(), CliError> {
     let scores = snapshot.estimates.iter().filter_map(|scored| scored.score.recent.bits_per_spike());
     let Some(worst) = scores.min_by(f64::total_cmp) else { return Ok(()) };
-    outln!("\n* predicts best; bits/spike: gained over independent rates on bins not fitted to.")?;
+    outln!("\n* best. bits/spike: gained over independent rates on bins not fitted to.")?;
     if worst < 0.0 {
         outln!("Below 0: predicts worse than the rates alone; do not trust its couplings.")?;
     }
