@@ -29,7 +29,7 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     recording: RecordingArgs,
     /// Share of the recording to fit to, between 0 and 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.7)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.7, allow_negative_numbers = true)]
     train: f64,
     /// Leave out the beginning of the recording, such as 5min
     #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
@@ -41,7 +41,7 @@ pub(crate) struct CompareArgs {
     #[arg(long = "estimator", alias = "estimators", value_name = "NAME", value_delimiter = ',')]
     estimators: Vec<Estimator>,
     /// Ridge λ, dimensionless: a number, numbers to choose from, such as 0,0.1,1, or auto [default: auto]
-    #[arg(long, value_name = "LAMBDA")]
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
     ridge: Option<Ridges>,
     /// Score as well what goes on to learn in the held-out part: estimated anew at 16 steps of it, or following it
     #[arg(long)]

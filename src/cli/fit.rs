@@ -23,7 +23,7 @@ const BATCH_BINS: u64 = 2048;
 /// Estimate the couplings of a recording, without a daemon
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Gives exactly what a daemon with the same settings has after a replay of the recording, bit for bit.
+With a fixed ridge, gives exactly what a daemon with the same settings has after a replay of the recording, bit for bit. Scores, ridges chosen by them and the online estimator depend on when estimates are made: here at 1/2, 5/8, 3/4 and 7/8 of the recording, and in 256 steps.
 
 Examples:
   glauber fit session.nwb --bin-width 20ms --out fit.h5

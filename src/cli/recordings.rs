@@ -34,7 +34,7 @@ pub(crate) struct EstimationArgs {
     pub(crate) estimators: Vec<Estimator>,
     /// Ridge λ of the estimators, dimensionless: a number, numbers to choose from by how they predict, such as 0,0.1,1, or
     /// auto [default: auto]
-    #[arg(long, value_name = "LAMBDA")]
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
     pub(crate) ridge: Option<Ridges>,
     /// Lags of the delayed correlations, in bins [default: 1]
     #[arg(long, value_name = "BINS", value_delimiter = ',')]
