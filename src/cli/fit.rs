@@ -219,6 +219,8 @@ fn report(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Re
     outln!("")?;
     print_estimates(snapshot)?;
     outln!("")?;
+    output::print_table(&strongest_table(snapshot))?;
+    outln!("")?;
     let out = args.out.display();
     output::print_facts(&[
         ("written", out.to_string()),
@@ -323,8 +325,6 @@ pub(crate) fn tested_pairs(estimate: &Estimate) -> u64 {
 pub(crate) fn print_estimates(snapshot: &Snapshot) -> Result<(), CliError> {
     output::print_table(&estimate_table(snapshot))?;
     print_legend(snapshot)?;
-    outln!("")?;
-    output::print_table(&strongest_table(snapshot))?;
     for scored in &snapshot.estimates {
         let estimate = &scored.estimate;
         if estimate.n_ok() < estimate.n_neurons() {
