@@ -113,7 +113,7 @@ fn print_trials(snapshot: &Snapshot) -> Result<(), CliError> {
             let most = trial.repeats.iter().max().copied().unwrap_or(0);
             let bins = text::counted(trial.repeats.len() as u64, "bin");
             outln!(
-                "{}: fields of {bins} of a trial, up to {} repeats",
+                "\n{}: fields of {bins} of a trial, up to {} repeats",
                 estimate.estimator,
                 text::count(most)
             )?;
