@@ -145,7 +145,7 @@ fn the_daemon_goes_on_when_nobody_reads_its_log() {
 #[test]
 fn help_names_every_subcommand_and_each_shows_examples() {
     let help = stdout(&["--help"]);
-    let names = ["demo", "serve", "replay", "fit", "inspect", "simulate", "close", "status"];
+    let names = ["demo", "serve", "replay", "fit", "compare", "inspect", "simulate", "close", "status"];
     for name in names.into_iter().chain(["couplings", "watch", "predict", "refit"]) {
         assert!(help.contains(&format!("  {name} ")), "{name} is missing: {help}");
         assert!(stdout(&[name, "--help"]).contains(&format!("glauber {name}")), "{name} has no example");
@@ -200,8 +200,10 @@ fn replay_through_the_daemon_equals_fit_bit_for_bit() {
     let desk = Desk::new();
     let server = Server::start(&desk.dir.path().join("snapshots"));
     let recordings = [desk.rig(), with_trials_and_a_gap(&desk)];
+    let estimators = "nmf,tap,tap-self-consistent,exact-mean-field,exact,trial-nmf,trial-tap,trial-exact";
     for (recording, observed) in recordings.iter().zip([12_000, 11_900]) {
-        let same = [recording, "--bin-width", WIDTH, "--lags", "1,3", "--ridge", "0.01", "--json"];
+        let what = ["--estimator", estimators, "--lags", "1,3", "--ridge", "0.01", "--json"];
+        let same = [&[recording, "--bin-width", WIDTH], &what[..]].concat();
         // A batch length that divides neither the refresh interval nor the recording; several windows at once.
         let sent = ["--connect", &server.address, "--batch-bins", "37", "--windows", "1min,all,30s"];
         let replayed = json(&[&["replay"], &same[..], &sent[..]].concat());
@@ -214,8 +216,24 @@ fn replay_through_the_daemon_equals_fit_bit_for_bit() {
             let fit = read_snapshot(&out).unwrap().snapshot;
             assert_eq!(live.window.window.to_string(), window);
             assert_eq!(live.window, fit.window, "{recording} {window}");
-            assert_eq!(live.estimates, fit.estimates, "{recording} {window}");
-            assert_eq!(live.estimates.len(), 3);
+            assert_eq!((live.estimates.len(), fit.estimates.len()), (8, 8));
+            for (live, fit) in live.estimates.iter().zip(&fit.estimates) {
+                let estimator = fit.estimate.estimator;
+                // Not the scores, which are of what was estimated on the way: at every refresh there, at a few checkpoints here.
+                let bins = ((live.first_bin, live.end_bin), (fit.first_bin, fit.end_bin));
+                assert_eq!(bins.0, bins.1, "{recording} {window} {estimator}");
+                assert!(live.estimate == fit.estimate, "{recording} {window} {estimator} differs");
+            }
+            // There is something to be equal in; only the whole recording holds more than one trial.
+            let exact = &fit.estimates[4].estimate;
+            assert_eq!(exact.n_ok(), 12);
+            let trials = &fit.estimates[7].estimate;
+            assert_eq!(
+                trials.n_ok() > 0,
+                observed == 11_900 && window == "all",
+                "{window}: {:?}",
+                trials.status
+            );
         }
         assert_eq!(live.len(), 3);
     }
@@ -334,6 +352,60 @@ fn fit_finds_the_couplings_and_inspect_shows_them() {
         .fold((0.0, 0.0, 0.0), |(ab, aa, bb), (a, b)| (ab + a * b, aa + a * a, bb + b * b));
     // True couplings of 0.6 / √12 = 0.17 known to 0.014 correlate to 0.997; the rest is room for the estimator's bias.
     assert!(product / f64::sqrt(found * true_square) > 0.98);
+}
+
+#[test]
+fn compare_finds_what_predicts_best_and_says_how_it_is_scored() {
+    let desk = Desk::new();
+    let rig = desk.rig();
+    let what =
+        ["compare", &rig, "--bin-width", WIDTH, "--estimator", "nmf,exact,online", "--ridge", "0,0.1,10"];
+    let text = stdout(&[&what[..], &["--prequential"]].concat());
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "wider than 80 columns: {text}");
+    for part in ["in hindsight", "learning on", "* best: ", "q < 0.05", "12/12"] {
+        assert!(text.contains(part), "{part} is missing: {text}");
+    }
+    let seen = json(&[&what[..], &["--json"]].concat());
+    assert_eq!(seen["train_bins"], serde_json::json!([0, 8400]));
+    assert_eq!(seen["held_out_bins"], serde_json::json!([8400, 12_000]));
+    assert_eq!(seen["held_out_transitions"], 3600);
+    let [nmf, exact, _] = &seen["estimators"].as_array().unwrap()[..] else { panic!("{seen}") };
+    let bits = |of: &Value| of["bits_per_spike"].as_f64().unwrap();
+    // A ridge of 10 shrinks every coupling to a tenth; this recording needs none.
+    assert!(exact["ridge"].as_f64().unwrap() < 1.0 && bits(exact) > 0.2, "{exact}");
+    assert!(bits(&exact["hindsight"]) >= bits(exact) && bits(exact) >= bits(nmf) - 0.02, "{seen}");
+    assert_eq!((exact["path"].as_array().unwrap().len(), exact["tested_pairs"].as_u64()), (3, Some(132)));
+    // Per neuron and as a whole, the same gain.
+    let neurons = exact["neurons"].as_array().unwrap();
+    let number = |neuron: &Value, key: &str| neuron[key].as_f64().unwrap();
+    let gain = |neuron: &Value| number(neuron, "spikes") * number(neuron, "bits_per_spike");
+    let spikes: f64 = neurons.iter().map(|neuron| number(neuron, "spikes")).sum();
+    assert!((neurons.iter().map(gain).sum::<f64>() / spikes - bits(exact)).abs() < 1e-9);
+
+    // A part of the recording, and one with trials.
+    let part = ["compare", &rig, "--bin-width", WIDTH, "--estimator", "nmf", "--json"];
+    let part = json(&[&part[..], &["--from", "30s", "--duration", "1min", "--train", "0.5"]].concat());
+    assert_eq!(part["train_bins"], serde_json::json!([3000, 6000]));
+    assert_eq!(part["held_out_bins"], serde_json::json!([6000, 9000]));
+    let trials = with_trials_and_a_gap(&desk);
+    let trials = json(&["compare", &trials, "--bin-width", WIDTH, "--ridge", "0.1", "--json"]);
+    let names: Vec<_> =
+        trials["estimators"].as_array().unwrap().iter().map(|e| e["estimator"].clone()).collect();
+    assert_eq!(names, glauber::model::Estimator::ALL.map(|estimator| estimator.as_str()));
+
+    for (more, expected) in [
+        (&["--train", "1"][..], "between 0 and 1"),
+        (&["--train", "NaN"], "between 0 and 1"),
+        (&["--from", "1h"], "ends after"),
+        (&["--ridge", "-1"], ">= 0"),
+        (&["--ridge", "NaN"], ">= 0"),
+        (&["--duration", "0s"], "90s"),
+    ] {
+        let line = refusal(&mut glauber(&[&["compare", &rig, "--bin-width", WIDTH], more].concat()), 2);
+        assert!(line.contains(expected), "{more:?}: {line}");
+    }
+    let short = ["compare", &rig, "--bin-width", WIDTH, "--duration", "20ms"];
+    assert!(refusal(&mut glauber(&short), 1).contains("too short"));
 }
 
 #[test]
@@ -510,8 +582,11 @@ fn wrong_arguments_are_one_line_and_code_2() {
     let rig = desk.rig();
     let out = desk.path("x.h5");
     let before = desk.files();
-    let wrong: [(&[&str], &str); 9] = [
+    let wrong: [(&[&str], &str); 12] = [
         (&["fot"], "fot"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "-0.1", "--out", &out], ">= 0"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "0,NaN", "--out", &out], ">= 0"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "best", "--out", &out], "'auto'"),
         (&["fit", &rig, "--out", &out], "--bin-width"),
         (&["fit", &rig, "--bin-width", "20", "--out", &out], "20ms"),
         (&["fit", &rig, "--bin-width", "2s", "--out", &out], "1000000 us"),

@@ -51,6 +51,8 @@
 //! | `/estimators/<name>/status` | text `(n)` | `OK`, `SILENT`, … of each receiver |
 //! | `/estimators/<name>/standard_errors` | f64 `(n, n)` | standard error of each coupling; 0 = no estimate for the pair |
 //! | `/estimators/<name>/field_standard_errors` | f64 `(n)` | standard error of each field; 0 = no estimate |
+//! | `/estimators/<name>/q_values` | f64 `(n, n)` | false discovery rate at which each coupling is still significant, see [`Significance`](crate::model::Significance); 1 = in no family |
+//! | `/estimators/<name>/field_q_values` | f64 `(n)` | the same of each field |
 //! | `/estimators/<name>/sampling_variance_sender`, `…_receiver` | f64 `(n)` | factors: `SE_ij² = sender_j / (transitions · receiver_i)`, `SE(h_i)²` with the attribute `sampling_variance_field` above |
 //! | `/estimators/<name>/sampling_variance_couplings`, `…_fields` | f64 `(n, n)`, `(n)` | or the squares themselves, where they do not factor |
 //! | `/estimators/<name>/iterations`, `gradient_norm` | u64, f64 `(n)` | how an iteration ended |
@@ -62,7 +64,10 @@
 //!
 //! Each `/estimators/<name>` has the attributes `estimator`, `ridge` (the one chosen), `transitions`, `first_bin`, `end_bin` (the
 //! bins it was made on), `score_transitions`, `score_bits_per_spike` and the same with `recent_` (bits only once there
-//! are spikes) and `reference`.
+//! are spikes), `significant_couplings` (those between different neurons with q < 0.05) and `reference`.
+//!
+//! Standard errors and q are derived from the other values of an estimate, for those who read the file elsewhere: they are not read
+//! back, and files without q are as good.
 
 mod error;
 mod read;

@@ -1,5 +1,7 @@
 use super::write::{explain, row_major};
-use crate::model::{Convergence, Estimate, Estimator, SamplingVariance, Score, TapForm, TrialFields};
+use crate::model::{
+    Convergence, Estimate, Estimator, SamplingVariance, Score, Significance, TapForm, TrialFields,
+};
 use crate::session::{RidgeScore, ScoredEstimate};
 use crate::storage::{OutputFile, Storage, StorageError};
 
@@ -22,6 +24,7 @@ pub(super) fn write_estimate(file: &OutputFile, scored: &ScoredEstimate) -> Resu
     file.set(&group.path, "first_bin", scored.first_bin)?;
     file.set(&group.path, "end_bin", scored.end_bin)?;
     group.write_estimate(estimate)?;
+    group.write_significance(estimate)?;
     group.write_variance(&estimate.variance)?;
     if let Some(convergence) = &estimate.convergence {
         group.write_convergence(convergence)?;
@@ -69,6 +72,24 @@ impl Group<'_> {
         let errors: Vec<f64> = (0..n).map(|i| estimate.field_standard_error(i).unwrap_or(0.0)).collect();
         let description = "asymptotic standard error of each field; 0 marks a row without an estimate";
         self.vector("field_standard_errors", &errors, "1", description)
+    }
+
+    /// Derived from couplings, fields and standard errors, for readers that have no family ranking at hand; p is a function of z alone and
+    /// left out.
+    fn write_significance(&self, estimate: &Estimate) -> Result<(), StorageError> {
+        let (n, significance) = (self.n_neurons, Significance::of(estimate));
+        let object = format!("{}/q_values", self.path);
+        // Mostly ones, which shrink to next to nothing.
+        let q = row_major(&significance.couplings_q(estimate));
+        self.file.values(&object, &[n, n], &q, Storage::Compressed)?;
+        let description = "false discovery rate at which each coupling is still significant (Benjamini & Hochberg), \
+                           self-couplings as a family of their own; 1 in rows that are not OK";
+        explain(self.file, &object, "1", description, "receiver, sender")?;
+        let q: Vec<f64> = (0..n).map(|i| significance.field_q(estimate, i).unwrap_or(1.0)).collect();
+        let description = "the same of each field; 1 in rows that are not OK";
+        self.vector("field_q_values", &q, "1", description)?;
+        let below = significance.n_significant(0.05) as u64;
+        self.file.set(&self.path, "significant_couplings", below)
     }
 
     /// What gives the standard errors back bit for bit.

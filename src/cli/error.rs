@@ -9,7 +9,7 @@ use glauber::daemon::StartError;
 use glauber::ingest::BinningError;
 use glauber::model::{BlockError, LagsError};
 use glauber::recording::RecordingError;
-use glauber::session::{PushError, SpecError};
+use glauber::session::{ComparisonError, PushError, SpecError};
 use glauber::simulate::SimulationError;
 use tonic::{Code, Status};
 
@@ -64,6 +64,9 @@ pub(crate) enum CliError {
     /// A session that cannot be carried out.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// A recording that cannot be split.
+    #[error(transparent)]
+    Comparison(#[from] ComparisonError),
     /// Lags that cannot be kept.
     #[error("--lags: {0}")]
     Lags(#[from] LagsError),

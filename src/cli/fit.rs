@@ -7,9 +7,9 @@ use clap::Args;
 use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimate, Estimator, Lags, Ridges, Significance, Trial, TrialMark, Window};
+use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Significance, Trial, TrialMark, Window};
 use glauber::recording::Overwrite;
-use glauber::session::{Marks, Offline, Recorded, Session, SessionSpec, Snapshot};
+use glauber::session::{Marks, Offline, Recorded, ScoredEstimate, Session, SessionSpec, Snapshot};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -23,7 +23,7 @@ const BATCH_BINS: u64 = 2048;
 /// Estimate the couplings of a recording, without a daemon
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Gives exactly what a daemon with the same settings has after a replay of the recording, bit for bit.
+With a fixed ridge, gives exactly what a daemon with the same settings has after a replay of the recording, bit for bit. Scores, ridges chosen by them and the online estimator depend on when estimates are made: here at 1/2, 5/8, 3/4 and 7/8 of the recording, and in 256 steps.
 
 Examples:
   glauber fit session.nwb --bin-width 20ms --out fit.h5
@@ -56,11 +56,8 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
     let counting = started.elapsed();
 
     let started = Instant::now();
-    let spinner = progress::spinner("estimating couplings", manner);
-    let recorded = recorded(args, &recording, &session);
-    let snapshot = Offline::new(session.spec(), &recorded, threads()).run(&mut |_| ());
-    spinner.finish_and_clear();
-    let estimating = started.elapsed();
+    let (snapshot, scoring) = estimate(&session, &recorded(args, &recording, &session), manner);
+    let estimating = started.elapsed() - scoring;
 
     let (gap_count, gap_bins) = session.gaps();
     let provenance = Provenance {
@@ -71,7 +68,7 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
         gap_bins,
     };
     archive::write_snapshot(&args.out, &snapshot, &provenance, overwrite(args.force))?;
-    let times = Times { counting, estimating };
+    let times = Times { counting, scoring, estimating };
     if manner.json {
         return output::json(&to_json(args, &snapshot, Sizes::of(&recording), times));
     }
@@ -133,8 +130,22 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
     })
 }
 
+/// Estimate, and tell how long the estimates took that were made only to be scored.
+fn estimate(session: &Session, recorded: &Recorded, manner: Manner) -> (Snapshot, Duration) {
+    let bar = progress::bins(recorded.bins.end - recorded.bins.start, manner);
+    bar.set_prefix("estimate");
+    let started = Instant::now();
+    let mut scoring = Duration::ZERO;
+    let snapshot = Offline::new(session.spec(), recorded, threads()).run(&mut |bin| {
+        scoring = started.elapsed();
+        bar.set_position(bin - recorded.bins.start);
+    });
+    bar.finish_and_clear();
+    (snapshot, scoring)
+}
+
 /// The ridges a daemon chooses from when nobody says otherwise.
-fn default_ridges() -> Ridges {
+pub(crate) fn default_ridges() -> Ridges {
     DaemonConfig::default().defaults.ridge.parse().unwrap_or_else(|_| Ridges::auto())
 }
 
@@ -156,7 +167,7 @@ fn recorded(args: &FitArgs, recording: &BinnedRecording, session: &Session) -> R
 }
 
 /// The trials wholly inside `bins`.
-fn trials_in(recording: &BinnedRecording, bins: &std::ops::Range<u64>) -> Vec<Trial> {
+pub(crate) fn trials_in(recording: &BinnedRecording, bins: &std::ops::Range<u64>) -> Vec<Trial> {
     let inside = |trial: &&Trial| trial.start_bin >= bins.start && trial.stop_bin <= bins.end;
     recording.trials.iter().filter(inside).copied().collect()
 }
@@ -186,6 +197,9 @@ fn count(session: &mut Session, recording: &BinnedRecording, manner: Manner) -> 
 #[derive(Debug, Clone, Copy)]
 struct Times {
     counting: Duration,
+    /// Of estimates that were made only to be scored on what follows them.
+    scoring: Duration,
+    /// Of those that are kept.
     estimating: Duration,
 }
 
@@ -195,14 +209,17 @@ fn report(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Re
     facts.push((
         "time",
         format!(
-            "{} counting, {} estimating",
+            "{} counting, {} scoring and choosing ridges, {} estimating",
             text::duration(times.counting),
+            text::duration(times.scoring),
             text::duration(times.estimating)
         ),
     ));
     output::print_facts(&facts)?;
     outln!("")?;
     print_estimates(snapshot)?;
+    outln!("")?;
+    output::print_table(&strongest_table(snapshot))?;
     outln!("")?;
     let out = args.out.display();
     output::print_facts(&[
@@ -231,20 +248,41 @@ pub(crate) fn snapshot_facts(snapshot: &Snapshot) -> Vec<(&'static str, String)>
 }
 
 /// The false discovery rate below which a coupling counts as significant.
-const FALSE_DISCOVERY_RATE: f64 = 0.05;
+pub(crate) const FALSE_DISCOVERY_RATE: f64 = 0.05;
 
-/// One line per estimator.
+/// One line per estimator: what it is worth.
 fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
     let mut table = output::table(&[
         ("estimator", Align::Left),
+        ("ridge", Align::Right),
+        ("bits/spike", Align::Right),
         ("rms J", Align::Right),
         ("q < 0.05", Align::Right),
-        ("strongest pair", Align::Left),
-        ("z", Align::Right),
         ("rows OK", Align::Right),
+        ("passes", Align::Right),
     ]);
+    let best = snapshot.best().map(|scored| scored.estimate.estimator);
     for scored in &snapshot.estimates {
         let estimate = &scored.estimate;
+        let significance = Significance::of(estimate);
+        table.add_row([
+            estimate.estimator.to_string(),
+            estimate.ridge.to_string(),
+            marked(best == Some(estimate.estimator), scored.score.recent.bits_per_spike()),
+            format!("{:.4}", pairs::rms_coupling(estimate)),
+            text::count(significance.n_significant(FALSE_DISCOVERY_RATE) as u64),
+            rows_ok(estimate),
+            iterations(estimate).map_or_else(|| "-".to_owned(), |most| text::count(most.into())),
+        ]);
+    }
+    table
+}
+
+/// One line per estimator: its most certain coupling.
+fn strongest_table(snapshot: &Snapshot) -> comfy_table::Table {
+    let mut table =
+        output::table(&[("estimator", Align::Left), ("strongest pair", Align::Left), ("z", Align::Right)]);
+    for ScoredEstimate { estimate, .. } in &snapshot.estimates {
         let significance = Significance::of(estimate);
         let strongest = pairs::strongest(estimate, &significance, &snapshot.spec.neurons, 1);
         let (pair, z) = strongest.first().map_or_else(
@@ -255,25 +293,38 @@ fn estimate_table(snapshot: &Snapshot) -> comfy_table::Table {
                 (arrow, format!("{:+.1}", pair.z))
             },
         );
-        table.add_row([
-            estimate.estimator.to_string(),
-            format!("{:.4}", pairs::rms_coupling(estimate)),
-            text::count(significance.n_significant(FALSE_DISCOVERY_RATE) as u64),
-            pair,
-            z,
-            format!(
-                "{} of {}",
-                text::count(estimate.n_ok() as u64),
-                text::count(estimate.n_neurons() as u64)
-            ),
-        ]);
+        table.add_row([estimate.estimator.to_string(), pair, z]);
     }
     table
+}
+
+/// A score, with an asterisk when it is the best.
+pub(crate) fn marked(is_best: bool, score: Option<f64>) -> String {
+    format!("{}{}", if is_best { "* " } else { "" }, text::bits(score))
+}
+
+/// How many rows are OK, of how many.
+pub(crate) fn rows_ok(estimate: &Estimate) -> String {
+    format!("{}/{}", text::count(estimate.n_ok() as u64), text::count(estimate.n_neurons() as u64))
+}
+
+/// The most passes over the bins that a row took; `None` for closed forms.
+pub(crate) fn iterations(estimate: &Estimate) -> Option<u32> {
+    estimate.convergence.as_ref().map(|convergence| convergence.iterations.iter().max().copied().unwrap_or(0))
+}
+
+/// Couplings between different neurons that have a q.
+pub(crate) fn tested_pairs(estimate: &Estimate) -> u64 {
+    let receivers = estimate.status.iter().filter(|&&status| status == RowStatus::Ok).count() as u64;
+    let senders = estimate.status.iter().filter(|status| status.has_estimate()).count() as u64;
+    // Every row that is OK has itself among the senders.
+    receivers * senders.saturating_sub(1)
 }
 
 /// Print the table of estimates and, below it, why rows are not OK.
 pub(crate) fn print_estimates(snapshot: &Snapshot) -> Result<(), CliError> {
     output::print_table(&estimate_table(snapshot))?;
+    print_legend(snapshot)?;
     for scored in &snapshot.estimates {
         let estimate = &scored.estimate;
         if estimate.n_ok() < estimate.n_neurons() {
@@ -283,20 +334,43 @@ pub(crate) fn print_estimates(snapshot: &Snapshot) -> Result<(), CliError> {
     Ok(())
 }
 
-fn statuses(estimate: &Estimate) -> std::collections::BTreeMap<&'static str, u64> {
+/// What the scores mean, if there are any.
+fn print_legend(snapshot: &Snapshot) -> Result<(), CliError> {
+    let scores = snapshot.estimates.iter().filter_map(|scored| scored.score.recent.bits_per_spike());
+    let Some(worst) = scores.min_by(f64::total_cmp) else { return Ok(()) };
+    outln!("\n* best. bits/spike: gained over independent rates on bins not fitted to.")?;
+    if worst < 0.0 {
+        outln!("Below 0: predicts worse than the rates alone; do not trust its couplings.")?;
+    }
+    Ok(())
+}
+
+/// Number of rows by status.
+pub(crate) fn statuses(estimate: &Estimate) -> std::collections::BTreeMap<&'static str, u64> {
     pairs::status_counts(estimate.status.iter().map(|status| status.as_str()))
 }
 
 /// One estimator of a snapshot as JSON.
-pub(crate) fn estimate_json(estimate: &Estimate, snapshot: &Snapshot, top: usize) -> Value {
+pub(crate) fn estimate_json(scored: &ScoredEstimate, snapshot: &Snapshot, top: usize) -> Value {
+    let estimate = &*scored.estimate;
     let significance = Significance::of(estimate);
     let strongest = pairs::strongest(estimate, &significance, &snapshot.spec.neurons, top);
+    let path = scored.path.iter();
+    let path = path.map(|point| json!({ "ridge": point.ridge, "bits_per_spike": point.bits_per_spike }));
     json!({
         "estimator": estimate.estimator.as_str(),
         "ridge": estimate.ridge,
+        "first_bin": scored.first_bin,
+        "end_bin": scored.end_bin,
+        "bits_per_spike": scored.score.total.bits_per_spike(),
+        "recent_bits_per_spike": scored.score.recent.bits_per_spike(),
+        "ridge_path": path.collect::<Vec<_>>(),
         "rms_coupling": pairs::rms_coupling(estimate),
         "rows_ok": estimate.n_ok(),
         "significant_pairs": significance.n_significant(FALSE_DISCOVERY_RATE),
+        "tested_pairs": tested_pairs(estimate),
+        "iterations_max": iterations(estimate),
+        "trial_bins": estimate.trial_fields.as_ref().map(|fields| fields.repeats.len()),
         "status_counts": statuses(estimate),
         "strongest": strongest.iter().map(pairs::Pair::to_json).collect::<Vec<_>>(),
     })
@@ -310,8 +384,9 @@ fn to_json(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> V
         "end_bin": snapshot.window.end_bin,
         "bins_observed": snapshot.window.counts.bins,
         "transitions": snapshot.window.counts.lag(1).map_or(0, |lag| lag.transitions),
-        "estimates": snapshot.estimates.iter().map(|e| estimate_json(&e.estimate, snapshot, 5)).collect::<Vec<_>>(),
+        "estimates": snapshot.estimates.iter().map(|scored| estimate_json(scored, snapshot, 5)).collect::<Vec<_>>(),
         "counting_s": times.counting.as_secs_f64(),
+        "scoring_s": times.scoring.as_secs_f64(),
         "estimating_s": times.estimating.as_secs_f64(),
         "snapshot": args.out.display().to_string(),
     })

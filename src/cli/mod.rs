@@ -2,6 +2,7 @@
 
 mod client;
 mod close;
+mod compare;
 mod config;
 mod couplings;
 mod demo;
@@ -74,6 +75,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Replay(replay::ReplayArgs),
     Fit(fit::FitArgs),
+    Compare(compare::CompareArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
     Close(close::CloseArgs),
@@ -119,6 +121,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Serve(args) => block_on(serve::run(args, manner)),
         Command::Replay(args) => block_on(replay::run(args, manner)),
         Command::Fit(args) => fit::run(&args, manner),
+        Command::Compare(args) => compare::run(&args, manner),
         Command::Inspect(args) => inspect::run(&args, manner),
         Command::Simulate(args) => simulate::run(&args, manner),
         Command::Close(args) => block_on(close::run(args, manner)),

@@ -14,6 +14,14 @@ pub(crate) fn bins(total: u64, manner: Manner) -> ProgressBar {
     start(ProgressBar::new(total), style, manner)
 }
 
+/// A bar over so many steps of unequal length; invisible without a terminal.
+pub(crate) fn steps(total: u64, manner: Manner) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>8} [{wide_bar}] {percent:>3}%  {msg}  {elapsed}");
+    let bar = start(ProgressBar::new(total), style, manner);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
 /// A sign of life for work whose length is not known.
 pub(crate) fn spinner(what: &'static str, manner: Manner) -> ProgressBar {
     let bar =

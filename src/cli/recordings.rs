@@ -28,13 +28,13 @@ pub(crate) struct RecordingArgs {
 /// What is estimated; what is left out is taken from the defaults.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EstimationArgs {
-    /// Estimators: nmf, tap, tap-self-consistent, exact-mean-field; several with commas or by repeating
-    /// [default: nmf,tap,exact-mean-field]
+    /// Estimators: nmf, tap, tap-self-consistent, exact-mean-field, exact, online, trial-nmf, trial-tap, trial-exact; several
+    /// with commas or by repeating [default: nmf,tap,exact-mean-field,exact]
     #[arg(long = "estimator", alias = "estimators", value_name = "NAME", value_delimiter = ',')]
     pub(crate) estimators: Vec<Estimator>,
     /// Ridge λ of the estimators, dimensionless: a number, numbers to choose from by how they predict, such as 0,0.1,1, or
     /// auto [default: auto]
-    #[arg(long, value_name = "LAMBDA")]
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
     pub(crate) ridge: Option<Ridges>,
     /// Lags of the delayed correlations, in bins [default: 1]
     #[arg(long, value_name = "BINS", value_delimiter = ',')]
@@ -44,15 +44,21 @@ pub(crate) struct EstimationArgs {
 impl EstimationArgs {
     /// Refuse what no session could be made of, before any file is read.
     pub(crate) fn check(&self) -> Result<(), CliError> {
-        for (place, estimator) in self.estimators.iter().enumerate() {
-            if self.estimators[..place].contains(estimator) {
-                let problem = format!("'{estimator}' is given twice");
-                return Err(CliError::Argument { argument: "--estimator", problem });
-            }
-        }
+        check_estimators(&self.estimators)?;
         Lags::new(&self.lags)?;
         Ok(())
     }
+}
+
+/// Refuse an estimator that is given twice.
+pub(crate) fn check_estimators(estimators: &[Estimator]) -> Result<(), CliError> {
+    for (place, estimator) in estimators.iter().enumerate() {
+        if estimators[..place].contains(estimator) {
+            let problem = format!("'{estimator}' is given twice");
+            return Err(CliError::Argument { argument: "--estimator", problem });
+        }
+    }
+    Ok(())
 }
 
 fn parse_top(text: &str) -> Result<usize, String> {

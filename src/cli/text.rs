@@ -98,6 +98,16 @@ pub(crate) fn signed(value: f64) -> String {
     if value.abs() < 9.99995 { format!("{value:+.4}") } else { format!("{value:+.1}") }
 }
 
+/// Bits per spike with their sign, in as many digits as mean something; `-` when nothing was scored.
+pub(crate) fn bits(score: Option<f64>) -> String {
+    match score {
+        Some(bits) if bits.abs() < 99.995 => format!("{bits:+.2}"),
+        Some(bits) if bits.abs() < 999_999.5 => format!("{bits:+.0}"),
+        Some(bits) => format!("{bits:+.0e}"),
+        None => "-".to_owned(),
+    }
+}
+
 /// A probability in six characters at most: `0.0312`, `4e-12`, and `0` where it is less than any number.
 pub(crate) fn probability(value: f64) -> String {
     // What would round to fewer than two digits is written as a power.
@@ -167,6 +177,15 @@ mod tests {
         assert_eq!(short_seconds(0.085), "85ms");
         assert_eq!(short_seconds(725.0), "12m05s");
         assert_eq!(short_seconds(7380.0), "2h03m");
+    }
+
+    #[test]
+    fn scores_keep_their_sign() {
+        assert_eq!(bits(Some(2.579)), "+2.58");
+        assert_eq!(bits(Some(-44.3)), "-44.30");
+        assert_eq!(bits(Some(-123.4)), "-123");
+        assert_eq!(bits(Some(-1.2e7)), "-1e7");
+        assert_eq!(bits(None), "-");
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Default for SessionDefaults {
         Self {
             windows: ["1min", "10min", "all"].map(String::from).to_vec(),
             lags_bins: vec![1],
-            estimators: ["nmf", "tap", "exact-mean-field"].map(String::from).to_vec(),
+            estimators: ["nmf", "tap", "exact-mean-field", "exact"].map(String::from).to_vec(),
             ridge: "auto".to_owned(),
             refresh_interval_ms: 1000,
             refit_interval_ms: 30_000,

@@ -7,6 +7,7 @@
 //! it. A window is their difference. Its left edge moves in steps of [`Session::window_step_bins`]; the window holds the
 //! transitions that have *both* bins inside it, as if the recording began at that edge.
 
+mod compare;
 mod offline;
 mod push;
 mod refit;
@@ -15,6 +16,7 @@ mod spec;
 mod tracker;
 mod trials;
 
+pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequential};
 pub use offline::{Offline, Recorded};
 pub use push::{Gap, Marks, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::refit::{Bins, RefitScope, WindowBins};
 use super::{SessionSpec, Snapshot, Tracker, WindowCounts};
-use crate::model::{Estimator, Runs, Trial, Window};
+use crate::model::{Estimator, Runs, Score, Trial, Window};
 use crate::moments::Accumulator;
 
 /// A stretch of a recording to be estimated as a whole.
@@ -71,14 +71,35 @@ impl<'a> Offline<'a> {
         self.estimate(RefitScope::Final)
     }
 
+    /// Estimate anew at each of these bins, increasing, and score from the first one on, each estimate on what follows it. The ridge
+    /// must be fixed. The score comes with the bins at which the estimate changed: these, and with an online estimator those in
+    /// between at which it went on. `None` when there is no estimate to score.
+    pub(super) fn score_from(mut self, bins: &[u64]) -> Option<(Score, Vec<u64>)> {
+        let ends = bins.iter().skip(1).copied().chain([self.recorded.bins.end]);
+        let pace = self.pace() as usize;
+        let changes = bins.iter().zip(ends).flat_map(|(&bin, end)| (bin..end).step_by(pace)).collect();
+        let mut before = None;
+        for &bin in bins {
+            self.observe_through(bin);
+            let snapshot = self.estimate(RefitScope::Path);
+            before =
+                before.or_else(|| snapshot.estimates.into_iter().next().map(|scored| scored.score.total));
+        }
+        self.observe_through(self.recorded.bins.end);
+        let snapshot = self.tracker.publish(self.windows(), None).remove(0);
+        // An online estimator has been scored from its start.
+        let (before, after) = (before?, snapshot.estimates.into_iter().next()?.score.total);
+        let score = Score {
+            transitions: after.transitions - before.transitions,
+            spikes: after.spikes - before.spikes,
+            gain_bits: after.gain_bits - before.gain_bits,
+        };
+        Some((score, changes))
+    }
+
     /// Score on the bins up to `bin`, letting the online estimators follow them at about the pace of a live session.
     fn observe_through(&mut self, bin: u64) {
-        let Range { start, end } = self.recorded.bins;
-        let pace = if self.spec.estimators.contains(&Estimator::Online) {
-            ((end - start) / Self::ONLINE_STEPS).max(1)
-        } else {
-            end - start
-        };
+        let (start, pace) = (self.recorded.bins.start, self.pace());
         while self.through < bin {
             let next = bin.min(self.through + pace);
             self.counted.add_runs(&self.recorded.runs, self.through..next);
@@ -88,6 +109,13 @@ impl<'a> Offline<'a> {
             let windows = self.windows();
             self.tracker.observe(&windows, &newest, &self.recorded.trials);
         }
+    }
+
+    /// Most bins observed at once.
+    fn pace(&self) -> u64 {
+        let bins = self.recorded.bins.end - self.recorded.bins.start;
+        let steps = if self.spec.estimators.contains(&Estimator::Online) { Self::ONLINE_STEPS } else { 1 };
+        (bins / steps).max(1)
     }
 
     fn windows(&self) -> Vec<WindowCounts> {

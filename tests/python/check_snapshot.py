@@ -5,6 +5,7 @@
 Needs h5py and numpy. Exits with a message when the file does not agree with itself.
 """
 
+import math
 import sys
 
 import h5py
@@ -16,10 +17,36 @@ def close(name, found, expected):
         sys.exit(f"{name}: differs from the counts by up to {np.abs(found - expected).max()}")
 
 
+def benjamini_hochberg(z):
+    p = np.array([math.erfc(abs(v) / math.sqrt(2)) for v in z])
+    order = np.argsort(p)
+    q = np.minimum.accumulate((p[order] * len(p) / np.arange(1, len(p) + 1))[::-1])[::-1]
+    out = np.empty_like(p)
+    out[order] = np.minimum(q, 1)
+    return out
+
+
+def check_q(name, estimate):
+    """Couplings between neurons, self-couplings and fields are families of their own; rows that are not OK are in none."""
+    ok = estimate["status"].asstr()[:] == "OK"
+    errors = estimate["standard_errors"][:]
+    diagonal = np.eye(len(ok), dtype=bool)
+    takes_part = (errors > 0) & ok[:, None]
+    expected = np.ones_like(errors)
+    for family in (takes_part & ~diagonal, takes_part & diagonal):
+        expected[family] = benjamini_hochberg(estimate["couplings"][:][family] / errors[family])
+    close(f"{name} q_values", estimate["q_values"][:], expected)
+    assert estimate.attrs["significant_couplings"] == (expected[~diagonal] < 0.05).sum()
+    fields = ok & (estimate["field_standard_errors"][:] > 0)
+    expected = np.ones(len(ok))
+    expected[fields] = benjamini_hochberg(estimate["fields"][:][fields] / estimate["field_standard_errors"][:][fields])
+    close(f"{name} field_q_values", estimate["field_q_values"][:], expected)
+
+
 def check(path):
     with h5py.File(path, "r") as file:
         assert file.attrs["format"] == "glauber-snapshot"
-        assert file.attrs["format_version"] == 1
+        assert file.attrs["format_version"] == 2
         n = int(file.attrs["n_neurons"])
         assert len(file["neurons/label"].asstr()[:]) == n
 
@@ -44,6 +71,7 @@ def check(path):
                 expected = np.sqrt(np.outer(1 / receiver, sender) / estimate.attrs["transitions"])
             expected[receiver == 0] = 0
             close(f"{name} standard_errors", estimate["standard_errors"][:], expected)
+            check_q(name, estimate)
             assert set(estimate["status"].asstr()[:]) >= {"SILENT", "DUPLICATE"}
             assert np.isfinite(estimate["couplings"][:]).all()
 

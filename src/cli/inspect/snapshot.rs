@@ -4,10 +4,11 @@ use std::path::Path;
 
 use glauber::archive::{self, StoredSnapshot};
 use glauber::model::Significance;
+use glauber::session::{ScoredEstimate, Snapshot};
 use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
-use crate::cli::output::{self, outln};
+use crate::cli::output::{self, Align, outln};
 use crate::cli::{Manner, fit, pairs, text};
 
 /// Read a snapshot and print what it holds.
@@ -15,11 +16,8 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
     let StoredSnapshot { snapshot, provenance, glauber_version } = archive::read_snapshot(path)?;
     let created = humantime::format_rfc3339_seconds(provenance.created).to_string();
     if manner.json {
-        let estimates: Vec<Value> = snapshot
-            .estimates
-            .iter()
-            .map(|scored| fit::estimate_json(&scored.estimate, &snapshot, top))
-            .collect();
+        let estimates: Vec<Value> =
+            snapshot.estimates.iter().map(|scored| fit::estimate_json(scored, &snapshot, top)).collect();
         let spec = &snapshot.spec;
         return output::json(&json!({
             "kind": "snapshot",
@@ -74,11 +72,52 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
     output::print_facts(&facts)?;
     outln!("")?;
     fit::print_estimates(&snapshot)?;
+    print_paths(&snapshot)?;
+    print_trials(&snapshot)?;
     for scored in &snapshot.estimates {
         let estimate = &scored.estimate;
         outln!("\n{}: strongest pairs", estimate.estimator)?;
         let significance = Significance::of(estimate);
         pairs::print_pairs(&pairs::strongest(estimate, &significance, &spec.neurons, top))?;
+    }
+    Ok(())
+}
+
+/// Which ridges were tried, and how each predicted; nothing where there was no choice.
+fn print_paths(snapshot: &Snapshot) -> Result<(), CliError> {
+    let ridges: Vec<String> = snapshot.spec.ridges.as_slice().iter().map(f64::to_string).collect();
+    if ridges.len() < 2 {
+        return Ok(());
+    }
+    // So many columns of scores fit beside the longest name.
+    const COLUMNS: usize = 7;
+    outln!("\nbits/spike by ridge")?;
+    for (place, part) in ridges.chunks(COLUMNS).enumerate() {
+        let names = part.iter().map(|ridge| (ridge.as_str(), Align::Right));
+        let columns: Vec<_> = [("estimator", Align::Left)].into_iter().chain(names).collect();
+        let mut table = output::table(&columns);
+        for scored in &snapshot.estimates {
+            let points = scored.path.iter().skip(place * COLUMNS).take(COLUMNS);
+            let cells = points.map(|point| text::bits(point.bits_per_spike));
+            table.add_row([scored.estimate.estimator.to_string()].into_iter().chain(cells));
+        }
+        output::print_table(&table)?;
+    }
+    Ok(())
+}
+
+/// Which estimates have a field for each bin of a trial.
+fn print_trials(snapshot: &Snapshot) -> Result<(), CliError> {
+    for ScoredEstimate { estimate, .. } in &snapshot.estimates {
+        if let Some(trial) = &estimate.trial_fields {
+            let most = trial.repeats.iter().max().copied().unwrap_or(0);
+            let bins = text::counted(trial.repeats.len() as u64, "bin");
+            outln!(
+                "\n{}: fields of {bins} of a trial, up to {} repeats",
+                estimate.estimator,
+                text::count(most)
+            )?;
+        }
     }
     Ok(())
 }
