@@ -222,7 +222,7 @@ async fn pairs_within_a_q_are_those_of_the_definition() {
     // q of rank k is the smallest m p / l of the ranks l from k on.
     let m = between.len() as f64;
     let mut lowest = 1.0;
-    let mut q = vec![1.0; N * N];
+    let mut q = [1.0; N * N];
     for (rank, &(p, k)) in between.iter().enumerate().rev() {
         lowest = f64::min(lowest, p * m / (rank + 1) as f64);
         q[k] = lowest;
