@@ -73,10 +73,10 @@ async fn those_who_ask_during_a_refit_share_the_next_one() {
     let asked = v1::SessionSpec { neuron_count: 100, ..refitting() };
     let session = rig.create_from(asked).await.unwrap().session_id;
     let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
-    for first_bin in (0..8000).step_by(500) {
+    for first_bin in (0..1500).step_by(500) {
         producer.send(super::inference::hundred(first_bin, 500)).await;
     }
-    producer.applied(8000).await;
+    producer.applied(1500).await;
     let first = async { refit(&rig, &session).await.unwrap() };
     let others = async {
         let mut sessions = rig.sessions.clone();
