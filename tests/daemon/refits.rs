@@ -70,13 +70,13 @@ async fn without_anything_to_refit_it_is_a_refresh() {
 #[tokio::test]
 async fn those_who_ask_during_a_refit_share_the_next_one() {
     let mut rig = Rig::new().await;
-    let asked = v1::SessionSpec { neuron_count: 100, ..refitting() };
+    let asked = v1::SessionSpec { neuron_count: 100, ridge: Some(0.3), ..refitting() };
     let session = rig.create_from(asked).await.unwrap().session_id;
     let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
-    for first_bin in (0..8000).step_by(500) {
+    for first_bin in (0..4000).step_by(500) {
         producer.send(super::inference::hundred(first_bin, 500)).await;
     }
-    producer.applied(8000).await;
+    producer.applied(4000).await;
     let first = async { refit(&rig, &session).await.unwrap() };
     let others = async {
         let mut sessions = rig.sessions.clone();
@@ -104,8 +104,11 @@ async fn those_who_ask_during_a_refit_share_the_next_one() {
 #[tokio::test]
 async fn closing_answers_who_waits_for_a_refit() {
     let mut rig = Rig::new().await;
-    let session =
-        rig.create_from(v1::SessionSpec { neuron_count: 100, ..refitting() }).await.unwrap().session_id;
+    let session = rig
+        .create_from(v1::SessionSpec { neuron_count: 100, ridge: Some(0.3), ..refitting() })
+        .await
+        .unwrap()
+        .session_id;
     let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
     producer.send(super::inference::hundred(0, 500)).await;
     producer.applied(500).await;
