@@ -2,6 +2,8 @@ use std::f64::consts::LN_2;
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
+use super::logistic::{FACTORS_MAX, add_softplus};
+
 use crate::model::{Estimate, Runs, Score, SpikeBlock, Trial};
 use crate::moments::Counts;
 
@@ -92,41 +94,33 @@ impl Predictor {
     /// are those that have bins in the runs, in order.
     #[must_use]
     pub fn score(&self, runs: &Runs, trials: &[Trial]) -> Score {
-        let mut score = Score::new(self.n_neurons());
-        let mut nats = Array1::zeros(self.n_neurons());
-        let mut log_odds = Array1::zeros(self.n_neurons());
+        let mut sums = Sums::new(self.n_neurons());
         for block in &runs.blocks {
             // No run crosses the edge of a trial.
             let started = trials.partition_point(|trial| trial.start_bin <= block.first_bin());
             let trial = trials[..started].last().filter(|trial| block.first_bin() < trial.stop_bin);
-            self.add_run(block, trial, &mut score, &mut nats, &mut log_odds);
+            self.add_run(block, trial, &mut sums);
         }
+        sums.flush();
+        let Sums { mut score, mut nats, .. } = sums;
         // Silence of every neuron in every transition, the rates' part of it at once.
         nats.scaled_add(score.transitions, &self.rates_softplus);
         score.gain_bits = nats / LN_2;
         score
     }
 
-    fn add_run(
-        &self,
-        run: &SpikeBlock,
-        trial: Option<&Trial>,
-        score: &mut Score,
-        nats: &mut Array1<f64>,
-        log_odds: &mut Array1<f64>,
-    ) {
+    fn add_run(&self, run: &SpikeBlock, trial: Option<&Trial>, sums: &mut Sums) {
         let place = trial.map(|trial| run.first_bin() - trial.start_bin);
         for t in 1..run.n_bins() {
-            self.log_odds(run.bin(t - 1), place.map(|place| place + t as u64 - 1), log_odds);
+            let trial_bin = place.map(|place| place + t as u64 - 1);
+            self.log_odds(run.bin(t - 1), trial_bin, &mut sums.log_odds);
             for &neuron in run.bin(t) {
                 let i = usize::from(neuron);
-                score.spikes[i] += 1.0;
-                nats[i] += log_odds[i] - self.rates[i];
+                sums.score.spikes[i] += 1.0;
+                sums.nats[i] += sums.log_odds[i] - self.rates[i];
             }
-            for (nats, &x) in nats.iter_mut().zip(log_odds.iter()) {
-                *nats -= softplus(x);
-            }
-            score.transitions += 1.0;
+            sums.take_silence();
+            sums.score.transitions += 1.0;
         }
     }
 
@@ -134,6 +128,51 @@ impl Predictor {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.steps.len() * 4 + (self.silent_in_trial.len() + 3 * self.silent.len()) * 8
+    }
+}
+
+/// What scoring adds up.
+struct Sums {
+    score: Score,
+    /// Log-likelihood gained so far, in nats.
+    nats: Array1<f64>,
+    log_odds: Array1<f64>,
+    /// `Σ max(x, 0)` and `Π (1 + exp(−|x|))` of log-odds not yet taken off `nats`, and how many of each.
+    positive: Vec<f64>,
+    product: Vec<f64>,
+    factors: usize,
+}
+
+impl Sums {
+    fn new(n_neurons: usize) -> Self {
+        Self {
+            score: Score::new(n_neurons),
+            nats: Array1::zeros(n_neurons),
+            log_odds: Array1::zeros(n_neurons),
+            positive: vec![0.0; n_neurons],
+            product: vec![1.0; n_neurons],
+            factors: 0,
+        }
+    }
+
+    /// Silence of every neuron, whether it fired or not.
+    fn take_silence(&mut self) {
+        if let Some(log_odds) = self.log_odds.as_slice() {
+            add_softplus(log_odds, &mut self.positive, &mut self.product);
+        }
+        self.factors += 1;
+        if self.factors == FACTORS_MAX {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let parts = self.positive.iter_mut().zip(&mut self.product);
+        for (nats, (positive, product)) in self.nats.iter_mut().zip(parts) {
+            *nats -= *positive + product.ln();
+            (*positive, *product) = (0.0, 1.0);
+        }
+        self.factors = 0;
     }
 }
 

@@ -63,7 +63,7 @@ impl<'a> Offline<'a> {
         for share in Self::CHECKPOINTS {
             let bin = start + ((end - start) as f64 * share) as u64;
             self.observe_through(bin);
-            drop(self.estimate(RefitScope::Path));
+            drop(self.estimate(RefitScope::Scores));
             on_progress(bin);
         }
         self.observe_through(end);
@@ -81,7 +81,7 @@ impl<'a> Offline<'a> {
         let mut before = None;
         for &bin in bins {
             self.observe_through(bin);
-            let snapshot = self.estimate(RefitScope::Path);
+            let snapshot = self.estimate(RefitScope::Scores);
             before =
                 before.or_else(|| snapshot.estimates.into_iter().next().map(|scored| scored.score.total));
         }

@@ -56,6 +56,8 @@ impl Bins {
 pub enum RefitScope {
     /// Every ridge, from the estimates before: what a session that goes on needs.
     Path,
+    /// The same, to be scored and not to be shown: less exact, and without the more expensive standard errors.
+    Scores,
     /// The chosen ridge alone and from scratch: the same numbers whatever came before.
     Final,
 }
@@ -74,6 +76,9 @@ pub(super) struct Ask {
     pub(super) estimator: Estimator,
     pub(super) ridges: Vec<f64>,
     pub(super) warm: Option<Arc<Estimate>>,
+    pub(super) scope: RefitScope,
+    /// The ridge chosen so far, which is the one to be shown.
+    pub(super) chosen: f64,
 }
 
 /// What a refit has found.
@@ -138,10 +143,7 @@ impl Unpacked {
 
     fn estimates(&self, ask: &Ask, trials: &[Trial], threads: usize) -> Vec<Estimate> {
         match ask.estimator.input() {
-            EstimatorInput::Bins => {
-                let options = ExactOptions { threads, ..ExactOptions::default() };
-                kinetic::exact_path(&self.runs, &self.counts, &ask.ridges, &options, ask.warm.as_deref())
-            }
+            EstimatorInput::Bins => self.exact(ask, threads),
             EstimatorInput::Trials => {
                 let with = |&ridge: &f64| {
                     let options = TrialOptions { ridge, threads, ..TrialOptions::default() };
@@ -151,5 +153,24 @@ impl Unpacked {
             }
             EstimatorInput::Moments | EstimatorInput::Stream => Vec::new(),
         }
+    }
+
+    fn exact(&self, ask: &Ask, threads: usize) -> Vec<Estimate> {
+        let defaults = ExactOptions { threads, ..ExactOptions::default() };
+        let options = match ask.scope {
+            RefitScope::Final => defaults.clone(),
+            RefitScope::Path => ExactOptions { fisher: false, ..defaults.clone() },
+            RefitScope::Scores => ExactOptions { fisher: false, gradient_norm_max: 1e-6, ..defaults.clone() },
+        };
+        let (runs, counts, warm) = (&self.runs, &self.counts, ask.warm.as_deref());
+        let mut path = kinetic::exact_path(runs, counts, &ask.ridges, &options, warm);
+        if ask.scope == RefitScope::Path {
+            // Of all these, one will be shown: it alone is worth the standard errors of its own.
+            for estimate in path.iter_mut().filter(|estimate| estimate.ridge == ask.chosen) {
+                let options = ExactOptions { ridge: ask.chosen, ..defaults.clone() };
+                *estimate = kinetic::exact(runs, counts, &options, Some(estimate));
+            }
+        }
+        path
     }
 }

@@ -189,13 +189,12 @@ impl Line {
         let chosen = self.chosen();
         let ridges = self.candidates.iter().map(|candidate| candidate.ridge);
         let warm = self.candidates[chosen].refitted.as_ref().map(|refitted| Arc::clone(&refitted.estimate));
-        Some(match scope {
-            RefitScope::Path => Ask { window, estimator: self.estimator, ridges: ridges.collect(), warm },
-            RefitScope::Final => {
-                let ridges = vec![self.candidates[chosen].ridge];
-                Ask { window, estimator: self.estimator, ridges, warm: None }
-            }
-        })
+        let (estimator, chosen) = (self.estimator, self.candidates[chosen].ridge);
+        let (ridges, warm) = match scope {
+            RefitScope::Path | RefitScope::Scores => (ridges.collect(), warm),
+            RefitScope::Final => (vec![chosen], None),
+        };
+        Some(Ask { window, estimator, ridges, warm, scope, chosen })
     }
 
     fn publish(&self, moments: &[Arc<Estimate>], window: &WindowCounts) -> Option<ScoredEstimate> {

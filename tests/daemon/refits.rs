@@ -51,7 +51,8 @@ async fn a_refit_is_published_before_it_is_answered() {
 #[tokio::test]
 async fn without_anything_to_refit_it_is_a_refresh() {
     let mut rig = Rig::new().await;
-    let asked = v1::SessionSpec { refresh_interval_bins: Some(1 << 40), ..spec() };
+    let estimators = vec![v1::Estimator::Nmf.into()];
+    let asked = v1::SessionSpec { refresh_interval_bins: Some(1 << 40), estimators, ..spec() };
     let session = rig.create_from(asked).await.unwrap().session_id;
     let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
     producer.send(pattern(0, 70)).await;

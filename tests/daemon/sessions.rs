@@ -108,7 +108,7 @@ async fn defaults_fill_what_is_left_open() {
     assert_eq!(spec.windows, ["1min", "10min", "all"]);
     assert_eq!((spec.lags_bins, spec.ridge, spec.refresh_interval_bins), (vec![1], None, Some(50)));
     assert_eq!(spec.ridge_path, [0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0]);
-    assert_eq!(spec.estimators, [1, 2, 4]);
+    assert_eq!(spec.estimators, [1, 2, 4, 5]);
     assert_eq!(spec.neurons.iter().map(|n| n.id).collect::<Vec<_>>(), [0, 1, 2]);
     // What is answered can be asked for again.
     let answered = rig.session(&session.session_id).await.spec.unwrap();
@@ -122,6 +122,7 @@ async fn limits_are_checked_before_anything_is_allocated() {
     config.limits.memory_bytes_max = 4 << 20;
     // Scoring alone keeps 16,384 bins.
     config.limits.ring_bytes_max = 8 << 20;
+    config.defaults.refit_bins_max = 1 << 14;
     config.limits.sessions_open_max = 2;
     let mut rig = Rig::with(config).await;
     let mut limited = async |key: &str, change: &dyn Fn(&mut v1::SessionSpec)| {

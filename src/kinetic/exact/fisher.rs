@@ -8,8 +8,8 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::solvers::{DenseSolveCore, Solve};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 
+use super::super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::cost::Layout;
-use super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::pass::{LogOdds, RowBlock, TILE_PATTERNS, Tile};
 use super::patterns::Patterns;
 use super::problem::{Parameters, Problem};

@@ -27,7 +27,6 @@
 
 mod cost;
 mod fisher;
-mod logistic;
 mod pass;
 mod patterns;
 mod problem;
@@ -80,13 +79,16 @@ pub struct ExactOptions {
     pub gradient_norm_max: f64,
     /// Most passes over the transitions; rows still moving then are [`RowStatus::NotConverged`].
     pub iterations_max: u32,
+    /// Whether standard errors may come from the Fisher information of each row where that is affordable, see
+    /// [`FISHER_PASSES_MAX`]; they are [`SamplingVariance::Factored`] otherwise.
+    pub fisher: bool,
     /// Most threads to use; 0 counts as 1. The result does not depend on it.
     pub threads: usize,
 }
 
 impl Default for ExactOptions {
     fn default() -> Self {
-        Self { ridge: 0.0, gradient_norm_max: 1e-8, iterations_max: 500, threads: 1 }
+        Self { ridge: 0.0, gradient_norm_max: 1e-8, iterations_max: 500, fisher: true, threads: 1 }
     }
 }
 
@@ -170,7 +172,7 @@ impl<'a> Fit<'a> {
             start_at(&problem, &mut rows, warm, options.threads);
         }
         solve::maximise(&problem, &mut rows, options);
-        let full = fisher_is_affordable(&problem.costs, rows.len());
+        let full = options.fisher && fisher_is_affordable(&problem.costs, rows.len());
         let errors = if full { row_variances(&problem, &rows, options.threads) } else { Vec::new() };
         let separated = if options.ridge > 0.0 {
             vec![false; rows.len()]

@@ -9,8 +9,8 @@ use std::ops::Range;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
+use super::super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::cost::Layout;
-use super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::patterns::Patterns;
 use super::threads;
 

@@ -112,6 +112,21 @@ pub(super) fn logistic<const FMA: bool>(
     }
 }
 
+/// Take up `log(1 + exp x) = positive + ln product` of as many rows as there are: add to the one, multiply the other. The caller takes
+/// the logarithm before [`FACTORS_MAX`] factors have come together.
+#[inline(always)]
+fn softplus_body<const FMA: bool>(log_odds: &[f64], positive: &mut [f64], product: &mut [f64]) {
+    for ((&x, positive), product) in log_odds.iter().zip(positive).zip(product) {
+        *product *= 1.0 + exp_of_minus_abs::<FMA>(x);
+        *positive += if x > 0.0 { x } else { 0.0 };
+    }
+}
+
+per_instruction_set!(
+    /// Take up the softplus of log-odds, see [`softplus_body`].
+    fn add_softplus(log_odds: &[f64], positive: &mut [f64], product: &mut [f64]) = softplus_body
+);
+
 /// Running `Σ w log(1 + exp x)` and `Σ w p (1 − p)` of each row.
 ///
 /// Factors `1 + e ≤ 2` are multiplied up and their logarithm is taken once for many.
@@ -123,7 +138,7 @@ pub(super) struct Sums {
 }
 
 /// Factors of at most 2 whose product stays far below the largest number.
-const FACTORS_MAX: usize = 512;
+pub(super) const FACTORS_MAX: usize = 512;
 
 impl Sums {
     pub(super) fn new() -> Self {
@@ -212,6 +227,20 @@ mod tests {
                     let slope = e / ((1.0 + e) * (1.0 + e));
                     assert!((gain[r] - slope).abs() <= 2e-15 * slope, "gain({x})");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn softplus_is_summed_on_every_instruction_set() {
+        let all: Vec<f64> = inputs().collect();
+        for function in [add_softplus, softplus_body::<false>] {
+            let (mut positive, mut product) = (vec![0.0; all.len()], vec![1.0; all.len()]);
+            function(&all, &mut positive, &mut product);
+            function(&all, &mut positive, &mut product);
+            for ((x, positive), product) in all.iter().zip(positive).zip(product) {
+                let expected = 2.0 * (x.max(0.0) + (-x.abs()).exp().ln_1p());
+                assert!((positive + product.ln() - expected).abs() <= 1e-15 * (1.0 + expected), "{x}");
             }
         }
     }
