@@ -9,6 +9,7 @@ use super::derived::Derived;
 use super::estimators::Waiting;
 use crate::kinetic::Predictor;
 use crate::model::{Estimate, Estimator, SamplingVariance};
+use crate::session::best_of;
 use crate::session::{ScoredEstimate, Snapshot};
 
 /// The estimates of every window at one moment.
@@ -158,8 +159,9 @@ impl Publication {
     pub(super) fn best(&self, window: Option<usize>) -> Option<Found<'_>> {
         let windows = window.map_or(0..self.snapshots.len(), |window| window..window + 1);
         let all = windows.flat_map(|window| self.of_window(window));
-        let scored = all.filter_map(|found| Some((found, found.bits_per_spike()?)));
-        scored.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(found, _)| found)
+        let all: Vec<Found<'_>> = all.collect();
+        let best = best_of(all.iter().map(Found::scored))?;
+        all.into_iter().find(|found| std::ptr::eq(found.scored(), best))
     }
 
     fn of_window(&self, window: usize) -> impl Iterator<Item = Found<'_>> {

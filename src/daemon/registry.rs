@@ -14,7 +14,7 @@ use super::engine::{self, Command, EngineParts};
 use super::error::{RequestError, SpecProblem, echoed};
 use super::estimators::Estimators;
 use super::handle::SessionHandle;
-use crate::session::{Session, SessionSpec, Snapshot};
+use crate::session::{Session, SessionSpec, Snapshot, Tracker};
 
 /// Longest wait for a place among the large answers.
 const BULK_ANSWER_WAIT: Duration = Duration::from_secs(5);
@@ -132,7 +132,8 @@ impl Registry {
         })?;
         within("ring_bytes_max", "bytes of bins in the windows", ring_bytes, limits.ring_bytes_max)?;
         // The estimates published, and the ones being computed.
-        let memory_bytes = counts_bytes + 2 * Snapshot::bytes_of_all_windows(spec);
+        let published = 2 * Snapshot::bytes_of_all_windows(spec);
+        let memory_bytes = counts_bytes + published + Tracker::bytes_max(spec);
 
         let mut budget = lock(&self.budget);
         let (open, memory) = (budget.sessions_open + 1, budget.memory_bytes.saturating_add(memory_bytes));

@@ -38,7 +38,8 @@ pub use exact::{
     ExactOptions, FISHER_PASSES_MAX, FISHER_SECONDS_FREE, FISHER_SECONDS_MAX, exact, exact_path,
 };
 pub use online::Online;
-pub use predictor::{Predictor, rate_log_odds};
+pub(crate) use predictor::softplus;
+pub use predictor::{Predictor, Rates, rate_log_odds};
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;
@@ -46,7 +47,7 @@ use inversion::{Inversion, InversionError, Moments};
 use ndarray::{Array1, Array2};
 use participation::Participation;
 
-pub use path::path;
+pub use path::{for_each_ridge, path};
 pub use trials::{TrialOptions, from_trials};
 
 /// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ` added to the diagonal of the

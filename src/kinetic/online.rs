@@ -2,6 +2,7 @@ use faer::linalg::solvers::{Llt, Solve};
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2};
 
+use super::inversion::{Inversion, Moments};
 use super::participation::Participation;
 use crate::model::{Estimate, Estimator, RowStatus, Runs, SamplingVariance, SpikeBlock};
 use crate::moments::Counts;
@@ -34,13 +35,13 @@ pub struct Online {
     /// Running mean of `1 − tanh² θ_i`; shape `(n_neurons)`.
     gain: Array1<f64>,
     status: Vec<RowStatus>,
-    variance: SamplingVariance,
+    /// Whether each neuron took part the last time.
+    took_part: Vec<bool>,
     started: bool,
 }
 
 /// What one call works with.
 struct Batch<'a> {
-    counts: &'a Counts,
     active: &'a [usize],
     factor: Llt<f64>,
     magnetization: Array1<f64>,
@@ -71,42 +72,44 @@ impl Online {
             fields: Array1::zeros(n_neurons),
             gain: Array1::ones(n_neurons),
             status: vec![RowStatus::Undersampled; n_neurons],
-            variance: SamplingVariance::none(n_neurons, 0),
+            took_part: vec![false; n_neurons],
             started: false,
         }
     }
 
     /// Follow the newest bins. `counts` are those of the window, these bins included; `window_bins` is its length, `None` when it
-    /// is the whole session. The first call starts from naive mean field on the counts. Cost O(spikes · n) and at most
-    /// eight solves of O(n³).
+    /// is the whole session. The first call starts from naive mean field on the counts. Cost O(spikes · n), one factorization and
+    /// at most eight solves of O(n³).
     pub fn follow(&mut self, newest: &Runs, counts: &Counts, window_bins: Option<u64>) {
         let participation = Participation::of(counts);
-        let transitions = counts.lags[0].transitions;
-        self.silence(&participation);
-        let enough = self.ridge > 0.0 || transitions > participation.active.len() as u64 + 1;
-        let Some(batch) =
-            Batch::of(counts, &participation.active, self.ridge, window_bins).filter(|_| enough)
-        else {
+        let active = &participation.active;
+        if self.started {
+            self.leave_and_return(&participation, counts);
+        }
+        self.took_part = participation.status.iter().map(|&status| status == RowStatus::Ok).collect();
+        self.status.clone_from(&participation.status);
+        let enough = self.ridge > 0.0 || counts.lags[0].transitions > active.len() as u64 + 1;
+        let batch =
+            Batch::of(counts, active, self.ridge, window_bins).filter(|_| enough && !active.is_empty());
+        let Some(batch) = batch else {
             let why = if enough { RowStatus::Singular } else { RowStatus::Undersampled };
-            participation.active.iter().for_each(|&i| self.status[i] = why);
+            active.iter().for_each(|&i| self.status[i] = why);
             return;
         };
-        if self.started {
-            let newest = newest.last_bins(batch.memory as u64);
-            let steps = (newest.transitions() as f64 / (Self::SHARE_MAX * batch.memory)).ceil();
-            for part in cut(&newest, (steps as usize).clamp(1, Self::STEPS_MAX)) {
-                self.step(&part, &batch);
-            }
-        } else {
+        if !self.started {
             self.start(counts);
+            return;
         }
-        self.status = participation.status;
-        self.variance = batch.variance(&self.gain, self.ridge, window_bins);
+        let newest = newest.last_bins(batch.memory as u64);
+        let steps = (newest.transitions() as f64 / (Self::SHARE_MAX * batch.memory)).ceil();
+        for part in cut(&newest, (steps as usize).clamp(1, Self::STEPS_MAX)) {
+            self.step(&part, &batch);
+        }
     }
 
-    /// The estimate as it stands.
+    /// Couplings and fields as they stand, without standard errors.
     #[must_use]
-    pub fn estimate(&self) -> Estimate {
+    pub fn couplings(&self) -> Estimate {
         let has_estimate = |i: usize| self.started && self.status[i].has_estimate();
         let couplings = Array2::from_shape_fn(self.by_sender.dim(), |(i, j)| {
             if has_estimate(i) { self.by_sender[[j, i]] } else { 0.0 }
@@ -118,19 +121,60 @@ impl Online {
             couplings,
             fields: fields.collect(),
             status: self.status.clone(),
-            variance: self.variance.clone(),
+            variance: SamplingVariance::none(self.status.len(), 0),
             convergence: None,
             trial_fields: None,
         }
     }
 
-    /// Neurons that take no part any more lose their couplings: what they were is of another time when they come back.
-    fn silence(&mut self, participation: &Participation) {
-        for (i, status) in participation.status.iter().enumerate() {
-            if *status != RowStatus::Ok {
+    /// The estimate as it stands, with standard errors from the counts of the window. Cost O(n³).
+    #[must_use]
+    pub fn estimate(&self, counts: &Counts, window_bins: Option<u64>) -> Estimate {
+        let variance = self.variance(counts, window_bins);
+        Estimate { variance, ..self.couplings() }
+    }
+
+    fn variance(&self, counts: &Counts, window_bins: Option<u64>) -> SamplingVariance {
+        let n = self.status.len();
+        let participation = Participation::of(counts);
+        let moments = Moments::of(counts, &participation.active);
+        let transitions = effective_transitions(counts.lags[0].transitions, window_bins);
+        let Ok(inversion) = Inversion::of(&moments, self.ridge) else {
+            return SamplingVariance::none(n, transitions);
+        };
+        let (mut sender, mut receiver) = (Array1::zeros(n), Array1::zeros(n));
+        for (k, &j) in participation.active.iter().enumerate() {
+            if self.started && self.status[j].has_estimate() {
+                sender[j] = inversion.sender_variance[k];
+                receiver[j] = self.gain[j];
+            }
+        }
+        SamplingVariance::Factored { sender, receiver, field: inversion.field_variance, transitions }
+    }
+
+    /// Neurons that take no part any more lose their couplings: what they were is of another time when they come back. The constant that a
+    /// sender contributed while it was silent, or firing all the time, goes into the fields of its receivers. Neurons that come back
+    /// begin with their rate.
+    fn leave_and_return(&mut self, participation: &Participation, counts: &Counts) {
+        for (i, &status) in participation.status.iter().enumerate() {
+            if self.took_part[i] && status != RowStatus::Ok {
+                let contributed = self.by_sender.row(i).to_owned();
+                match status {
+                    RowStatus::Saturated => self.fields += &contributed,
+                    // What fires with another is counted with that one from now on.
+                    RowStatus::Duplicate => {}
+                    _ => self.fields -= &contributed,
+                }
                 self.by_sender.row_mut(i).fill(0.0);
                 self.by_sender.column_mut(i).fill(0.0);
                 self.fields[i] = 0.0;
+            }
+        }
+        let magnetization = counts.lags[0].magnetization_receiver();
+        for (i, &status) in participation.status.iter().enumerate() {
+            if !self.took_part[i] && status == RowStatus::Ok {
+                self.fields[i] = magnetization[i].atanh();
+                self.gain[i] = 1.0 - magnetization[i] * magnetization[i];
             }
         }
     }
@@ -165,7 +209,6 @@ impl Online {
         let mut direction = gradient.clone();
         batch.factor.solve_in_place(direction.as_mut());
         for (column, &i) in batch.active.iter().enumerate() {
-            // A neuron that comes back starts with the gain of its rate.
             let floor = batch.receiver_gain[column] * 1e-3;
             self.gain[i] += share * (sums.gain[i] / transitions - self.gain[i]);
             let gain = self.gain[i].max(floor);
@@ -234,7 +277,7 @@ impl Sums {
 }
 
 impl<'a> Batch<'a> {
-    fn of(counts: &'a Counts, active: &'a [usize], ridge: f64, window_bins: Option<u64>) -> Option<Self> {
+    fn of(counts: &Counts, active: &'a [usize], ridge: f64, window_bins: Option<u64>) -> Option<Self> {
         let lag = &counts.lags[0];
         let select = |all: Array1<f64>| -> Array1<f64> { active.iter().map(|&i| all[i]).collect() };
         let correlations = counts.equal_time_correlations();
@@ -247,7 +290,6 @@ impl<'a> Batch<'a> {
         let factor = Mat::from_fn(n, n, entry).llt(Side::Lower).ok()?;
         let seen = lag.transitions as f64;
         Some(Self {
-            counts,
             active,
             factor,
             magnetization: select(lag.magnetization_sender()),
@@ -255,28 +297,15 @@ impl<'a> Batch<'a> {
             memory: window_bins.map_or(2.0 / 3.0 * seen, |bins| seen.min(bins as f64 / 2.0)),
         })
     }
+}
 
-    fn variance(&self, gain: &Array1<f64>, ridge: f64, window_bins: Option<u64>) -> SamplingVariance {
-        let n = self.active.len();
-        let total = gain.len();
-        let mut inverse = Mat::<f64>::identity(n, n);
-        self.factor.solve_in_place(inverse.as_mut());
-        let correlations = self.counts.equal_time_correlations();
-        let (mut sender, mut receiver) = (Array1::zeros(total), Array1::zeros(total));
-        let covariance = Mat::from_fn(n, n, |k, l| correlations[[self.active[k], self.active[l]]]);
-        let sandwich = if ridge > 0.0 { &inverse * &covariance * &inverse } else { inverse };
-        let mut field = 1.0;
-        for (k, &j) in self.active.iter().enumerate() {
-            sender[j] = sandwich[(k, k)];
-            receiver[j] = gain[j];
-            for l in 0..n {
-                field += self.magnetization[k] * sandwich[(k, l)] * self.magnetization[l];
-            }
-        }
-        let seen = self.counts.lags[0].transitions;
-        // An exponential memory of N has the variance of 2 N − 1 transitions of equal weight.
-        let transitions = if window_bins.is_some() { seen.min((2.0 * self.memory) as u64) } else { seen };
-        SamplingVariance::Factored { sender, receiver, field, transitions }
+/// Transitions of equal weight that an estimate with this memory is worth.
+fn effective_transitions(seen: u64, window_bins: Option<u64>) -> u64 {
+    match window_bins {
+        // An exponential memory of N has the variance of 2 N − 1.
+        Some(bins) => seen.min(bins),
+        // Shares of 3/2 over the number seen: 9/8 of the variance.
+        None => seen - seen / 9,
     }
 }
 

@@ -13,8 +13,22 @@ use crate::moments::Counts;
 /// The results take 8 n² bytes for each ridge and estimator.
 #[must_use]
 pub fn path(counts: &Counts, estimators: &[Estimator], ridges: &[f64]) -> Vec<Vec<Estimate>> {
+    let mut path = Vec::with_capacity(ridges.len());
+    for_each_ridge(counts, estimators, ridges, &mut |_, estimates| path.push(estimates));
+    path
+}
+
+/// [`path()`] one ridge at a time, for whoever need not keep them all: `take` is given the place of the ridge and its estimates.
+pub fn for_each_ridge(
+    counts: &Counts,
+    estimators: &[Estimator],
+    ridges: &[f64],
+    take: &mut dyn FnMut(usize, Vec<Estimate>),
+) {
     let prepared = Prepared::of(counts);
-    ridges.iter().map(|&ridge| prepared.estimate(estimators, ridge)).collect()
+    for (place, &ridge) in ridges.iter().enumerate() {
+        take(place, prepared.estimate(estimators, ridge));
+    }
 }
 
 #[cfg(test)]

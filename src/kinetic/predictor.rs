@@ -19,10 +19,37 @@ pub struct Predictor {
     silent_in_trial: Array2<f64>,
     /// `4 J_ij`, shape `(n_neurons, n_neurons)`, row = *sender*, so that an active neuron adds one contiguous row.
     steps: Array2<f32>,
-    /// Log-odds of the rates alone, shape `(n_neurons)`.
-    rates: Array1<f64>,
+}
+
+/// Independent rates: what a score is gained over.
+#[derive(Debug, Clone)]
+pub struct Rates {
+    /// Log-odds, shape `(n_neurons)`.
+    log_odds: Array1<f64>,
     /// `softplus` of those, shape `(n_neurons)`: minus the log-probability of silence.
-    rates_softplus: Array1<f64>,
+    softplus: Array1<f64>,
+}
+
+impl Rates {
+    /// The rates of the receivers of these counts.
+    #[must_use]
+    pub fn of(counts: &Counts) -> Self {
+        let log_odds = rate_log_odds(counts);
+        let softplus = log_odds.mapv(softplus);
+        Self { log_odds, softplus }
+    }
+
+    /// Log-likelihood of the transitions of `runs`, in nats.
+    #[must_use]
+    pub fn log_likelihood(&self, runs: &Runs) -> f64 {
+        let mut spikes = Array1::<f64>::zeros(self.log_odds.len());
+        for block in &runs.blocks {
+            for t in 1..block.n_bins() {
+                block.bin(t).iter().for_each(|&neuron| spikes[usize::from(neuron)] += 1.0);
+            }
+        }
+        spikes.dot(&self.log_odds) - runs.transitions() as f64 * self.softplus.sum()
+    }
 }
 
 impl Predictor {
@@ -34,7 +61,9 @@ impl Predictor {
     pub fn new(estimate: &Estimate, counts: &Counts) -> Self {
         let n = estimate.n_neurons();
         assert_eq!(n, counts.n_neurons, "an estimate and its counts are of the same neurons");
+        let lag = &counts.lags[0];
         let rates = rate_log_odds(counts);
+        let senders = lag.magnetization_sender();
         let mut silent = rates.clone();
         let trial_bins = estimate.trial_fields.as_ref().map_or(0, |trial| trial.repeats.len());
         let mut silent_in_trial = Array2::zeros((trial_bins, n));
@@ -43,15 +72,19 @@ impl Predictor {
         for (i, row) in estimate.couplings.axis_iter(Axis(0)).enumerate() {
             if estimate.status[i].has_estimate() {
                 let drive = row.sum();
-                silent[i] = 2.0 * (estimate.fields[i] - drive);
-                for (t, silent) in silent_in_trial.column_mut(i).iter_mut().enumerate() {
-                    *silent = 2.0 * (estimate.field_at(i, Some(t as u64)) - drive);
+                silent[i] = match &estimate.trial_fields {
+                    None => 2.0 * (estimate.fields[i] - drive),
+                    // Fields of a trial say nothing of the time outside: there the mean rate is kept.
+                    Some(_) => rates[i] - 2.0 * row.dot(&senders) - 2.0 * drive,
+                };
+                for (t, silent_there) in silent_in_trial.column_mut(i).iter_mut().enumerate() {
+                    let field = estimate.trial_fields.as_ref().and_then(|trial| trial.at(i, t));
+                    *silent_there = field.map_or(silent[i], |field| 2.0 * (field - drive));
                 }
                 steps.column_mut(i).assign(&row.mapv(|j| (4.0 * j) as f32));
             }
         }
-        let rates_softplus = rates.mapv(softplus);
-        Self { silent, silent_in_trial, steps, rates, rates_softplus }
+        Self { silent, silent_in_trial, steps }
     }
 
     /// Number of neurons.
@@ -90,26 +123,26 @@ impl Predictor {
         1.0 / (1.0 + (-(self.silent(trial_bin)[receiver] + steps.sum::<f64>())).exp())
     }
 
-    /// Score the transitions of `runs`, which must lie after the bins the estimate was made on for the score to mean anything. `trials`
-    /// are those that have bins in the runs, in order.
+    /// Score the transitions of `runs` over `rates`; they must lie after the bins the estimate was made on for the score to mean
+    /// anything. `trials` are those that have bins in the runs, in order.
     #[must_use]
-    pub fn score(&self, runs: &Runs, trials: &[Trial]) -> Score {
+    pub fn score(&self, runs: &Runs, trials: &[Trial], rates: &Rates) -> Score {
         let mut sums = Sums::new(self.n_neurons());
         for block in &runs.blocks {
             // No run crosses the edge of a trial.
             let started = trials.partition_point(|trial| trial.start_bin <= block.first_bin());
             let trial = trials[..started].last().filter(|trial| block.first_bin() < trial.stop_bin);
-            self.add_run(block, trial, &mut sums);
+            self.add_run(block, trial, rates, &mut sums);
         }
         sums.flush();
         let Sums { mut score, mut nats, .. } = sums;
         // Silence of every neuron in every transition, the rates' part of it at once.
-        nats.scaled_add(score.transitions, &self.rates_softplus);
+        nats.scaled_add(score.transitions, &rates.softplus);
         score.gain_bits = nats / LN_2;
         score
     }
 
-    fn add_run(&self, run: &SpikeBlock, trial: Option<&Trial>, sums: &mut Sums) {
+    fn add_run(&self, run: &SpikeBlock, trial: Option<&Trial>, rates: &Rates, sums: &mut Sums) {
         let place = trial.map(|trial| run.first_bin() - trial.start_bin);
         for t in 1..run.n_bins() {
             let trial_bin = place.map(|place| place + t as u64 - 1);
@@ -117,7 +150,7 @@ impl Predictor {
             for &neuron in run.bin(t) {
                 let i = usize::from(neuron);
                 sums.score.spikes[i] += 1.0;
-                sums.nats[i] += sums.log_odds[i] - self.rates[i];
+                sums.nats[i] += sums.log_odds[i] - rates.log_odds[i];
             }
             sums.take_silence();
             sums.score.transitions += 1.0;
@@ -127,7 +160,7 @@ impl Predictor {
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.steps.len() * 4 + (self.silent_in_trial.len() + 3 * self.silent.len()) * 8
+        self.steps.len() * 4 + (self.silent_in_trial.len() + self.silent.len()) * 8
     }
 }
 
@@ -186,6 +219,6 @@ pub fn rate_log_odds(counts: &Counts) -> Array1<f64> {
 }
 
 /// `ln(1 + eˣ)` without overflow.
-fn softplus(x: f64) -> f64 {
+pub(crate) fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }

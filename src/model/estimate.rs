@@ -231,7 +231,8 @@ pub struct Estimate {
     pub ridge: f64,
     /// `J`, shape `(n_neurons, n_neurons)`, row = receiver, column = sender; dimensionless.
     pub couplings: Array2<f64>,
-    /// `h`, shape `(n_neurons)`; dimensionless. With [`Estimate::trial_fields`], their mean over the bins of a trial.
+    /// `h`, shape `(n_neurons)`; dimensionless. With [`Estimate::trial_fields`], their mean over those bins of a trial in
+    /// which they are estimated.
     pub fields: Array1<f64>,
     /// One status per row.
     pub status: Vec<RowStatus>,

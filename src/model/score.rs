@@ -21,18 +21,17 @@ impl Score {
         Self { transitions: 0.0, spikes: Array1::zeros(n_neurons), gain_bits: Array1::zeros(n_neurons) }
     }
 
-    /// Bits per spike over all neurons; `None` before the first spike.
+    /// Bits per spike over all neurons; `None` while there is less than one spike, be it that the last ones are discounted to less:
+    /// silence alone has a gain but nothing to share it among.
     #[must_use]
     pub fn bits_per_spike(&self) -> Option<f64> {
-        let spikes = self.spikes.sum();
-        (spikes > 0.0).then(|| self.gain_bits.sum() / spikes)
+        ratio(self.gain_bits.sum(), self.spikes.sum())
     }
 
-    /// Bits per spike of one neuron; `None` before its first spike.
+    /// Bits per spike of one neuron; `None` as for all.
     #[must_use]
     pub fn neuron_bits_per_spike(&self, neuron: usize) -> Option<f64> {
-        let spikes = self.spikes[neuron];
-        (spikes > 0.0).then(|| self.gain_bits[neuron] / spikes)
+        ratio(self.gain_bits[neuron], self.spikes[neuron])
     }
 
     /// Add what another stretch scored.
@@ -50,6 +49,10 @@ impl Score {
             *gain *= factor;
         });
     }
+}
+
+fn ratio(gain_bits: f64, spikes: f64) -> Option<f64> {
+    (spikes >= 1.0 && gain_bits.is_finite()).then(|| gain_bits / spikes)
 }
 
 /// The score of a line of models, each on the transitions that came after it (Dawid's prequential principle).

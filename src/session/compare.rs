@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Offline, Recorded, ScoredEstimate, SessionSpec};
-use crate::kinetic::{self, ExactOptions, Predictor, TrialOptions};
+use crate::kinetic::{self, ExactOptions, Predictor, Rates, TrialOptions, softplus};
 use crate::model::{Estimate, Estimator, EstimatorInput, Lags, Ridges, Runs, Score};
 use crate::moments::{Accumulator, Counts};
 
@@ -250,13 +250,9 @@ impl<'a> Comparison<'a> {
     }
 
     fn score(&self, estimate: &Estimate) -> Score {
-        Predictor::new(estimate, &self.counts).score(&self.held_out, &self.recorded.trials)
+        let rates = Rates::of(&self.counts);
+        Predictor::new(estimate, &self.counts).score(&self.held_out, &self.recorded.trials, &rates)
     }
-}
-
-/// `ln(1 + eˣ)` without overflow.
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]

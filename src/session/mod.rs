@@ -20,7 +20,7 @@ pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequent
 pub use offline::{Offline, Recorded};
 pub use push::{Gap, Marks, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};
-pub use snapshot::{RidgeScore, ScoredEstimate, Snapshot, WindowCounts};
+pub use snapshot::{RidgeScore, ScoredEstimate, Snapshot, WindowCounts, best_of};
 pub use spec::{SessionSpec, SpecError};
 pub use tracker::Tracker;
 

@@ -53,6 +53,18 @@ pub struct RidgeScore {
     pub bits_per_spike: Option<f64>,
 }
 
+/// Of scored estimates, the one with the best recent score; the last of equals.
+///
+/// One that has been scored on less than half the transitions of the most scored one, because it is new, is not yet compared.
+pub fn best_of<'a>(
+    estimates: impl Iterator<Item = &'a ScoredEstimate> + Clone,
+) -> Option<&'a ScoredEstimate> {
+    let most = estimates.clone().map(|e| e.score.recent.transitions).fold(0.0, f64::max);
+    let comparable = estimates.filter(|e| 2.0 * e.score.recent.transitions >= most);
+    let scored = comparable.filter_map(|e| Some((e, e.score.recent.bits_per_spike()?)));
+    scored.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(estimate, _)| estimate)
+}
+
 impl Snapshot {
     /// Run the session's estimators that need counts alone, each with the ridge of the specification, or the one it begins
     /// with where there are several. Nothing is scored. Cost O(n³).
@@ -74,7 +86,8 @@ impl Snapshot {
         Self { spec, window, estimates }
     }
 
-    /// Bytes that the snapshots of all windows of a session take together: counts, estimates and what is kept to score them.
+    /// Bytes that the snapshots of all windows of a session take together: counts and estimates. What a [`Tracker`](super::Tracker) keeps
+    /// comes on top, see [`Tracker::bytes_max`](super::Tracker::bytes_max).
     #[must_use]
     pub fn bytes_of_all_windows(spec: &SessionSpec) -> u64 {
         let n = spec.n_neurons() as u64;
@@ -84,12 +97,8 @@ impl Snapshot {
             if matches!(e.input(), EstimatorInput::Bins | EstimatorInput::Trials) { 2 } else { 1 }
         };
         let pairs_of_estimates = n * n * spec.estimators.iter().map(pairs).sum::<u64>();
-        // One predictor per ridge, with couplings of half the size.
-        let ridges = spec.ridges.as_slice().len() as u64;
-        let pairs_of_predictors = n * n * ridges * spec.estimators.len() as u64 / 2;
-        let pairs = pairs_of_counts + pairs_of_estimates + pairs_of_predictors;
         // Vectors of n are left to the 1/16 that rounds this up.
-        let bytes = 8 * pairs * spec.windows.len() as u64;
+        let bytes = 8 * (pairs_of_counts + pairs_of_estimates) * spec.windows.len() as u64;
         bytes + bytes / 16 + 4096
     }
 
@@ -99,10 +108,9 @@ impl Snapshot {
         self.estimates.iter().find(|e| e.estimate.estimator == estimator)
     }
 
-    /// The estimate that has predicted best of late; `None` before anything was scored.
+    /// The estimate that has predicted best of late; `None` before anything was scored. See [`best_of`].
     #[must_use]
     pub fn best(&self) -> Option<&ScoredEstimate> {
-        let scored = self.estimates.iter().filter_map(|e| Some((e, e.score.recent.bits_per_spike()?)));
-        scored.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(estimate, _)| estimate)
+        best_of(self.estimates.iter())
     }
 }

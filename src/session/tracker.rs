@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::refit::{Ask, Refit, RefitScope, RefitTask, Refitted, WindowBins};
 use super::{RidgeScore, ScoredEstimate, SessionSpec, Snapshot, WindowCounts};
-use crate::kinetic::{self, Online, Predictor};
+use crate::kinetic::{self, Online, Predictor, Rates};
 use crate::model::{BinWidth, Estimate, Estimator, EstimatorInput, RunningScore, Runs, Trial};
 
 /// Turns the counts of successive refreshes into snapshots, scores each estimate on the bins that came after it, and chooses ridges by
@@ -14,6 +14,8 @@ pub struct Tracker {
     spec: Arc<SessionSpec>,
     /// One list of lines per window.
     windows: Vec<Vec<Line>>,
+    /// Independent rates of each window as of the last publication.
+    rates: Vec<Rates>,
     observed_through: u64,
     work_max: u64,
 }
@@ -41,16 +43,38 @@ struct Candidate {
 }
 
 impl Tracker {
-    /// How many predictions of a neuron in a bin by a model one refresh of a live session makes at most: a bound on its time, a
-    /// fraction of a second.
-    pub const LIVE_WORK_MAX: u64 = 1 << 25;
+    /// How many additions one refresh of a live session makes at most to predict the newest bins and to follow them: a bound on its
+    /// time, a fraction of a second.
+    pub const LIVE_WORK_MAX: u64 = 1 << 28;
 
-    /// A tracker that has seen nothing. One call of [`Tracker::observe`] scores as many of the newest bins as `work_max`
-    /// predictions allow.
+    /// A tracker that has seen nothing. One call of [`Tracker::observe`] scores and follows as many of the newest bins as `work_max`
+    /// additions allow; a bin takes `n (1 + active neurons)` for each model.
     #[must_use]
     pub fn new(spec: Arc<SessionSpec>, work_max: u64) -> Self {
         let windows = spec.windows.iter().map(|_| Line::all(&spec)).collect();
-        Self { spec, windows, observed_through: 0, work_max }
+        Self { spec, windows, rates: Vec::new(), observed_through: 0, work_max }
+    }
+
+    /// Most bytes that a tracker of such a session keeps besides what it publishes: for each window, estimator and ridge a predictor
+    /// of 4 n², and of those that refit or follow the couplings themselves; with the fields of trials where there are such.
+    #[must_use]
+    pub fn bytes_max(spec: &SessionSpec) -> u64 {
+        let n = spec.n_neurons() as u64;
+        let ridges = spec.ridges.as_slice().len() as u64;
+        let per_neuron_pair = |e: &Estimator| match e.input() {
+            EstimatorInput::Moments => 4 * ridges,
+            EstimatorInput::Stream => 12 * ridges,
+            // Standard errors of the one ridge that is shown are 8 more.
+            EstimatorInput::Bins => 12 * ridges + 8,
+            EstimatorInput::Trials => 20 * ridges,
+        };
+        let pairs = n * n * spec.estimators.iter().map(per_neuron_pair).sum::<u64>();
+        let of_trials = spec.estimators.iter().filter(|e| e.input() == EstimatorInput::Trials).count() as u64;
+        let trial_bins = (spec.refit_bins_max / 2).min(16_384);
+        // Fields, whether they are estimated, and the predictor's.
+        let trial_fields = of_trials * ridges * trial_bins * n * 17;
+        let bytes = (pairs + trial_fields) * spec.windows.len() as u64;
+        bytes + bytes / 16
     }
 
     /// Bin before which everything has been observed, or was passed over: where the newest bins of the next call begin.
@@ -67,23 +91,35 @@ impl Tracker {
         let end_bin = windows.first().map_or(self.observed_through, |window| window.end_bin);
         let elapsed = end_bin.saturating_sub(self.observed_through);
         self.observed_through = end_bin;
-        self.score(newest, trials, (-(elapsed as f64) / self.spec.score_memory_bins as f64).exp());
+        let discount = (-(elapsed as f64) / self.spec.score_memory_bins as f64).exp();
+        let newest = newest.last_bins(self.bins_allowed(newest));
+        self.score(&newest, trials, discount);
         for (lines, window) in self.windows.iter_mut().zip(windows) {
             let online = lines.iter_mut().filter(|line| line.estimator == Estimator::Online);
-            online.for_each(|line| line.follow(window, newest, self.spec.bin_width));
+            online.for_each(|line| line.follow(window, &newest, self.spec.bin_width));
         }
     }
 
+    /// How many of the newest bins the work of one call allows.
+    fn bins_allowed(&self, newest: &Runs) -> u64 {
+        let lines = self.windows.iter().flatten().flat_map(|line| &line.candidates);
+        // Following costs about twice what predicting does.
+        let work = |c: &Candidate| u64::from(c.predictor.is_some()) + 2 * u64::from(c.online.is_some());
+        let models = lines.map(work).sum::<u64>().max(1);
+        let spikes: u64 = newest.blocks.iter().map(|block| block.n_active() as u64).sum();
+        let per_bin = 1 + spikes / newest.n_bins().max(1);
+        (self.work_max / models / self.spec.n_neurons() as u64 / per_bin).max(2)
+    }
+
+    /// Score every model over the same rates: those of the window whose rates predict these bins best. Each over its own would reward
+    /// a model for rates that are out of date.
     fn score(&mut self, newest: &Runs, trials: &[Trial], discount: f64) {
-        let lines = self.windows.iter().flatten();
-        let models = lines.flat_map(|line| &line.candidates).filter(|c| c.predictor.is_some()).count() as u64;
-        if models == 0 || newest.transitions() == 0 {
-            return;
-        }
-        let newest = newest.last_bins((self.work_max / (models * self.spec.n_neurons() as u64)).max(2));
+        let likelihood = |rates: &Rates| rates.log_likelihood(newest);
+        let scored = self.rates.iter().map(|rates| (rates, likelihood(rates)));
+        let Some((rates, _)) = scored.max_by(|a, b| a.1.total_cmp(&b.1)) else { return };
         for candidate in self.windows.iter_mut().flatten().flat_map(|line| &mut line.candidates) {
             if let Some(predictor) = &candidate.predictor {
-                candidate.score.add(&predictor.score(&newest, trials), discount);
+                candidate.score.add(&predictor.score(newest, trials, rates), discount);
             }
         }
     }
@@ -93,10 +129,11 @@ impl Tracker {
         for refitted in refit.into_iter().flat_map(|refit| refit.refitted) {
             self.windows[refitted.window].iter_mut().for_each(|line| line.adopt(&refitted));
         }
+        self.rates = windows.iter().map(|window| Rates::of(&window.counts)).collect();
         let spec = &self.spec;
         let snapshot = |(lines, window): (&mut Vec<Line>, WindowCounts)| {
             let moments = moment_estimates(spec, lines, &window);
-            let published = |line: &Line| line.publish(&moments, &window);
+            let published = |line: &Line| line.publish(&moments, &window, spec.bin_width);
             let estimates = lines.iter().filter_map(published).collect();
             Snapshot { spec: Arc::clone(spec), window, estimates }
         };
@@ -119,16 +156,16 @@ fn moment_estimates(spec: &SessionSpec, lines: &mut [Line], window: &WindowCount
     let is_moments = |line: &&mut Line| line.estimator.input() == EstimatorInput::Moments;
     let mut moments: Vec<&mut Line> = lines.iter_mut().filter(is_moments).collect();
     let estimators: Vec<Estimator> = moments.iter().map(|line| line.estimator).collect();
-    let path = kinetic::path(&window.counts, &estimators, spec.ridges.as_slice());
     let mut chosen = Vec::with_capacity(estimators.len());
-    for (k, estimates) in path.into_iter().enumerate() {
+    // One ridge after the other: together their estimates would take many times what is kept.
+    kinetic::for_each_ridge(&window.counts, &estimators, spec.ridges.as_slice(), &mut |k, estimates| {
         for (line, estimate) in moments.iter_mut().zip(estimates) {
             line.candidates[k].predictor = Some(Predictor::new(&estimate, &window.counts));
             if line.chosen() == k {
                 chosen.push(Arc::new(estimate));
             }
         }
-    }
+    });
     chosen
 }
 
@@ -165,7 +202,7 @@ impl Line {
                 candidate.online.get_or_insert_with(|| Online::new(window.counts.n_neurons, candidate.ridge));
             let memory = window.window.bins(bin_width).ok().flatten();
             online.follow(newest, &window.counts, memory);
-            candidate.predictor = Some(Predictor::new(&online.estimate(), &window.counts));
+            candidate.predictor = Some(Predictor::new(&online.couplings(), &window.counts));
         }
     }
 
@@ -197,7 +234,12 @@ impl Line {
         Some(Ask { window, estimator, ridges, warm, scope, chosen })
     }
 
-    fn publish(&self, moments: &[Arc<Estimate>], window: &WindowCounts) -> Option<ScoredEstimate> {
+    fn publish(
+        &self,
+        moments: &[Arc<Estimate>],
+        window: &WindowCounts,
+        bin_width: BinWidth,
+    ) -> Option<ScoredEstimate> {
         let candidate = &self.candidates[self.chosen()];
         let (estimate, first_bin, end_bin) = match self.estimator.input() {
             EstimatorInput::Moments => {
@@ -205,7 +247,9 @@ impl Line {
                 (Arc::clone(estimate), window.first_bin, window.end_bin)
             }
             EstimatorInput::Stream => {
-                (Arc::new(candidate.online.as_ref()?.estimate()), window.first_bin, window.end_bin)
+                let memory = window.window.bins(bin_width).ok().flatten();
+                let estimate = candidate.online.as_ref()?.estimate(&window.counts, memory);
+                (Arc::new(estimate), window.first_bin, window.end_bin)
             }
             EstimatorInput::Bins | EstimatorInput::Trials => {
                 let refitted = candidate.refitted.as_ref()?;
