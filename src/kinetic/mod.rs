@@ -47,7 +47,7 @@ use ndarray::{Array1, Array2};
 use participation::Participation;
 
 pub use path::path;
-pub use trials::{TrialOptions, from_trials};
+pub use trials::{TRIAL_BINS_MAX, TrialOptions, from_trials};
 
 /// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ` added to the diagonal of the
 /// equal-time correlations.

@@ -39,7 +39,7 @@ use ndarray::{Array1, Array2};
 use super::inversion::{Inversion, InversionError, Moments};
 use super::participation::Participation;
 use super::without_rows;
-use crate::model::{Convergence, Estimate, Estimator, RowStatus, Runs, SamplingVariance};
+use crate::model::{Convergence, Estimate, Estimator, Ridges, RowStatus, Runs, SamplingVariance};
 use crate::moments::Counts;
 use cost::Costs;
 use fisher::RowVariance;
@@ -72,7 +72,7 @@ const LOG_ODDS_MAX: f64 = 50.0;
 /// How the likelihood is maximised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExactOptions {
-    /// `λ ≥ 0`, dimensionless; see [`Estimate::ridge`].
+    /// `λ ≥ 0`, dimensionless; see [`Estimate::ridge`]. A value that [`Ridges::allows`] refuses makes every row [`RowStatus::Singular`].
     pub ridge: f64,
     /// A row has converged when the Euclidean norm of the gradient of its penalised mean log-likelihood with respect to
     /// `(h_i, J_i·)` is at most this.
@@ -152,6 +152,9 @@ impl<'a> Fit<'a> {
         let active = &self.participation.active;
         if active.is_empty() {
             return self.nothing(options, RowStatus::Undersampled);
+        }
+        if !Ridges::allows(options.ridge) {
+            return self.nothing(options, RowStatus::Singular);
         }
         let inversion = match Inversion::of(&Moments::of(self.counts, active), options.ridge) {
             Ok(inversion) => inversion,
