@@ -5,7 +5,7 @@ use glauber::kinetic::{ExactOptions, exact, exact_path};
 use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Runs, SamplingVariance, SpikeBlock};
 use glauber::moments::{Accumulator, Counts};
 use glauber::simulate::{KineticIsing, KineticSimulation};
-use ndarray::{Array2, ArrayView1};
+use ndarray::ArrayView1;
 
 fn count(runs: &Runs) -> Counts {
     let mut counts = Accumulator::new(runs.n_neurons, &Lags::default());
@@ -95,6 +95,7 @@ fn assert_near(a: &Estimate, b: &Estimate, tolerance: f64) {
 mod reference {
     use super::*;
     use hdf5_metno as hdf5;
+    use ndarray::Array2;
 
     #[test]
     fn couplings_equal_those_of_scikit_learn_and_scipy() {
