@@ -4,9 +4,9 @@
 //! is for recordings short enough, or couplings weak enough, that the bias is small next to the standard error. Where it is
 //! not, a test says by how much the coverage falls short, so that nobody takes the intervals for more than they are.
 
-use glauber::kinetic;
-use glauber::model::{Estimate, Estimator, Lags, Significance, SpikeBlock, TapForm};
-use glauber::moments::Accumulator;
+use glauber::kinetic::{self, ExactOptions};
+use glauber::model::{Estimate, Estimator, Lags, Runs, Significance, SpikeBlock, TapForm};
+use glauber::moments::{Accumulator, Counts};
 use glauber::simulate::{KineticIsing, KineticSimulation};
 use ndarray::{Array1, Array2};
 use rand::{RngExt, SeedableRng};
@@ -26,10 +26,22 @@ const TAP: Fit = Fit { name: "tap", run: |bins, n| of_moments(bins, n, Estimator
 const EXACT_MEAN_FIELD: Fit =
     Fit { name: "exact-mean-field", run: |bins, n| of_moments(bins, n, Estimator::ExactMeanField) };
 
-fn of_moments(bins: &SpikeBlock, n: usize, estimator: Estimator) -> Estimate {
+const EXACT: Fit = Fit { name: "exact", run: |bins, n| maximum_likelihood(bins, n, 0.0) };
+
+fn count(bins: &SpikeBlock, n: usize) -> Counts {
     let mut counts = Accumulator::new(n, &Lags::default());
     counts.add_newest(bins, 0..bins.n_bins());
-    kinetic::estimate(&counts.counts(), &[estimator], 0.0).remove(0)
+    counts.counts()
+}
+
+fn maximum_likelihood(bins: &SpikeBlock, n: usize, ridge: f64) -> Estimate {
+    let runs = Runs { n_neurons: n, blocks: vec![bins.clone()] };
+    let options = ExactOptions { ridge, threads: 2, ..ExactOptions::default() };
+    kinetic::exact(&runs, &count(bins, n), &options, None)
+}
+
+fn of_moments(bins: &SpikeBlock, n: usize, estimator: Estimator) -> Estimate {
+    kinetic::estimate(&count(bins, n), &[estimator], 0.0).remove(0)
 }
 
 /// Simulated recordings: as many networks as recordings, each drawn anew.
@@ -125,7 +137,7 @@ fn recordings_of_20(coupling_std: f64, rate: f64) -> Setting {
 #[test]
 fn intervals_hold_for_weak_couplings() {
     for setting in [recordings_of_20(0.1, 0.5), recordings_of_20(0.2, 0.5)] {
-        for coverage in setting.coverage(&[NMF, TAP, EXACT_MEAN_FIELD]) {
+        for coverage in setting.coverage(&[NMF, TAP, EXACT_MEAN_FIELD, EXACT]) {
             coverage.assert_nominal();
         }
     }
@@ -139,10 +151,9 @@ fn intervals_hold_at_intermediate_couplings_with_a_correction_and_not_without() 
         recordings_of_20(0.3, 0.5),
         Setting { n: 30, coupling_std: 0.3, rate: 0.5, n_bins: 20_000, n_recordings: 40 },
     ] {
-        let coverage = setting.coverage(&[TAP, EXACT_MEAN_FIELD, NMF]);
-        coverage[0].assert_nominal();
-        coverage[1].assert_nominal();
-        let short = coverage[2].couplings.share();
+        let coverage = setting.coverage(&[TAP, EXACT_MEAN_FIELD, EXACT, NMF]);
+        coverage[..3].iter().for_each(|coverage| coverage.assert_nominal());
+        let short = coverage[3].couplings.share();
         assert!((0.85..0.93).contains(&short), "naive mean field covers {short}");
     }
 }
@@ -168,6 +179,12 @@ fn intervals_fall_short_at_a_low_rate_and_stronger_couplings() {
         assert!((0.93..0.97).contains(&short.couplings.share()), "{}", short.couplings.share());
         assert!(short.fields.share() > long.fields.share() + 0.05, "{}", short.fields.share());
     }
+}
+
+/// Where the mean field estimators fall short, maximum likelihood does not.
+#[test]
+fn intervals_of_maximum_likelihood_hold_at_a_low_rate_and_stronger_couplings() {
+    recordings_of_20(0.3, 0.1).coverage(&[EXACT])[0].assert_nominal();
 }
 
 /// Every coupling between different neurons is ± `size` with probability `share` and exactly zero otherwise; no self-couplings.
@@ -224,7 +241,7 @@ fn discoveries(fit: &Fit, rate: f64, size_in_errors: f64, level: f64) -> Discove
 #[test]
 fn the_share_of_false_discoveries_is_what_q_promises() {
     const LEVEL: f64 = 0.05;
-    for fit in [NMF, TAP, EXACT_MEAN_FIELD] {
+    for fit in [NMF, TAP, EXACT_MEAN_FIELD, EXACT] {
         for rate in [0.5, 0.1] {
             let Discoveries { false_share, false_share_error, found_share } =
                 discoveries(&fit, rate, 4.0, LEVEL);
@@ -248,4 +265,38 @@ fn without_couplings_hardly_ever_is_one_found() {
     // 100 draws at 0.05: mean 5, standard deviation 2.2.
     println!("{n_with_one} of 100 recordings without couplings have a discovery");
     assert!(n_with_one <= 11, "{n_with_one}");
+}
+
+/// With a ridge, q tests a shrunken coupling, into which leaks what correlated senders do. Neuron 0 drives 1 and 2, so that they fire
+/// together, and 1 alone drives 3: with C₁₂ = tanh² 1 = 0.58 the coupling found from 2 to 3 is
+/// `0.58 λ / ((1 + λ)² − 0.58²)` times that from 1, though it is zero.
+#[test]
+fn a_ridge_makes_couplings_significant_that_are_zero() {
+    const N: usize = 4;
+    let mut couplings = Array2::zeros((N, N));
+    (couplings[[1, 0]], couplings[[2, 0]], couplings[[3, 1]]) = (1.0, 1.0, 0.3);
+    let network = KineticIsing { couplings, fields: Array1::zeros(N) };
+    let bins = KineticSimulation::new(&network, 1).bins(20_000);
+    let counts = count(&bins, N);
+    let nmf = |ridge: f64| kinetic::estimate(&counts, &[Estimator::Nmf], ridge).remove(0);
+    let exact = |ridge: f64| maximum_likelihood(&bins, N, ridge);
+    let fits: [&dyn Fn(f64) -> Estimate; 2] = [&nmf, &exact];
+    for fit in fits {
+        let z_and_q = |ridge: f64| {
+            let estimate = fit(ridge);
+            let z = estimate.couplings[[3, 2]] / estimate.standard_error(3, 2).unwrap();
+            let q = Significance::of(&estimate).coupling_q(&estimate, 3, 2).unwrap();
+            println!("{:6} ridge {ridge}: z {z:.2}, q {q:.1e}", estimate.estimator);
+            (z, q)
+        };
+        let (z, q) = z_and_q(0.0);
+        assert!(z.abs() < 2.5 && q > 0.05, "without a ridge z {z}, q {q}");
+        let mut before = z;
+        for ridge in [0.03, 0.1, 0.3, 1.0] {
+            let (z, q) = z_and_q(ridge);
+            assert!(z > before, "ridge {ridge}: z {z} after {before}");
+            assert!(ridge < 0.3 || q < 1e-6, "ridge {ridge}: q {q}");
+            before = z;
+        }
+    }
 }

@@ -2,10 +2,10 @@
 //! couplings, the same for any number of threads, and honest about what has no maximum.
 
 use glauber::kinetic::{ExactOptions, exact, exact_path};
-use glauber::model::{Estimate, Estimator, Lags, RowStatus, Runs, SamplingVariance, SpikeBlock};
+use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Runs, SamplingVariance, SpikeBlock};
 use glauber::moments::{Accumulator, Counts};
 use glauber::simulate::{KineticIsing, KineticSimulation};
-use ndarray::{Array2, ArrayView1};
+use ndarray::ArrayView1;
 
 fn count(runs: &Runs) -> Counts {
     let mut counts = Accumulator::new(runs.n_neurons, &Lags::default());
@@ -95,6 +95,7 @@ fn assert_near(a: &Estimate, b: &Estimate, tolerance: f64) {
 mod reference {
     use super::*;
     use hdf5_metno as hdf5;
+    use ndarray::Array2;
 
     #[test]
     fn couplings_equal_those_of_scikit_learn_and_scipy() {
@@ -425,5 +426,22 @@ fn an_iteration_cut_short_says_so() {
         let convergence = estimate.convergence.unwrap();
         assert_eq!(convergence.iterations, [iterations_max; 20]);
         assert!(convergence.gradient_norm.iter().all(|&g| g > 1e-8));
+    }
+}
+
+#[test]
+fn what_is_no_ridge_leaves_no_estimate() {
+    let (_, runs) = simulated(5, 0.3, 0.5, 2000, 1);
+    for ridge in [-1.0, f64::NAN, f64::INFINITY, 1e300, 2.0 * Ridges::VALUE_MAX] {
+        let estimate = fit(&runs, &with_ridge(ridge));
+        assert_sound(&estimate);
+        assert!(estimate.status.iter().all(|&s| s == RowStatus::Singular), "{ridge}: {:?}", estimate.status);
+    }
+    for fisher in [false, true] {
+        let options = ExactOptions { fisher, ..with_ridge(Ridges::VALUE_MAX) };
+        let estimate = fit(&runs, &options);
+        assert_sound(&estimate);
+        assert_eq!(estimate.n_ok(), 5);
+        assert!((0..5).all(|i| estimate.standard_error(i, (i + 1) % 5).is_some()));
     }
 }

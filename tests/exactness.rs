@@ -367,6 +367,39 @@ fn a_message_that_comes_again_may_bring_its_trials_again_however_late() {
 }
 
 #[test]
+fn a_block_that_comes_again_may_tell_the_end_of_a_trial() {
+    let mut session = Session::new(spec(3, &[1], &[100])).unwrap();
+    let block = SpikeBlock::from_lists(0, &vec![vec![1]; 100], 3).unwrap();
+    let mut send = |stop_bin| {
+        let trials = [TrialMark { start_bin: 50, stop_bin }];
+        session.push_with_marks(&block, Marks { trial_edges: &[], trials: &trials }, &mut |_| {})
+    };
+    send(None).unwrap();
+    assert_eq!(send(Some(150)).unwrap().repeated_bins, 100);
+    send(Some(150)).unwrap();
+    assert!(send(Some(160)).unwrap_err().to_string().contains("contradicts"));
+    push(&mut session, 100, 100);
+    assert_eq!(session.trials(0..u64::MAX), [trial(50, 150)]);
+    // The edges at 50 and 150 cut the 199 transitions.
+    assert_eq!(session.window_counts(1).counts.lags[0].transitions, 197);
+}
+
+#[test]
+fn trial_edges_that_come_together_are_no_more_than_may_be() {
+    let mut session = Session::new(spec(3, &[1], &[100])).unwrap();
+    let nothing = SpikeBlock::from_lists(0, &[] as &[Vec<u16>], 3).unwrap();
+    let edges: Vec<u64> = (1..=Session::TRIAL_EDGES_MAX as u64 + 1).collect();
+    let (most, last) = (&edges[..Session::TRIAL_EDGES_MAX], edges[Session::TRIAL_EDGES_MAX]);
+    let mut send = |edges: &[u64]| session.push_with_trial_edges(&nothing, edges, &mut |_| {});
+    assert!(send(&edges).is_err());
+    send(&most[1..]).unwrap();
+    assert!(send(&[1, last]).is_err());
+    send(&[1, 1, 2]).unwrap();
+    send(most).unwrap();
+    assert!(session.mark_trial_edge(last).is_err());
+}
+
+#[test]
 fn specifications_that_cannot_be_carried_out_are_refused() {
     let good = spec(3, &[1], &[100]);
     let refused = |change: &dyn Fn(&mut SessionSpec), part: &str| {

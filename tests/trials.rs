@@ -1,7 +1,7 @@
 //! Couplings from repeated trials: found where they are, and not where a stimulus merely drives neurons together.
 
-use glauber::kinetic::{self, TrialOptions, from_trials};
-use glauber::model::{Estimate, Estimator, Lags, RowStatus, Runs, SpikeBlock, Trial};
+use glauber::kinetic::{self, TRIAL_BINS_MAX, TrialOptions, from_trials};
+use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Runs, SpikeBlock, Trial};
 use glauber::moments::Accumulator;
 use glauber::simulate::{KineticIsing, StimulusSimulation, stimulus_drive};
 
@@ -242,6 +242,42 @@ fn too_few_repeats_are_a_status() {
     let estimates = from_trials(&runs, &trials[..2], &TRIAL_ESTIMATORS, &options());
     assert_well_defined(&estimates);
     assert!(estimates.iter().all(|e| e.variance.transitions() == 58));
+}
+
+#[test]
+fn what_is_no_ridge_leaves_no_estimate() {
+    let Locked { runs, trials, .. } = locked(5, 0.3, 0.8, 10, 40, 4);
+    for ridge in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, 2.0 * Ridges::VALUE_MAX] {
+        let estimates = from_trials(&runs, &trials, &TRIAL_ESTIMATORS, &TrialOptions { ridge, ..options() });
+        assert_well_defined(&estimates);
+        for e in &estimates {
+            assert!(e.status.iter().all(|&s| s == RowStatus::Singular), "{ridge}: {:?}", e.status);
+        }
+    }
+    let strong = TrialOptions { ridge: Ridges::VALUE_MAX, ..options() };
+    let estimates = from_trials(&runs, &trials, &TRIAL_ESTIMATORS, &strong);
+    assert_well_defined(&estimates);
+    for e in &estimates {
+        assert_eq!(e.n_ok(), 5, "{}", e.estimator);
+        assert!(e.couplings.iter().all(|j| j.abs() < 2.0 / Ridges::VALUE_MAX));
+        assert!((0..5).all(|i| e.standard_error(i, (i + 1) % 5).is_some()));
+    }
+}
+
+#[test]
+fn bins_beyond_the_longest_trial_are_left_out() {
+    let bins = TRIAL_BINS_MAX + 5;
+    let lists: Vec<Vec<u16>> = (0..2 * bins)
+        .map(|bin| {
+            let fires = |i: u64| (bin as u64 * 31 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 63 == 0;
+            (0..2).filter(|&i| fires(u64::from(i))).collect()
+        })
+        .collect();
+    let runs = Runs { n_neurons: 2, blocks: vec![SpikeBlock::from_lists(0, &lists, 2).unwrap()] };
+    let trial = |k: usize| Trial { start_bin: (k * bins) as u64, stop_bin: ((k + 1) * bins) as u64 };
+    let estimate = &from_trials(&runs, &[trial(0), trial(1)], &[Estimator::TrialNmf], &options())[0];
+    assert_eq!(estimate.variance.transitions(), 2 * TRIAL_BINS_MAX as u64);
+    assert_eq!(estimate.trial_fields.as_ref().unwrap().repeats.len(), TRIAL_BINS_MAX);
 }
 
 #[test]

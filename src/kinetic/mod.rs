@@ -1,6 +1,14 @@
 //! Couplings from transitions: who drives whom one bin later?
 //!
-//! All estimators here invert the moments of the lag-1 transitions and share one Cholesky factorization:
+//! * [`estimate`] and [`path()`]: closed forms of the moments of the lag-1 transitions, below.
+//! * [`exact()`] and [`exact_path`]: maximum likelihood of the bins themselves, by concave logistic regressions.
+//! * [`Online`]: the same likelihood, followed by gradient steps as the bins come.
+//! * [`from_trials`]: naive mean field, TAP and maximum likelihood of repeated trials, with fields of their own for each bin of a trial.
+//!   Below some 20 repeats prefer the first two: maximum likelihood ([`Estimator::TrialExact`]) with a field per bin makes couplings
+//!   too large by `R/(R − 1)` at `R` repeats, 1.25 at 5 and 1.05 at 20, which its standard errors do not contain.
+//! * [`Predictor`]: probabilities of spikes from an estimate.
+//!
+//! The estimators of [`estimate`] share one Cholesky factorization:
 //!
 //! ```text
 //! B = D (C + λI)⁻¹                               a_i = 1 − (m_i⁺)²
@@ -11,14 +19,14 @@
 //!
 //! The sampling variance of `J_ij` is `(C⁻¹)_jj / (T α_i)` with `α_i` the divisor of the row (`a_i`, `a_i (1 − F_i)`, `α_i`), the
 //! estimator's own value of `⟨1 − tanh² θ_i⟩`. It does not contain the error of the mean field approximation, which more
-//! data does not shrink.
-//!
-//! [`from_trials`] reads the bins of repeated trials instead, and gives each bin of a trial fields of its own.
+//! data does not shrink, nor the bias of a ridge: q with a ridge tests shrunken couplings, and common drivers leak into them. A coupling
+//! that is zero becomes significant if its sender fires together with a neuron that does drive the receiver, the more so the larger the
+//! ridge (`tests/calibration.rs`).
 //!
 //! (Roudi & Hertz, PRL 106, 048702 (2011); Mézard & Sakellariou, J. Stat. Mech. L07001 (2011).)
 //!
-//! Cost O(n³) once for each ridge, O(n²) per estimator. Neurons that are silent, saturated or repeat another's spike train leave the
-//! inversion and are flagged; no result ever holds a NaN or an infinity. Checked against an independent numpy
+//! Cost of the closed forms O(n³) once for each ridge, O(n²) per estimator. Neurons that are silent, saturated or repeat another's spike
+//! train take no part and are flagged; no result ever holds a NaN or an infinity. Checked against an independent numpy
 //! implementation in `tests/reference.rs` and against known couplings in `tests/recovery.rs`.
 
 mod exact;
@@ -49,6 +57,8 @@ use participation::Participation;
 
 pub use path::{for_each_ridge, path};
 pub use trials::{TrialOptions, from_trials};
+pub use path::path;
+pub use trials::{TRIAL_BINS_MAX, TrialOptions, from_trials};
 
 /// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ` added to the diagonal of the
 /// equal-time correlations.

@@ -1,15 +1,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// One ridge, or several from which the one that predicts best is chosen: finite, ≥ 0, increasing.
+/// One ridge, or several from which the one that predicts best is chosen: 0 to [`Ridges::VALUE_MAX`], increasing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ridges(Vec<f64>);
 
 /// Ridges that are not allowed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RidgesError {
-    /// Not finite, or negative.
-    #[error("ridge {found} is not allowed: expected a finite number >= 0")]
+    /// Not a number from 0 to [`Ridges::VALUE_MAX`].
+    #[error("ridge {found} is not allowed: expected a number from 0 to {}", Ridges::VALUE_MAX)]
     Value {
         /// The value given.
         found: f64,
@@ -31,6 +31,15 @@ pub enum RidgesError {
 impl Ridges {
     /// Most ridges to choose from: each costs an estimate per estimator and window.
     pub const MAX: usize = 16;
+    /// Largest ridge. Correlations are at most 1, so that couplings are zero to six digits there; far above, the squares that standard
+    /// errors need leave the range of floats.
+    pub const VALUE_MAX: f64 = 1e6;
+
+    /// Whether this is a ridge: a number from 0 to [`Ridges::VALUE_MAX`].
+    #[must_use]
+    pub fn allows(ridge: f64) -> bool {
+        (0.0..=Self::VALUE_MAX).contains(&ridge)
+    }
 
     /// No ridge at all.
     #[must_use]
@@ -48,9 +57,9 @@ impl Ridges {
     /// These ridges, in any order, repeats once.
     ///
     /// # Errors
-    /// [`RidgesError`] for a value that is not finite or negative, or too many of them.
+    /// [`RidgesError`] for a value that is not from 0 to [`Ridges::VALUE_MAX`], or too many of them.
     pub fn new(ridges: &[f64]) -> Result<Self, RidgesError> {
-        if let Some(&found) = ridges.iter().find(|ridge| !(ridge.is_finite() && **ridge >= 0.0)) {
+        if let Some(&found) = ridges.iter().find(|&&ridge| !Self::allows(ridge)) {
             return Err(RidgesError::Value { found });
         }
         // −0 and 0 are the same ridge.
@@ -123,9 +132,12 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_ridge() {
-        for text in ["", "best", "0.1,,1", "-1", "NaN", "inf", "0.1;1"] {
+        for text in ["", "best", "0.1,,1", "-1", "NaN", "inf", "0.1;1", "1000001", "1e300"] {
             assert!(text.parse::<Ridges>().is_err(), "{text}");
         }
+        assert_eq!("1e6".parse::<Ridges>().unwrap().as_slice(), [Ridges::VALUE_MAX]);
+        let error = "1e7".parse::<Ridges>().unwrap_err().to_string();
+        assert_eq!(error, "ridge 10000000 is not allowed: expected a number from 0 to 1000000");
         assert_eq!(Ridges::new(&[]), Err(RidgesError::Count { found: 0 }));
         let many: Vec<f64> = (0..17).map(f64::from).collect();
         assert_eq!(Ridges::new(&many), Err(RidgesError::Count { found: 17 }));

@@ -17,6 +17,9 @@ use chunk::Chunk;
 /// Most bins per chunk.
 pub const CHUNK_BINS: usize = 1024;
 
+/// Entries past which a view's run goes on as another: a [`SpikeBlock`] counts its entries with 32 bits.
+const RUN_ENTRIES_MAX: usize = 1 << 31;
+
 /// The newest bins of a session, oldest first.
 #[derive(Debug)]
 pub struct Ring {
@@ -101,7 +104,8 @@ impl Ring {
     pub fn run_parts(&self, range: Range<u64>, context_bins: usize) -> Vec<RunPart> {
         let reach = range.end + context_bins as u64;
         let open = (&self.open, self.open_starts_run);
-        run_parts(self.sealed_within(range.start, reach), open, &range, reach)
+        // Whole however many entries: what is added by parts is retracted by the same.
+        run_parts(self.sealed_within(range.start, reach), open, &range, reach, usize::MAX)
     }
 
     /// The bins of `range` that are held, to be unpacked later. Copies at most one chunk.
@@ -147,10 +151,16 @@ impl RingView {
     }
 
     /// The bins, run by run. Cost and memory O(bins + spikes).
+    ///
+    /// A run of more than 2³¹ active entries is cut in two between chunks, which loses the one transition across the cut.
     #[must_use]
     pub fn runs(&self) -> Runs {
+        self.runs_of(RUN_ENTRIES_MAX)
+    }
+
+    fn runs_of(&self, entries_max: usize) -> Runs {
         let open = (&self.open, self.open_starts_run);
-        let parts = run_parts(self.sealed.iter(), open, &self.range, self.range.end);
+        let parts = run_parts(self.sealed.iter(), open, &self.range, self.range.end, entries_max);
         Runs { n_neurons: self.n_neurons, blocks: parts.into_iter().map(|part| part.bins).collect() }
     }
 }
@@ -160,13 +170,19 @@ fn run_parts<'a>(
     (open, open_starts_run): (&SpikeBlock, bool),
     range: &Range<u64>,
     reach: u64,
+    entries_max: usize,
 ) -> Vec<RunPart> {
     let mut parts: Vec<RunPart> = Vec::new();
+    let mut extend = |chunk: &SpikeBlock, starts_run: bool| {
+        let room = |part: &RunPart| part.bins.n_active().saturating_add(chunk.n_active()) <= entries_max;
+        let starts_run = starts_run || !parts.last().is_some_and(room);
+        extend_parts(&mut parts, chunk, starts_run, range, reach);
+    };
     for chunk in sealed {
-        extend_parts(&mut parts, &chunk.unpack(), chunk.starts_run(), range, reach);
+        extend(&chunk.unpack(), chunk.starts_run());
     }
     if open.n_bins() > 0 {
-        extend_parts(&mut parts, open, open_starts_run, range, reach);
+        extend(open, open_starts_run);
     }
     parts
 }
@@ -218,6 +234,23 @@ mod tests {
         ring.append(&block(5000, 3000), false);
         ring.forget_before(8000);
         assert_eq!(view.runs().blocks, [block(1000, 3999)], "a view stays what it was");
+    }
+
+    #[test]
+    fn a_run_of_too_many_entries_is_cut_between_chunks() {
+        let mut ring = Ring::new(5);
+        ring.append(&block(0, 5 * CHUNK_BINS + 100), true);
+        let view = ring.view(10..u64::MAX);
+        let whole = view.runs();
+        assert_eq!(whole.blocks, [block(10, 5 * CHUNK_BINS + 90)]);
+        // One entry per bin: two chunks fit into a run, and the first is not whole.
+        let cut = view.runs_of(2 * CHUNK_BINS);
+        let starts: Vec<u64> = cut.blocks.iter().map(SpikeBlock::first_bin).collect();
+        assert_eq!(starts, [10, 2 * CHUNK_BINS as u64, 4 * CHUNK_BINS as u64]);
+        assert!(cut.blocks.iter().all(|run| run.n_active() <= 2 * CHUNK_BINS));
+        assert_eq!(cut.transitions(), whole.transitions() - 2);
+        // A chunk that is too large alone stays whole.
+        assert_eq!(view.runs_of(1).blocks.len(), 6);
     }
 
     #[test]

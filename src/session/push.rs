@@ -150,7 +150,8 @@ impl Session {
     }
 
     /// Take a block of bins together with trials and trial edges that begin at its first bin or later; see [`Session::push`],
-    /// [`Session::mark_trial`] and [`Session::mark_trial_edge`]. The marks of a block that was counted before are repeats like its bins.
+    /// [`Session::mark_trial`] and [`Session::mark_trial_edge`]. The marks of a block that was counted before are repeats like its bins, but
+    /// for what they say of bins ahead.
     ///
     /// # Errors
     /// [`PushError`]; nothing is counted and nothing is marked then.
@@ -164,13 +165,13 @@ impl Session {
         on_refresh: &mut dyn FnMut(&Session),
     ) -> Result<PushOutcome, PushError> {
         let mut outcome = PushOutcome::default();
-        // A mark of a repeated block may be older than marks are remembered.
+        // A mark of a repeated block may be older than marks are remembered. An end that lies ahead may be told with it all the same.
         let repeated = |bin: u64| block.end_bin() <= self.next_bin && bin < self.next_bin;
-        let trials: Vec<TrialMark> =
-            marks.trials.iter().copied().filter(|mark| !repeated(mark.start_bin)).collect();
+        let over = |mark: &TrialMark| repeated(mark.start_bin) && mark.stop_bin.is_none_or(repeated);
+        let trials: Vec<TrialMark> = marks.trials.iter().copied().filter(|mark| !over(mark)).collect();
         let mut edges = self.check_trials(&trials)?;
         edges.extend(marks.trial_edges.iter().filter(|&&bin| !repeated(bin)));
-        edges.iter().try_for_each(|&bin| self.check_trial_edge(bin))?;
+        let edges = self.check_trial_edges(edges)?;
         if block.n_bins() == 0 || block.end_bin() <= self.next_bin {
             self.trial_edges.extend(edges);
             self.trials.insert(&trials);
@@ -207,8 +208,7 @@ impl Session {
     /// [`PushError`] when an edge comes too late or too far ahead, or the trial contradicts another; nothing is marked then.
     pub fn mark_trial(&mut self, start_bin: u64, stop_bin: Option<u64>) -> Result<(), PushError> {
         let mark = TrialMark { start_bin, stop_bin };
-        let edges = self.check_trials(&[mark])?;
-        edges.iter().try_for_each(|&bin| self.check_trial_edge(bin))?;
+        let edges = self.check_trial_edges(self.check_trials(&[mark])?)?;
         self.trial_edges.extend(edges);
         self.trials.insert(&[mark]);
         Ok(())
@@ -256,6 +256,18 @@ impl Session {
             return Err(PushError::TooManyTrialEdges);
         }
         Ok(())
+    }
+
+    /// Check edges that come together; gives those that are new, each once.
+    fn check_trial_edges(&self, mut edges: Vec<u64>) -> Result<Vec<u64>, PushError> {
+        edges.retain(|bin| !self.trial_edges.contains(bin));
+        edges.sort_unstable();
+        edges.dedup();
+        edges.iter().try_for_each(|&bin| self.check_trial_edge(bin))?;
+        if self.trial_edges.len() + edges.len() > Self::TRIAL_EDGES_MAX {
+            return Err(PushError::TooManyTrialEdges);
+        }
+        Ok(edges)
     }
 
     fn gap_before(&self, block: &SpikeBlock) -> Result<Option<Gap>, PushError> {

@@ -21,6 +21,8 @@ const STANDARD_ERROR_MAX: f64 = 3.0;
 /// preconditioned with the naive mean field's `B⁽ⁱ⁾`, from naive mean field or zero, whichever is likelier. The profile
 /// log-likelihood is concave. Converged means a gradient norm of at most `gradient_norm_max`.
 ///
+/// With a field per bin couplings are too large by `R/(R − 1)` at `R` repeats, which matters below about 20 of them.
+///
 /// Without a ridge the likelihood may have no maximum. A row is [`RowStatus::Separated`] when its last couplings tell every spike from
 /// every silence, or when the information at them leaves a coupling with a standard error above 3; the second is reliable
 /// for a `gradient_norm_max` of 1e-8 or less.

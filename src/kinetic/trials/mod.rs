@@ -48,6 +48,7 @@ use crate::model::{
 };
 use correlations::BinCorrelations;
 use repeats::Repeats;
+pub use repeats::TRIAL_BINS_MAX;
 use row::{Receiver, Row};
 
 /// How couplings are estimated from trials.
@@ -55,6 +56,7 @@ use row::{Receiver, Row};
 pub struct TrialOptions {
     /// Ridge `λ ≥ 0`, dimensionless: `λ` times the mean gain `⟨a_i⟩_t` of the row is added to the diagonal of its `⟨a_i(t) C(t)⟩_t`, and
     /// `(λ ⟨a_i⟩_t / 2) Σ_j J_ij²` is taken from its mean log-likelihood.
+    /// A value that [`crate::model::Ridges::allows`] refuses makes every row [`crate::model::RowStatus::Singular`].
     pub ridge: f64,
     /// Gradient norm at which maximum likelihood has converged; see [`Convergence::gradient_norm`].
     pub gradient_norm_max: f64,
@@ -74,7 +76,7 @@ impl Default for TrialOptions {
 /// Run those of `estimators` that read trials on the transitions of `trials` whose bins `runs` hold.
 ///
 /// Trials are aligned at their first bin and need not be of one length. One that lies partly outside of the runs contributes what
-/// is there; transitions past the 65,536th bin of a trial are left out.
+/// is there; transitions past bin [`TRIAL_BINS_MAX`] of a trial are left out.
 ///
 /// [`Estimate::variance`] is [`SamplingVariance::Full`]; its transitions are those of bins with two repeats or more.
 /// [`Estimate::convergence`] is `None` for naive mean field; for TAP its gradient is the mean field's, `⟨D_i·⟩ − J_i· [⟨w_i C⟩ + λ ⟨w_i⟩ I]`.

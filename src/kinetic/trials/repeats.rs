@@ -4,8 +4,11 @@ use super::super::participation::Participation;
 use crate::model::{Lags, RowStatus, Runs, SpikeBlock, Trial};
 use crate::moments::{Accumulator, Counts};
 
-/// Most bins of a trial that fields are estimated for: 22 minutes at 20 ms. Transitions later in a trial are left out.
-pub(super) const TRIAL_BINS_MAX: usize = 1 << 16;
+/// Most bins of a trial that fields are estimated for: more than five minutes at 20 ms. Transitions later in a trial are left out.
+///
+/// It bounds memory: fields, their flags and the predictors made of them take 17 bytes per neuron, trial bin and ridge, which is 280 MB
+/// for 1000 neurons at one ridge.
+pub const TRIAL_BINS_MAX: usize = 1 << 14;
 
 /// The transitions of the trials, ordered by trial bin, of the neurons that take part.
 ///

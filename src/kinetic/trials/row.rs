@@ -1,7 +1,7 @@
 use super::correlations::BinCorrelations;
 use super::linear::{Factor, dot, penalized};
 use super::repeats::Repeats;
-use crate::model::RowStatus;
+use crate::model::{Ridges, RowStatus};
 
 /// What the estimators share about one receiver.
 pub(super) struct Receiver<'a> {
@@ -63,8 +63,11 @@ impl<'a> Receiver<'a> {
         Self { repeats, row, bins, gain, transitions, total_gain, ridge }
     }
 
-    /// Whether there are transitions enough, with the couplings and the field of each bin as unknowns.
+    /// Whether the ridge is one and there are transitions enough, with the couplings and the field of each bin as unknowns.
     pub(super) fn check(&self) -> Result<(), RowStatus> {
+        if !Ridges::allows(self.ridge) {
+            return Err(RowStatus::Singular);
+        }
         if self.bins.is_empty() {
             return Err(RowStatus::TooFewRepeats);
         }
