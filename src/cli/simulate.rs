@@ -18,7 +18,7 @@ use super::{Manner, output, progress, text, values};
 /// Bins between two movements of the progress bar.
 const PIECE_BINS: u64 = 4096;
 /// Most bins of a trial, as many as fields are estimated for.
-const TRIAL_BINS_MAX: u64 = 1 << 16;
+const TRIAL_BINS_MAX: u64 = glauber::kinetic::TRIAL_BINS_MAX as u64;
 /// Most spikes of one recording: 4 GB of times, and as many as are read back.
 const SPIKES_MAX: f64 = 5e8;
 

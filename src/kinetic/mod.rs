@@ -56,8 +56,6 @@ use ndarray::{Array1, Array2};
 use participation::Participation;
 
 pub use path::{for_each_ridge, path};
-pub use trials::{TrialOptions, from_trials};
-pub use path::path;
 pub use trials::{TRIAL_BINS_MAX, TrialOptions, from_trials};
 
 /// Run those of `estimators` that need moments alone on the lag-1 transitions of `counts`, with ridge `λ` added to the diagonal of the

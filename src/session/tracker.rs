@@ -70,7 +70,7 @@ impl Tracker {
         };
         let pairs = n * n * spec.estimators.iter().map(per_neuron_pair).sum::<u64>();
         let of_trials = spec.estimators.iter().filter(|e| e.input() == EstimatorInput::Trials).count() as u64;
-        let trial_bins = (spec.refit_bins_max / 2).min(16_384);
+        let trial_bins = (spec.refit_bins_max / 2).min(kinetic::TRIAL_BINS_MAX as u64);
         // Fields, whether they are estimated, and the predictor's.
         let trial_fields = of_trials * ridges * trial_bins * n * 17;
         let bytes = (pairs + trial_fields) * spec.windows.len() as u64;
