@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::archiver::Archive;
@@ -65,6 +66,8 @@ pub(super) struct EngineParts {
     pub(super) archive: Archive,
     /// Share of the time that refits of the session may take.
     pub(super) refit_duty: f64,
+    /// Wakes the engine when its session has rested from a refit.
+    pub(super) runtime: Handle,
     /// Given back when the engine ends and its session's counts are gone.
     pub(super) reservation: Reservation,
 }
@@ -98,7 +101,7 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             is_behind: false,
             observed_through: 0,
             order: 0,
-            refits: Refits::new(parts.refit_duty),
+            refits: Refits::new(parts.refit_duty, parts.runtime),
         };
         let engine = Engine { session, refresher, producer: None, _reservation: parts.reservation };
         engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
@@ -138,6 +141,7 @@ struct Refits {
     /// Not before the session has rested from the last one.
     rests_until: Option<Instant>,
     duty: f64,
+    runtime: Handle,
     /// The bin through which the newest one has read.
     read_through: u64,
     /// Who asked for one, beyond those that come by themselves.
@@ -145,27 +149,30 @@ struct Refits {
 }
 
 impl Refits {
-    fn new(duty: f64) -> Self {
+    fn new(duty: f64, runtime: Handle) -> Self {
         let (started, rests_until) = (None, None);
         Self {
             in_flight: InFlight::default(),
             started,
             rests_until,
             duty,
+            runtime,
             read_through: 0,
             waiting: Vec::new(),
         }
     }
 
     /// Whether one should be started now.
-    fn is_due(&mut self, session: &Session) -> bool {
+    fn is_due(&mut self, session: &Session, handle: &Arc<SessionHandle>) -> bool {
         if self.in_flight.is_busy() {
             return false;
         }
         let now = Instant::now();
         if let Some(started) = self.started.take() {
             let took = now - started;
-            self.rests_until = Some(now + took.mul_f64(1.0 / self.duty - 1.0));
+            let rest = took.mul_f64(1.0 / self.duty - 1.0);
+            self.rests_until = Some(now + rest);
+            self.wake_after(rest, handle);
         }
         if !self.waiting.is_empty() {
             return true;
@@ -173,6 +180,17 @@ impl Refits {
         let since = session.next_bin() - self.read_through;
         let rested = self.rests_until.is_none_or(|until| now >= until);
         session.spec().refits() && since >= session.spec().refit_interval_bins && rested
+    }
+
+    /// Let the engine look again after this time, though no command may come until then.
+    fn wake_after(&self, rest: Duration, handle: &Arc<SessionHandle>) {
+        let session = Arc::downgrade(handle);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(rest).await;
+            if let Some(session) = session.upgrade() {
+                session.wake_engine();
+            }
+        });
     }
 }
 
@@ -199,7 +217,7 @@ impl Refresher {
 
     /// Start a refit that is due.
     fn refit(&mut self, session: &Session) {
-        if !self.refits.is_due(session) {
+        if !self.refits.is_due(session, &self.handle) {
             return;
         }
         let (done, in_flight) = InFlight::new();
@@ -230,6 +248,7 @@ impl Refresher {
             session: Arc::clone(&self.handle),
             windows: windows(session),
             newest: session.newest_bins(self.observed_through),
+            finished: self.handle.take_finished_refit(),
             order: self.order + 1,
             archive: self.archive.clone(),
             done,
@@ -244,20 +263,22 @@ impl Refresher {
         true
     }
 
-    /// The final estimates of every window: never skipped, and the last to be published.
+    /// The final estimates of every window: never skipped, and the last to be published. When the daemon is being taken down, no refit
+    /// is begun or waited for: what one under way finds is lost, and what was found before is published.
     fn finish(&mut self, session: &Session) {
-        self.refits.in_flight.wait();
+        self.estimators.wait_for_refit(&mut self.refits.in_flight);
         self.in_flight.wait();
         let handle = &self.handle;
         let newest = session.newest_bins(self.observed_through);
-        let threads = self.estimators.refit_threads();
-        let snapshots = compute_final(handle, windows(session), &newest, window_bins(session), threads);
-        if let Some(publication) = handle.publisher.publish(u64::MAX, snapshots, false) {
+        let FinishedRefit { refit, waiting } = handle.take_finished_refit().unwrap_or_default();
+        let bins = window_bins(session);
+        let snapshots = compute_final(handle, windows(session), &newest, bins, refit, &self.estimators);
+        let published = snapshots.and_then(|snapshots| handle.publisher.publish(u64::MAX, snapshots, false));
+        if let Some(publication) = published {
             handle.record().final_snapshots = self.archive.on_close(handle, &publication);
         }
         handle.reset_tracker();
-        let waiting = handle.take_finished_refit().map(|finished| finished.waiting);
-        handle.publisher.tell(waiting.into_iter().flatten().chain(self.refits.waiting.drain(..)));
+        handle.publisher.tell(waiting.into_iter().chain(self.refits.waiting.drain(..)));
     }
 }
 
@@ -402,6 +423,8 @@ impl Drop for Engine {
         }
         let error = handle.closed_error();
         handle.set_closed();
+        // Who waits for it must not wait for ever.
+        drop(handle.take_finished_refit());
         handle.publisher.end();
         if let Some(link) = handle.producer.current() {
             link.fail(error);

@@ -1,18 +1,18 @@
 //! Threads that compute estimates, off the engines and shared by all sessions.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
 use tokio::sync::oneshot;
 
 use super::archiver::Archive;
 use super::handle::SessionHandle;
 use super::publish::Publication;
-use crate::session::{Refit, RefitScope, Snapshot, WindowBins, WindowCounts};
+use crate::session::{Refit, RefitScope, RefitTask, Snapshot, WindowBins, WindowCounts};
 
 /// Someone who waits for the publication of a refit.
 pub(super) type Waiting = oneshot::Sender<Arc<Publication>>;
@@ -23,6 +23,9 @@ pub(super) struct RefreshJob {
     pub(super) windows: Vec<WindowCounts>,
     /// The bins since the refresh before.
     pub(super) newest: WindowBins,
+    /// What was found in bins before the end of these, to be published with them. One that is found later may have read bins that
+    /// the next refresh scores.
+    pub(super) finished: Option<FinishedRefit>,
     /// Place among the refreshes of the session.
     pub(super) order: u64,
     pub(super) archive: Archive,
@@ -51,6 +54,31 @@ pub(super) struct Estimators {
     refreshes: Pool<RefreshJob>,
     refits: Pool<RefitJob>,
     refit_threads: usize,
+    shutdown: Shutdown,
+}
+
+/// Whether the daemon is being taken down, after which nobody waits for a refit any more: it can take longer than the time of
+/// grace, and cannot be stopped.
+#[derive(Clone)]
+struct Shutdown {
+    /// Dropped when it begins.
+    begin: Arc<Mutex<Option<Sender<()>>>>,
+    begun: Receiver<()>,
+}
+
+impl Shutdown {
+    fn new() -> Self {
+        let (begin, begun) = bounded(1);
+        Self { begin: Arc::new(Mutex::new(Some(begin))), begun }
+    }
+
+    fn begin(&self) {
+        drop(self.begin.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn is_begun(&self) -> bool {
+        self.begun.try_recv() == Err(TryRecvError::Disconnected)
+    }
 }
 
 /// A queue and the threads that work on it.
@@ -119,10 +147,21 @@ impl InFlight {
             let _ended = done.recv();
         }
     }
+
+    /// Wait until it is computed or the daemon is being taken down.
+    fn wait_unless(&mut self, shutdown: &Shutdown) {
+        if let Some(done) = self.done.take() {
+            select! {
+                recv(done) -> _ended => {}
+                recv(shutdown.begun) -> _begun => {}
+            }
+        }
+    }
 }
 
 impl Estimators {
-    /// Start the threads: so many for refreshes, one for refits, which spreads over `refit_threads` while it works.
+    /// Start the threads: so many for refreshes, one for refits, which spreads over `refit_threads` while it works. Gives those of
+    /// the refreshes, to be joined; nobody waits for the one of the refits.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -131,11 +170,21 @@ impl Estimators {
         refit_threads: usize,
         sessions_open_max: usize,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let mut handles = Vec::with_capacity(threads + 1);
+        let mut handles = Vec::with_capacity(threads);
         let refreshes = Pool::start("estimator", threads, sessions_open_max, &mut handles, refresh)?;
         let run = move |job| refit(job, refit_threads);
-        let refits = Pool::start("refit", 1, sessions_open_max, &mut handles, run)?;
-        Ok((Self { refreshes, refits, refit_threads }, handles))
+        let refits = Pool::start("refit", 1, sessions_open_max, &mut Vec::new(), run)?;
+        Ok((Self { refreshes, refits, refit_threads, shutdown: Shutdown::new() }, handles))
+    }
+
+    /// Wait for no refit any more, neither those under way nor the last ones of sessions that are closed from now on.
+    pub(super) fn begin_shutdown(&self) {
+        self.shutdown.begin();
+    }
+
+    /// Wait until a refit is computed, unless the daemon is being taken down.
+    pub(super) fn wait_for_refit(&self, refit: &mut InFlight) {
+        refit.wait_unless(&self.shutdown);
     }
 
     /// End the threads once everything queued so far is computed, whoever may still hold a way to them.
@@ -154,15 +203,33 @@ impl Estimators {
         self.refits.submit(job)
     }
 
-    /// Threads one refit may use.
-    pub(super) fn refit_threads(&self) -> usize {
-        self.refit_threads
+    /// Run the last refit of a session on a thread of its own, and wait for it until the daemon is being taken down.
+    fn run_last(&self, session: &SessionHandle, task: RefitTask) -> Option<Refit> {
+        if self.shutdown.is_begun() {
+            return None;
+        }
+        let (done, result) = bounded(1);
+        let threads = self.refit_threads;
+        let thread = std::thread::Builder::new().name("last-refit".to_owned());
+        // Nobody receives it any more when the daemon is being taken down.
+        if let Err(error) = thread.spawn(move || drop(done.send(task.run(threads)))) {
+            tracing::error!(session = %session.id, %error, "last refit not computed");
+            return None;
+        }
+        select! {
+            recv(result) -> refit => {
+                if refit.is_err() {
+                    tracing::error!(session = %session.id, "last refit not computed: internal error");
+                }
+                refit.ok()
+            }
+            recv(self.shutdown.begun) -> _begun => None,
+        }
     }
 }
 
 fn refresh(job: RefreshJob) {
-    let RefreshJob { session, windows, newest, order, archive, done } = job;
-    let finished = session.take_finished_refit();
+    let RefreshJob { session, windows, newest, finished, order, archive, done } = job;
     let (refit, waiting) = finished.map_or((None, Vec::new()), |finished| (finished.refit, finished.waiting));
     let began = Instant::now();
     // A defect in one estimate must not take the estimates of every other session with it.
@@ -171,6 +238,10 @@ fn refresh(job: RefreshJob) {
         tracker.observe(&windows, &newest.bins.runs(), &newest.trials);
         tracker.publish(windows, refit)
     }));
+    if computed.is_err() {
+        // Before the next job can begin to work with it.
+        session.reset_tracker();
+    }
     // Before publishing: who has seen these estimates and sends more bins must not find this refresh still under way. Should the
     // next ones be published first, these are no longer wanted.
     drop(done);
@@ -183,16 +254,17 @@ fn refresh(job: RefreshJob) {
             }
             session.publisher.tell(waiting);
         }
-        Err(_) => {
-            session.reset_tracker();
-            tracing::error!(session = %session.id, "estimates not computed: internal error");
-        }
+        Err(_) => tracing::error!(session = %session.id, "estimates not computed: internal error"),
     }
     session.wake_engine();
 }
 
 fn refit(job: RefitJob, threads: usize) {
     let RefitJob { session, bins, waiting, done } = job;
+    if session.is_closed() {
+        // It ended before the turn of this came: nobody reads the result.
+        return;
+    }
     let began = Instant::now();
     let computed = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let task = session.tracker().refit_task(bins, RefitScope::Path);
@@ -210,18 +282,39 @@ fn refit(job: RefitJob, threads: usize) {
     session.wake_engine();
 }
 
-/// The last estimates of a session, made on its engine's thread. Cost O(n³) and whatever the refits take.
+/// The last estimates of a session, with refits made from scratch; when the daemon is being taken down, or the refit fails, with those
+/// found last, `finished` being one that was not published yet. Cost O(n³) and whatever the refits take. `None` when even the
+/// estimates that need no refit fail.
 pub(super) fn compute_final(
     session: &SessionHandle,
     windows: Vec<WindowCounts>,
     newest: &WindowBins,
     bins: Vec<WindowBins>,
-    threads: usize,
-) -> Vec<Arc<Snapshot>> {
-    let mut tracker = session.tracker();
-    tracker.observe(&windows, &newest.bins.runs(), &newest.trials);
-    let refit = tracker.refit_task(bins, RefitScope::Final).map(|task| task.run(threads));
-    shared(tracker.publish(windows, refit))
+    finished: Option<Refit>,
+    estimators: &Estimators,
+) -> Option<Vec<Arc<Snapshot>>> {
+    // A defect in an estimate must not take what can still be published with it.
+    let task = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut tracker = session.tracker();
+        tracker.observe(&windows, &newest.bins.runs(), &newest.trials);
+        tracker.refit_task(bins, RefitScope::Final)
+    }));
+    let task = task.unwrap_or_else(|_| {
+        tracing::error!(session = %session.id, "last bins not scored: internal error");
+        session.reset_tracker();
+        None
+    });
+    let refit = task.and_then(|task| estimators.run_last(session, task)).or(finished);
+    let publish = |refit| {
+        let windows = windows.clone();
+        std::panic::catch_unwind(AssertUnwindSafe(|| session.tracker().publish(windows, refit))).ok()
+    };
+    let snapshots = publish(refit).or_else(|| {
+        tracing::error!(session = %session.id, "last estimates not computed: internal error");
+        session.reset_tracker();
+        publish(None)
+    });
+    snapshots.map(shared)
 }
 
 fn shared(snapshots: Vec<Snapshot>) -> Vec<Arc<Snapshot>> {

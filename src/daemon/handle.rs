@@ -135,11 +135,17 @@ impl SessionHandle {
     pub(super) async fn refit(&self) -> Result<Arc<Publication>, RequestError> {
         let (reply, published) = oneshot::channel();
         self.send(Command::Refit { reply }).await?;
-        // Without an answer the refit, or the refresh that was to publish it, has failed.
-        published.await.map_err(|_| match self.is_closed() {
-            true => self.closed_error(),
-            false => RequestError::Stopped { what: "refit" },
-        })
+        let mut latest = self.publisher.watch();
+        tokio::select! {
+            // Who is told at the end is told before the end.
+            biased;
+            // Without an answer the refit, or the refresh that was to publish it, has failed.
+            published = published => published.map_err(|_| match self.is_closed() {
+                true => self.closed_error(),
+                false => RequestError::Stopped { what: "refit" },
+            }),
+            _ = latest.wait_for(|latest| latest.ended) => Err(self.closed_error()),
+        }
     }
 
     /// Whether a refit is under way or waits for its turn.
@@ -218,9 +224,13 @@ impl SessionHandle {
         *self.tracker() = Tracker::new(Arc::clone(&self.spec), Tracker::LIVE_WORK_MAX);
     }
 
-    /// Leave a refit to be published. With one before that has not been, whoever waits for that one gets this one.
+    /// Leave a refit to be published. With one before that has not been, whoever waits for that one gets this one. A session that is
+    /// closed publishes nothing more: it refuses.
     pub(super) fn add_finished_refit(&self, newer: FinishedRefit) {
         let mut finished = self.finished_refit.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_closed() {
+            return;
+        }
         let FinishedRefit { refit, waiting } = finished.get_or_insert_default();
         *refit = newer.refit.or(refit.take());
         waiting.extend(newer.waiting);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::archiver::Archive;
@@ -89,6 +90,7 @@ impl Registry {
             estimators: self.estimators.clone(),
             archive: self.archive.clone(),
             refit_duty: self.config.server.refit_duty,
+            runtime: Handle::current(),
             reservation,
         };
         let stopped = RequestError::Stopped { what: "session's engine" };
@@ -130,7 +132,8 @@ impl Registry {
             field: "spec".into(),
             problem: SpecProblem::Session(error),
         })?;
-        within("ring_bytes_max", "bytes of bins in the windows", ring_bytes, limits.ring_bytes_max)?;
+        let what = "bytes of bins kept for the longest finite window or refit_bins_max";
+        within("ring_bytes_max", what, ring_bytes, limits.ring_bytes_max)?;
         // The estimates published, and the ones being computed.
         let memory_bytes = counts_bytes + 2 * Snapshot::bytes_of_all_windows(spec);
 
@@ -224,9 +227,14 @@ impl Registry {
         }
     }
 
-    /// Take no more sessions and close those there are.
-    pub(super) async fn close_all(&self) {
+    /// Take no more sessions, and wait for no refit of those there are.
+    pub(super) fn begin_shutdown(&self) {
         lock(&self.sessions).shutting_down = true;
+        self.estimators.begin_shutdown();
+    }
+
+    /// Close every session.
+    pub(super) async fn close_all(&self) {
         let mut closing = tokio::task::JoinSet::new();
         for session in self.list().into_iter().filter(|session| !session.is_closed()) {
             closing.spawn(async move { drop(session.ask(|reply| Command::Close { reply }).await) });

@@ -252,11 +252,13 @@ impl RunningDaemon {
     }
 
     /// Take it down in order: report not serving, stop accepting, end the producers' streams with a last
-    /// acknowledgement of what is counted, close each session with its final estimates and snapshots, join the threads. Whatever of that is not done
+    /// acknowledgement of what is counted, close each session with its final estimates and snapshots, join the threads. Refits are not waited for: the final
+    /// estimates have those found last. Whatever of that is not done
     /// after the time of grace is given up. Clients get one more second to read what they were sent.
     pub async fn shutdown(self) -> ShutdownReport {
         tracing::info!("shutting down");
         set_health(&self.health, ServingStatus::NotServing).await;
+        self.workers.registry.begin_shutdown();
         self.shutdown.send_replace(true);
         let Self { mut server, workers, grace, streams, .. } = self;
         let abort = server.abort_handle();
