@@ -103,6 +103,10 @@ pub(super) fn predict(
             }
         }
     }
+    if stream.asked.session.is_failed() {
+        // A client that has gone needs no status.
+        drop(answers.blocking_send(Err(stream.asked.session.closed_error().into())));
+    }
 }
 
 /// A message of the stream.
@@ -232,6 +236,31 @@ fn probabilities<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::session_spec::session_spec;
+
+    #[tokio::test]
+    async fn the_end_of_a_failed_engine_is_an_error_and_that_of_a_closed_one_is_not() {
+        for failed in [false, true] {
+            let asked = v1::SessionSpec { neuron_count: 2, bin_width_us: 20_000, ..Default::default() };
+            let config = crate::daemon::DaemonConfig::default();
+            let spec = session_spec(asked, &config.defaults, &config.limits).unwrap();
+            let (sender, _) = mpsc::channel(1);
+            let session = Arc::new(SessionHandle::new("s-1".to_owned(), Arc::new(spec), sender, 1 << 20));
+            let choice = Choice::of_predictions(&session, &v1::StreamPredictionsRequest::default()).unwrap();
+            let (answers, mut stream) = mpsc::channel(1);
+            let (applied, runtime) = (session.applied.subscribe(), Handle::current());
+            if failed {
+                session.set_failed();
+            }
+            session.set_closed();
+            session.publisher.end();
+            let asked = Asked { session, choice, neurons: vec![0, 1] };
+            let predicted = tokio::task::spawn_blocking(move || predict(asked, applied, &answers, &runtime));
+            let end = stream.recv().await;
+            assert_eq!(end.map(|end| end.unwrap_err().code()), failed.then_some(tonic::Code::Internal));
+            predicted.await.unwrap();
+        }
+    }
 
     #[test]
     fn pieces_are_the_block_from_its_first_fresh_bin() {

@@ -138,7 +138,7 @@ fn predictions_asked(
 }
 
 /// Send the last publication and each one that follows, until the session ends or the client goes. One without the estimate asked for
-/// is passed over; when it was so to the end, that is the answer.
+/// is passed over; when it was so to the end, that is the answer, and so is an engine that has failed.
 async fn watch(
     query: &Query,
     answers: &mpsc::Sender<Result<v1::WatchCouplingsResponse, Status>>,
@@ -165,6 +165,9 @@ async fn watch(
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if latest.ended && query.session.is_failed() {
+            return Err(query.session.closed_error());
         }
         if latest.ended {
             return missing.filter(|_| sent.is_none()).map_or(Ok(()), Err);
