@@ -169,7 +169,8 @@ async fn what_cannot_be_predicted_is_refused() {
     assert_status(&status, Code::ResourceExhausted, &["limits.prediction_streams_max"]);
     // The place of a reader that goes is free again, though no bin comes.
     drop(stream);
-    while follow(&mut rig, request(&session)).await.is_err() {}
+    let free = async { while follow(&mut rig, request(&session)).await.is_err() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(60), free).await.expect("a free place");
     rig.close(&session).await;
     let status = follow(&mut rig, request(&session)).await.unwrap_err();
     assert_status(&status, Code::FailedPrecondition, &["is closed"]);
