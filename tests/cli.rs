@@ -505,6 +505,7 @@ fn a_session_is_scored_refitted_and_predicted() {
     assert!(pairs.len() == 9 && best["pairs_found"].as_u64().unwrap() >= 9, "{best}");
     assert!(pairs.iter().all(|pair| pair["q"].as_f64().unwrap() <= 0.05), "{best}");
     assert_eq!(best["fields"].as_array().unwrap().len(), 12);
+    assert_eq!(best["score"]["total"]["neuron_gain_bits"].as_array().unwrap().len(), 12);
     assert!(best["score"]["recent"]["bits_per_spike"].as_f64().unwrap() > 0.0, "{best}");
     let text = stdout(&with(&["couplings", "--estimator", "best", "--q", "0.05", "--top", "9"]));
     for part in
@@ -512,8 +513,8 @@ fn a_session_is_scored_refitted_and_predicted() {
     {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
-    let table = text.lines().skip_while(|line| !line.is_empty());
-    assert!(table.clone().count() > 10 && table.into_iter().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.lines().skip_while(|line| !line.is_empty()).count() > 10, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let text = stdout(&with(&["status"]));
     assert!(text.contains("bits/spike better than rates") && text.contains("refits"), "{text}");
     let text = stdout(&with(&["watch", "--estimator", "best", "--count", "1"]));

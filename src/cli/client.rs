@@ -133,7 +133,8 @@ impl Daemon {
                 }
                 Some(Part::Pairs(pairs)) => publication.take_pairs(pairs),
                 Some(Part::Rows(rows)) => publication.rows.push(rows),
-                Some(Part::TrialFields(_)) | None => {}
+                Some(Part::TrialFields(fields)) => publication.trial_fields.push(fields),
+                None => {}
             }
         }
         if has_header { Ok(publication) } else { Err(self.protocol("couplings without a header")) }
@@ -169,6 +170,8 @@ pub(crate) struct Publication {
     pub(crate) found: u64,
     /// The rows, when asked for.
     pub(crate) rows: Vec<v1::CouplingRows>,
+    /// The fields of each bin of a trial, when asked for.
+    pub(crate) trial_fields: Vec<v1::TrialFieldRows>,
 }
 
 impl Publication {

@@ -25,6 +25,9 @@ Examples:
 pub(crate) struct CouplingsArgs {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    /// With --json, tell the fields of each bin of a trial as well, of an estimator that has them
+    #[arg(long)]
+    trial_fields: bool,
 }
 
 /// Which couplings, of which session, of which daemon.
@@ -69,6 +72,14 @@ impl SelectionArgs {
         }
     }
 
+    /// Why there are no pairs to show.
+    pub(crate) fn no_pairs(&self) -> String {
+        match self.q {
+            Some(q) => format!("no pair has q <= {q}"),
+            None => "no pair can be estimated yet".to_owned(),
+        }
+    }
+
     /// What is known of the pairs besides those shown.
     pub(crate) fn pair_facts(&self, publication: &Publication) -> Option<(&'static str, String)> {
         let q = self.q?;
@@ -83,16 +94,30 @@ impl SelectionArgs {
 }
 
 pub(crate) async fn run(args: CouplingsArgs, manner: Manner) -> Result<(), CliError> {
+    if args.trial_fields && !manner.json {
+        return Err(CliError::Usage {
+            problem: "--trial-fields needs --json: no table holds them".to_owned(),
+        });
+    }
     let daemon = Daemon::connect(&args.selection.connect.connect).await?;
     let session = daemon.select(args.selection.session.as_deref()).await?;
-    let publication = daemon.couplings(args.selection.query(&session)).await?;
+    let query = args.selection.query(&session);
+    let query = v1::CouplingsQuery { trial_fields: args.trial_fields, ..query };
+    let publication = daemon.couplings(query).await?;
     if manner.json {
-        return output::json(&to_json(&publication));
+        let mut value = to_json(&publication);
+        if args.trial_fields {
+            value["trial_fields"] = trial_fields_json(&publication);
+        }
+        return output::json(&value);
     }
     let mut facts = header_facts(&publication.header, &session);
     facts.extend(args.selection.pair_facts(&publication));
     output::print_facts(&facts)?;
     outln!("")?;
+    if publication.pairs.is_empty() {
+        return outln!("{}", args.selection.no_pairs());
+    }
     pairs::print_pairs(&publication.pairs.iter().map(Pair::from).collect::<Vec<_>>())
 }
 
@@ -111,9 +136,11 @@ pub(crate) fn header_facts(
     let missing =
         header.window_end_bin.saturating_sub(header.window_first_bin).saturating_sub(header.bins_observed);
     let gaps = if missing > 0 { format!(", {} missing", text::count(missing)) } else { String::new() };
-    vec![
+    // Counted from the end of what the estimator read, which a refit has read earlier than the end of the window.
+    let since = (header.end_bin + header.bins_since).saturating_sub(header.window_end_bin);
+    let mut facts = vec![
         ("session", name),
-        ("estimator", estimator_text(header)),
+        ("estimator", client::estimator_name(header.estimator).to_owned()),
         ("score", score::score_text(header.score.as_ref())),
         ("ridge", score::ridge_text(header.ridge, &header.ridge_path)),
         (
@@ -132,7 +159,7 @@ pub(crate) fn header_facts(
             format!(
                 "{} ago, {} come since (publication {})",
                 text::seconds(header.age_ms as f64 / 1000.0),
-                match header.bins_since {
+                match since {
                     1 => "1 bin has".to_owned(),
                     bins => format!("{} bins have", text::count(bins)),
                 },
@@ -140,17 +167,21 @@ pub(crate) fn header_facts(
             ),
         ),
         ("rows", pairs::status_line(&counts)),
-    ]
+    ];
+    if let Some(refit) = refit_text(header) {
+        let place = facts.iter().position(|(name, _)| *name == "rows").unwrap_or(facts.len());
+        facts.insert(place, ("refitted", refit));
+    }
+    facts
 }
 
-/// The estimator, and what it read when that was not the window as it is now.
-fn estimator_text(header: &v1::EstimateHeader) -> String {
-    let name = client::estimator_name(header.estimator);
+/// What the estimator read when that was not the window as it is now.
+fn refit_text(header: &v1::EstimateHeader) -> Option<String> {
     if header.end_bin == header.window_end_bin && header.first_bin == header.window_first_bin {
-        return name.to_owned();
+        return None;
     }
     let (first, last) = (text::count(header.first_bin), text::count(header.end_bin.saturating_sub(1)));
-    format!("{name}, last refitted on bins {first} to {last}")
+    Some(format!("on bins {first} to {last}, {} ago", text::counted(header.bins_since, "bin")))
 }
 
 /// A publication as JSON.
@@ -186,6 +217,22 @@ pub(crate) fn to_json(publication: &Publication) -> Value {
     })
 }
 
+/// The fields of each bin of a trial, `null` where not estimated.
+fn trial_fields_json(publication: &Publication) -> Value {
+    let ids = &publication.header.neuron_ids;
+    let of_neuron = |(receiver, fields): (&u32, Vec<Option<f64>>)| json!({ "neuron_id": ids.get(*receiver as usize), "fields": fields });
+    let of_rows = |rows: &v1::TrialFieldRows| {
+        let fields = rows.fields.iter().zip(&rows.estimated);
+        let fields: Vec<Option<f64>> =
+            fields.map(|(&field, &estimated)| estimated.then_some(field)).collect();
+        let of_bins = fields.chunks(rows.bin_count.max(1) as usize).map(<[_]>::to_vec);
+        rows.receivers.iter().zip(of_bins).map(of_neuron).collect::<Vec<_>>()
+    };
+    let repeats = publication.trial_fields.first().map_or(&[][..], |rows| &rows.repeats);
+    let neurons: Vec<Value> = publication.trial_fields.iter().flat_map(of_rows).collect();
+    json!({ "repeats": repeats, "neurons": neurons })
+}
+
 /// The fields with what they are worth.
 fn fields_json(header: &v1::EstimateHeader) -> Vec<Value> {
     let place = |values: &[f64], i: usize| values.get(i).copied();
@@ -200,4 +247,81 @@ fn fields_json(header: &v1::EstimateHeader) -> Vec<Value> {
         })
     };
     header.neuron_ids.iter().zip(&header.fields).enumerate().map(field).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(header: &v1::EstimateHeader) -> Vec<(&'static str, String)> {
+        header_facts(header, &v1::Session::default())
+    }
+
+    fn fact(header: &v1::EstimateHeader, name: &str) -> Option<String> {
+        facts(header).into_iter().find_map(|(found, value)| (found == name).then_some(value))
+    }
+
+    #[test]
+    fn bins_since_are_those_after_the_window_and_a_refit_has_a_line_of_its_own() {
+        let moments = v1::EstimateHeader {
+            end_bin: 1000,
+            window_end_bin: 1000,
+            bins_since: 7,
+            age_ms: 500,
+            ..Default::default()
+        };
+        assert!(fact(&moments, "computed").unwrap().contains("7 bins have come since"));
+        assert_eq!(fact(&moments, "refitted"), None);
+        let refit = v1::EstimateHeader { end_bin: 600, bins_since: 407, ..moments };
+        assert!(fact(&refit, "computed").unwrap().contains("7 bins have come since"));
+        assert_eq!(fact(&refit, "refitted").unwrap(), "on bins 0 to 599, 407 bins ago");
+    }
+
+    #[test]
+    fn facts_fit_80_columns() {
+        let sum = |bits| Some(v1::ScoreSum { bits_per_spike: Some(bits), ..Default::default() });
+        let ridges = [0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0];
+        for bits in [None, Some(12.345), Some(-12.345)] {
+            for extra in [0, 9] {
+                let ridges = ridges.iter().copied().chain((0..extra).map(|k| 1.5 + f64::from(k)));
+                let header = v1::EstimateHeader {
+                    session_id: "s-0123abcd".to_owned(),
+                    window: "10min".to_owned(),
+                    window_first_bin: 1_000_000,
+                    window_end_bin: 1_030_000,
+                    end_bin: 1_020_000,
+                    bins_observed: 30_000,
+                    bins_since: 12_000,
+                    age_ms: 999,
+                    publication: 1000,
+                    ridge: 0.03,
+                    score: Some(v1::Score { recent: bits.and_then(sum), total: bits.and_then(sum) }),
+                    ridge_path: ridges.map(|ridge| v1::RidgeScore { ridge, bits_per_spike: bits }).collect(),
+                    ..Default::default()
+                };
+                for (name, value) in facts(&header) {
+                    // Names take 9 columns, and two are between.
+                    assert!(name.len() <= 9 && value.chars().count() <= 69, "{name}  {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn trial_fields_are_told_by_neuron() {
+        let rows = v1::TrialFieldRows {
+            receivers: vec![1, 0],
+            bin_count: 2,
+            fields: vec![0.5, 0.0, -1.0, 2.0],
+            estimated: vec![true, false, true, true],
+            repeats: vec![4, 3],
+        };
+        let header = v1::EstimateHeader { neuron_ids: vec![70, 71], ..Default::default() };
+        let publication = Publication { header, trial_fields: vec![rows], ..Default::default() };
+        let expected = json!({ "repeats": [4, 3], "neurons": [
+            { "neuron_id": 71, "fields": [0.5, null] },
+            { "neuron_id": 70, "fields": [-1.0, 2.0] },
+        ] });
+        assert_eq!(trial_fields_json(&publication), expected);
+    }
 }

@@ -17,10 +17,13 @@ pub(crate) fn score_text(score: Option<&v1::Score>) -> String {
     let sums = score.and_then(|score| Some((score.recent.as_ref()?, score.total.as_ref()?)));
     let bits = sums.and_then(|(recent, total)| Some((recent.bits_per_spike?, total.bits_per_spike?)));
     match bits {
-        Some((recent, total)) => format!("{} on newer bins ({total:+.3} in all)", bits_text(recent)),
+        Some((recent, total)) => format!("{} ({total:+.3} in all)", bits_text(recent)),
         None => "none yet: it comes from bins newer than the estimate".to_owned(),
     }
 }
+
+/// Most characters of a list of ridges, so that its line fits 80 columns.
+const LISTED_CHARS_MAX: usize = 32;
 
 /// A ridge and how it was chosen.
 pub(crate) fn ridge_text(ridge: f64, path: &[v1::RidgeScore]) -> String {
@@ -28,16 +31,23 @@ pub(crate) fn ridge_text(ridge: f64, path: &[v1::RidgeScore]) -> String {
         return format!("{ridge}, given");
     }
     let all: Vec<String> = path.iter().map(|score| score.ridge.to_string()).collect();
-    let all = all.join(",");
+    let listed = all.join(",");
+    let all = match &all[..] {
+        [least, .., largest] if listed.len() > LISTED_CHARS_MAX => {
+            format!("{} from {least} to {largest}", path.len())
+        }
+        _ => listed,
+    };
     if path.iter().any(|score| score.bits_per_spike.is_some()) {
         format!("{ridge}, the best by score of {all}")
     } else {
-        format!("{ridge}, until there is a score to choose by from {all}")
+        format!("{ridge}, until there is a score, of {all}")
     }
 }
 
 /// A score as JSON; `null` where nothing is scored.
 pub(crate) fn score_json(score: Option<&v1::Score>) -> Value {
+    // Those of the neurons are in the order of the fields.
     let sum = |sum: Option<&v1::ScoreSum>| {
         sum.map(|sum| {
             json!({
@@ -45,6 +55,8 @@ pub(crate) fn score_json(score: Option<&v1::Score>) -> Value {
                 "spikes": sum.spikes,
                 "gain_bits": sum.gain_bits,
                 "bits_per_spike": sum.bits_per_spike,
+                "neuron_spikes": sum.neuron_spikes,
+                "neuron_gain_bits": sum.neuron_gain_bits,
             })
         })
     };
@@ -70,9 +82,9 @@ mod tests {
 
     #[test]
     fn a_score_below_the_rates_is_said_plainly() {
-        let better = "predicts +1.230 bits/spike better than rates on newer bins (+0.615 in all)";
+        let better = "predicts +1.230 bits/spike better than rates (+0.615 in all)";
         assert_eq!(score_text(Some(&score(Some(1.23)))), better);
-        let worse = "predicts worse than rates alone: -0.120 bits/spike on newer bins (-0.060 in all)";
+        let worse = "predicts worse than rates alone: -0.120 bits/spike (-0.060 in all)";
         assert_eq!(score_text(Some(&score(Some(-0.12)))), worse);
         assert!(
             score_text(Some(&score(None))).starts_with("none yet")

@@ -75,7 +75,7 @@ fn block(publication: &Publication, selection: &SelectionArgs, session: &v1::Ses
     lines.push(String::new());
     let pairs: Vec<Pair> = publication.pairs.iter().map(Pair::from).collect();
     if pairs.is_empty() {
-        lines.push("no pair can be estimated yet".to_owned());
+        lines.push(selection.no_pairs());
     } else {
         lines.push(pairs::pair_table(&pairs).trim_fmt());
     }

@@ -113,7 +113,7 @@ pub struct Limits {
     pub watchers_max: usize,
     /// Streams of predictions at once, each with a thread of its own.
     pub prediction_streams_max: usize,
-    /// Bins of one session that its windows may make it hold.
+    /// Bins that one session may hold, for its windows or, up to `refit_bins_max`, for its refits.
     pub ring_bytes_max: u64,
     /// Counts and estimates of all open sessions together.
     pub memory_bytes_max: u64,

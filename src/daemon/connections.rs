@@ -1,20 +1,27 @@
 //! Connections, no more of them than are allowed.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// Time after which a listener that could not accept a connection tries again.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
 /// Accepts connections up to a limit; one too many is closed at once, so that its client knows.
 pub(super) struct Connections {
     listener: TcpListener,
     free: Arc<Semaphore>,
+    /// What allows no more of them, for the log.
+    bound: &'static str,
 }
 
 /// A connection, and its place among those allowed.
@@ -24,8 +31,8 @@ pub(super) struct Connection {
 }
 
 impl Connections {
-    pub(super) fn new(listener: TcpListener, connections_max: usize) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(connections_max)) }
+    pub(super) fn new(listener: TcpListener, connections_max: usize, bound: &'static str) -> Self {
+        Self { listener, free: Arc::new(Semaphore::new(connections_max)), bound }
     }
 }
 
@@ -40,7 +47,7 @@ impl Stream for Connections {
                 Poll::Pending => return Poll::Pending,
             };
             let Ok(place) = Arc::clone(&self.free).try_acquire_owned() else {
-                tracing::warn!(%peer, "connection refused: limits.connections_max is reached");
+                tracing::warn!(%peer, "connection refused: {} is reached", self.bound);
                 continue;
             };
             // Small messages must not wait for each other; a connection that is already gone fails later anyway.
@@ -49,6 +56,29 @@ impl Stream for Connections {
             }
             return Poll::Ready(Some(Ok(Connection { tcp, _place: place })));
         }
+    }
+}
+
+impl axum::serve::Listener for Connections {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            match self.next().await {
+                Some(Ok(connection)) => {
+                    if let Ok(peer) = connection.tcp.peer_addr() {
+                        return (connection, peer);
+                    }
+                }
+                // Such as too many open files: what is full may empty.
+                Some(Err(_)) | None => tokio::time::sleep(ACCEPT_AGAIN).await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 }
 

@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::connections::Connections;
+use super::handle::SessionHandle;
+use super::registry::Registry;
+use crate::session::{ScoredEstimate, Snapshot};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use tokio::net::TcpListener;
 
-use super::handle::SessionHandle;
-use super::registry::Registry;
+/// Most connections at once.
+pub(super) const CONNECTIONS_MAX: usize = 16;
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4";
 
@@ -95,7 +98,7 @@ fn load(counter: &AtomicU64) -> u64 {
 
 /// Serve the numbers of a registry until the daemon stops.
 pub(super) async fn serve(
-    listener: TcpListener,
+    connections: Connections,
     registry: Arc<Registry>,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -104,7 +107,7 @@ pub(super) async fn serve(
         async move { ([(CONTENT_TYPE, TEXT_FORMAT)], render(&sessions)) }
     };
     let router = Router::new().route("/metrics", get(answer));
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+    if let Err(error) = axum::serve(connections, router).with_graceful_shutdown(stopped).await {
         tracing::warn!(%error, "metrics are no longer served");
     }
 }
@@ -140,6 +143,11 @@ fn label(session: &SessionHandle) -> String {
     format!("session=\"{}\"", session.id)
 }
 
+fn estimate_label(session: &SessionHandle, snapshot: &Snapshot, scored: &ScoredEstimate) -> String {
+    let (window, estimator) = (snapshot.window.window, scored.estimate.estimator);
+    format!("{},window=\"{window}\",estimator=\"{estimator}\"", label(session))
+}
+
 /// Text in the format of Prometheus; writing to a string does not fail.
 #[derive(Default)]
 struct Text(String);
@@ -169,19 +177,36 @@ impl Text {
     }
 
     fn scores(&mut self, sessions: &[Arc<SessionHandle>]) {
-        const NAME: &str = "glauber_score_bits_per_spike";
-        self.describe(NAME, "gauge", "Recent gain over rates of predictions of bins that came later.");
-        for session in sessions {
-            let Some(publication) = session.publisher.latest() else { continue };
-            for snapshot in &publication.snapshots {
-                let window = snapshot.window.window;
-                for scored in &snapshot.estimates {
-                    let Some(bits) = scored.score.recent.bits_per_spike() else { continue };
-                    let estimator = scored.estimate.estimator;
-                    let labels = format!("{},window=\"{window}\",estimator=\"{estimator}\"", label(session));
-                    self.line(NAME, &labels, bits);
+        type OfEstimate = fn(&ScoredEstimate) -> Option<f64>;
+        let metrics: [(&str, &str, OfEstimate); 3] = [
+            (
+                "glauber_score_bits_per_spike",
+                "Recent gain over rates of predictions of bins that came later.",
+                |scored| scored.score.recent.bits_per_spike(),
+            ),
+            ("glauber_score_total_bits_per_spike", "The same since the session began.", |scored| {
+                scored.score.total.bits_per_spike()
+            }),
+            ("glauber_ridge", "Ridge in use.", |scored| Some(scored.estimate.ridge)),
+        ];
+        let publications: Vec<_> =
+            sessions.iter().filter_map(|session| Some((session, session.publisher.latest()?))).collect();
+        for (name, help, value) in metrics {
+            self.describe(name, "gauge", help);
+            for (session, publication) in &publications {
+                for snapshot in &publication.snapshots {
+                    for scored in &snapshot.estimates {
+                        let Some(value) = value(scored) else { continue };
+                        self.line(name, &estimate_label(session, snapshot, scored), value);
+                    }
                 }
             }
+        }
+        const BEST: &str = "glauber_best_estimator";
+        self.describe(BEST, "gauge", "1 for the estimator with the best recent score of the session.");
+        for (session, publication) in &publications {
+            let Some(best) = publication.best(None) else { continue };
+            self.line(BEST, &estimate_label(session, best.snapshot, best.scored()), 1);
         }
     }
 }

@@ -132,7 +132,8 @@ impl Registry {
             field: "spec".into(),
             problem: SpecProblem::Session(error),
         })?;
-        within("ring_bytes_max", "bytes of bins in the windows", ring_bytes, limits.ring_bytes_max)?;
+        let what = "bytes of bins kept for the longest finite window or refit_bins_max";
+        within("ring_bytes_max", what, ring_bytes, limits.ring_bytes_max)?;
         // The estimates published, and the ones being computed.
         let published = 2 * Snapshot::bytes_of_all_windows(spec);
         let memory_bytes = counts_bytes + published + Tracker::bytes_max(spec);

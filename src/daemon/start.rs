@@ -122,7 +122,7 @@ pub async fn start_with_writer(
     check_archive(&config.archive.directory)?;
     let (listener, address) = listen(config.server.listen).await?;
     let grace = Duration::from_secs(config.server.shutdown_grace_s);
-    let connections = Connections::new(listener, config.limits.connections_max);
+    let connections = Connections::new(listener, config.limits.connections_max, "limits.connections_max");
     let metrics = match config.metrics.address()? {
         Some(address) => Some(listen(address).await?),
         None => None,
@@ -149,7 +149,9 @@ pub async fn start_with_writer(
     let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     if let Some((listener, address)) = metrics {
         let stopped = async move { drop(metrics_signal.wait_for(|&down| down).await) };
-        tokio::spawn(metrics::serve(listener, Arc::clone(&registry), stopped));
+        let connections =
+            Connections::new(listener, metrics::CONNECTIONS_MAX, "the most of the metrics listener");
+        tokio::spawn(metrics::serve(connections, Arc::clone(&registry), stopped));
         tracing::info!(%address, "serving metrics");
     }
     let workers = Workers { registry, estimators: pool, archiver };

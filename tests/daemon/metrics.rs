@@ -52,8 +52,15 @@ async fn metrics_tell_of_every_session_until_it_is_forgotten() {
     assert!(text.lines().any(|line| line == "glauber_sessions_open 1"), "{text}");
     for window in ["all", "10s"] {
         let labels = format!("{{session=\"{session}\",window=\"{window}\",estimator=\"tap\"}}");
-        assert!(text.contains(&format!("glauber_score_bits_per_spike{labels} ")), "{text}");
+        for name in ["glauber_score_bits_per_spike", "glauber_score_total_bits_per_spike"] {
+            assert!(text.contains(&format!("{name}{labels} ")), "{text}");
+        }
+        assert!(text.contains(&format!("glauber_ridge{labels} 0.3\n")), "{text}");
     }
+    let best = rig.session(&session).await.best.unwrap();
+    let best = format!("{{session=\"{session}\",window=\"{}\"", best.window);
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with("glauber_best_estimator{")).collect();
+    assert!(told.len() == 1 && told[0].contains(&best) && told[0].ends_with(" 1"), "{text}");
     rig.close(&session).await;
     assert!(!scrape(address).await.contains(&session), "a forgotten session is told of");
 }
