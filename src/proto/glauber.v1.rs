@@ -847,7 +847,8 @@ pub struct EstimateHeader {
     pub first_bin: u64,
     #[prost(uint64, tag = "5")]
     pub end_bin: u64,
-    /// Observed bins of the window and lag-1 transitions among them.
+    /// Observed bins of the window. Lag-1 transitions the estimate was made on: those among these bins; of exact and trial-\*, those of
+    /// the last refit; of online, an effective number, as it forgets.
     #[prost(uint64, tag = "6")]
     pub bins_observed: u64,
     #[prost(uint64, tag = "7")]
@@ -888,7 +889,8 @@ pub struct EstimateHeader {
     pub window_first_bin: u64,
     #[prost(uint64, tag = "21")]
     pub window_end_bin: u64,
-    /// How well the estimates with this ridge have predicted bins that came after them.
+    /// How well the estimates with this ridge have predicted bins that came after them. A refresh scores the newest 16,384 bins at
+    /// most, and online follows no more: with more bins since the refresh before, the older ones of them are left out.
     #[prost(message, optional, tag = "22")]
     pub score: ::core::option::Option<Score>,
     /// The ridges there were to choose from, increasing, with their recent scores.
@@ -1215,7 +1217,8 @@ pub mod inference_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Couplings, correlations and predictions out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many watchers are there.
+    /// Couplings, correlations and predictions out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many
+    /// watchers or streams of predictions are there.
     #[derive(Debug, Clone)]
     pub struct InferenceServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1512,7 +1515,8 @@ pub mod inference_service_server {
             request: tonic::Request<super::RefitRequest>,
         ) -> std::result::Result<tonic::Response<super::RefitResponse>, tonic::Status>;
     }
-    /// Couplings, correlations and predictions out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many watchers are there.
+    /// Couplings, correlations and predictions out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many
+    /// watchers or streams of predictions are there.
     #[derive(Debug)]
     pub struct InferenceServiceServer<T> {
         inner: Arc<T>,
