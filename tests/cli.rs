@@ -397,8 +397,8 @@ fn compare_finds_what_predicts_best_and_says_how_it_is_scored() {
         (&["--train", "1"][..], "between 0 and 1"),
         (&["--train", "NaN"], "between 0 and 1"),
         (&["--from", "1h"], "ends after"),
-        (&["--ridge", "-1"], ">= 0"),
-        (&["--ridge", "NaN"], ">= 0"),
+        (&["--ridge", "-1"], "from 0 to 1000000"),
+        (&["--ridge", "NaN"], "from 0 to 1000000"),
         (&["--duration", "0s"], "90s"),
     ] {
         let line = refusal(&mut glauber(&[&["compare", &rig, "--bin-width", WIDTH], more].concat()), 2);
@@ -585,7 +585,7 @@ fn wrong_arguments_are_one_line_and_code_2() {
     let before = desk.files();
     let wrong: [(&[&str], &str); 12] = [
         (&["fot"], "fot"),
-        (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "-0.1", "--out", &out], ">= 0"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "-0.1", "--out", &out], "from 0 to 1000000"),
         (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "0,NaN", "--out", &out], ">= 0"),
         (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "best", "--out", &out], "'auto'"),
         (&["fit", &rig, "--out", &out], "--bin-width"),

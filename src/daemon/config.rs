@@ -315,7 +315,7 @@ impl SessionDefaults {
             return Err(ConfigError::new("defaults.estimators", value, "at least one, each once"));
         }
         if self.ridge.parse::<Ridges>().is_err() {
-            let allowed = "'auto', a finite number >= 0, or up to 16 of them separated by commas";
+            let allowed = "'auto', a number from 0 to 1000000, or up to 16 of them separated by commas";
             return Err(ConfigError::new("defaults.ridge", format_args!("'{}'", self.ridge), allowed));
         }
         in_range("defaults.refresh_interval_ms", self.refresh_interval_ms, 1, 86_400_000)?;
@@ -365,7 +365,7 @@ mod tests {
     fn absurd_values_are_refused_with_key_value_and_range() {
         assert_eq!(
             refused(|c| c.defaults.ridge = "NaN".into()),
-            "defaults.ridge = 'NaN' is not allowed: expected 'auto', a finite number >= 0, or up to 16 of them separated by commas"
+            "defaults.ridge = 'NaN' is not allowed: expected 'auto', a number from 0 to 1000000, or up to 16 of them separated by commas"
         );
         assert!(refused(|c| c.defaults.ridge = "inf".into()).contains("inf"));
         assert!(refused(|c| c.defaults.ridge = "-1e-9".into()).contains("defaults.ridge"));
