@@ -586,7 +586,7 @@ fn wrong_arguments_are_one_line_and_code_2() {
     let wrong: [(&[&str], &str); 12] = [
         (&["fot"], "fot"),
         (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "-0.1", "--out", &out], "from 0 to 1000000"),
-        (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "0,NaN", "--out", &out], ">= 0"),
+        (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "0,NaN", "--out", &out], "from 0 to 1000000"),
         (&["fit", &rig, "--bin-width", WIDTH, "--ridge", "best", "--out", &out], "'auto'"),
         (&["fit", &rig, "--out", &out], "--bin-width"),
         (&["fit", &rig, "--bin-width", "20", "--out", &out], "20ms"),
