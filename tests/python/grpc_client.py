@@ -66,7 +66,7 @@ def rows_of(parts, *names):
 def check_session(channel, sparse):
     raster = np.random.default_rng(3).random((BINS, N)) < np.linspace(0.05, 0.4, N)
     sessions = sessions_rpc.SessionServiceStub(channel)
-    spec = types.SessionSpec(name="python", neuron_count=N, bin_width_us=10_000, windows=["all"])
+    spec = types.SessionSpec(name="python", neuron_count=N, bin_width_us=10_000, windows=["all"], ridge=0.0)
     session_id = sessions.CreateSession(sessions_pb.CreateSessionRequest(spec=spec)).session.session_id
     *_, last = ingest_rpc.IngestServiceStub(channel).StreamSpikes(messages(session_id, raster, sparse))
     assert last.ack.watermarks.applied_through == BINS + GAP, last
