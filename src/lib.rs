@@ -17,6 +17,7 @@
 //! | [`moments`] | what are the exact counts, and the m, C, D they give? |
 //! | [`kinetic`] | which couplings do the transitions give? |
 //! | [`simulate`] | what would a known network do? |
+//! | [`equilibrium`] | which couplings do the configurations give? |
 //! | [`session`] | what is the state of one recording? |
 //! | `storage` | how is an HDF5 file read without trust and written without a trace of failure? |
 //! | `recording` | what does a recorded session hold? |
@@ -51,6 +52,7 @@
 pub mod archive;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+pub mod equilibrium;
 pub mod ingest;
 pub mod kinetic;
 pub mod model;

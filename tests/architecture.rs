@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with the rooms it may import; `*` = any.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("ingest", &["model"]),
     ("ring", &["model"]),
     ("moments", &["model"]),
     ("kinetic", &["model", "moments"]),
     ("simulate", &["model"]),
-    ("session", &["model", "ingest", "ring", "moments", "kinetic"]),
+    ("equilibrium", &["model", "moments", "simulate"]),
+    ("session", &["model", "ingest", "ring", "moments", "kinetic", "equilibrium", "simulate"]),
     ("storage", &["model"]),
     ("recording", &["model", "storage"]),
     ("archive", &["model", "moments", "session", "storage"]),

@@ -10,8 +10,10 @@
 
 mod bin_width;
 mod block;
+mod equilibrium;
 mod estimate;
 mod lags;
+mod model_check;
 mod recorded;
 mod ridges;
 mod runs;
@@ -23,11 +25,16 @@ mod window;
 
 pub use bin_width::{BinWidth, BinWidthError};
 pub use block::{BlockError, SpikeBlock};
+pub use equilibrium::{
+    BoltzmannDiagnostics, CrossValidated, EquilibriumDiagnostics, EquilibriumErrors, EquilibriumMethod,
+    EquilibriumModel, ErasureStep, UnknownEquilibriumMethod,
+};
 pub use estimate::{
     Convergence, Estimate, Estimator, EstimatorInput, SamplingVariance, TapForm, TrialFields,
     UnknownEstimator,
 };
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
+pub use model_check::{ActiveCount, Agreement, ModelCheck};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
 pub use ridges::{Ridges, RidgesError};
 pub use runs::{Runs, Trial, TrialMark};

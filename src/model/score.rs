@@ -6,7 +6,7 @@ use ndarray::{Array1, Zip};
 /// fired or not; the gain is then given per spike, as is usual.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// Transitions scored; not whole once older ones are discounted.
+    /// Transitions scored, or bins where a model of configurations is; not whole once older ones are discounted.
     pub transitions: f64,
     /// Spikes in their later bins, shape `(n_neurons)`.
     pub spikes: Array1<f64>,
