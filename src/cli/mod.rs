@@ -3,6 +3,7 @@
 mod client;
 mod close;
 mod compare;
+mod compare_equilibrium;
 mod config;
 mod couplings;
 mod demo;

@@ -8,6 +8,7 @@
 //! transitions that have *both* bins inside it, as if the recording began at that edge.
 
 mod compare;
+mod compare_equilibrium;
 mod offline;
 mod push;
 mod refit;
@@ -17,6 +18,7 @@ mod tracker;
 mod trials;
 
 pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequential};
+pub use compare_equilibrium::{ComparedEquilibrium, EquilibriumComparison};
 pub use offline::{Offline, Recorded};
 pub use push::{Gap, Marks, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};
