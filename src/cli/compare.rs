@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{EquilibriumMethod, Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window};
+use glauber::model::{
+    EquilibriumMethod, Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window,
+};
 use glauber::session::{Compared, Comparison, Recorded, SessionSpec};
 use serde_json::{Value, json};
 
@@ -54,7 +56,13 @@ pub(crate) struct CompareArgs {
     pub(crate) equilibrium: bool,
     /// Equilibrium methods: erasure-machine, hopfield, nmf, tap, pseudo-likelihood, maximum-likelihood (20 neurons at most),
     /// boltzmann, many-states, many-states-tap; several with commas or by repeating [default: all]
-    #[arg(long = "method", alias = "methods", value_name = "NAME", value_delimiter = ',', requires = "equilibrium")]
+    #[arg(
+        long = "method",
+        alias = "methods",
+        value_name = "NAME",
+        value_delimiter = ',',
+        requires = "equilibrium"
+    )]
     pub(crate) methods: Vec<EquilibriumMethod>,
     /// Seed of the equilibrium methods and checks that draw random numbers
     #[arg(long, default_value_t = 1, requires = "equilibrium")]

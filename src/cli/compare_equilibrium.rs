@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use glauber::equilibrium::{EquilibriumError, FitOptions};
+use glauber::equilibrium::{FitOptions, ReconstructionScore};
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Agreement, EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, ModelCheck, RowStatus};
-use glauber::session::{ComparedEquilibrium, EquilibriumComparison};
+use glauber::model::{
+    Agreement, EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, ModelCheck, RowStatus,
+};
+use glauber::session::{ComparedEquilibrium, EquilibriumComparison, UnfitMethod};
 use serde_json::{Value, json};
 
 use super::compare::{self, CompareArgs};
@@ -48,7 +50,7 @@ fn methods(args: &CompareArgs) -> Result<Vec<EquilibriumMethod>, CliError> {
 /// One method and the time it took.
 struct Timed {
     method: EquilibriumMethod,
-    result: Result<ComparedEquilibrium, EquilibriumError>,
+    result: Result<ComparedEquilibrium, UnfitMethod>,
     time: Duration,
 }
 
@@ -129,8 +131,8 @@ impl Outcome<'_> {
                 off(&check.pair_correlations),
                 correlation(&check.triplet_correlations),
                 format!("{:.1} %", 100.0 * total_variation(check)),
-                share(reconstruction.active_recovered_share()),
-                text::bits(reconstruction.bits_per_spike()),
+                share(reconstruction.active_recovered, reconstruction.active),
+                hidden_bits(reconstruction),
             ]);
         }
         table
@@ -141,19 +143,26 @@ impl Outcome<'_> {
         if let Some(best) = self.best() {
             outln!("* best: {best}.")?;
         }
-        outln!("bits/spike: of each neuron given all others in the same bin, gained on the judged part over")?;
-        outln!("  independent rates; not to be compared with scores of kinetic estimators, which see earlier bins.")?;
-        outln!("pairs r, off: correlations of pairs drawn from the model against observed ones; off: rms difference over")?;
-        outln!("  its error, 1 when only chance is left. triplets r, P(K) off: what no model was fitted to: third-order")?;
+        outln!(
+            "bits/spike: of each neuron given all others in the same bin, gained on the judged part over"
+        )?;
+        outln!(
+            "  independent rates; not to be compared with scores of kinetic estimators, which see earlier bins."
+        )?;
+        outln!(
+            "pairs r, off: correlations of pairs drawn from the model against observed ones; off: rms difference over"
+        )?;
+        outln!(
+            "  its error, 1 when only chance is left. triplets r, P(K) off: what no model was fitted to: third-order"
+        )?;
         outln!("  correlations, and the probability mass of K active neurons that is misplaced.")?;
-        let hidden = self.fitted().next().map(|(compared, _)| compared.reconstruction.hidden_share);
-        if let Some(hidden) = hidden {
-            outln!(
-                "spikes found: of {:.0} % hidden neurons of each bin, the spikes that the rest of the bin tells;",
-                100.0 * hidden
-            )?;
-            outln!("  bits/hidden spike: gained over rates in that.")?;
-        }
+        outln!(
+            "spikes found: with {:.0} % of the neurons hidden in each bin, the share of their spikes that the others tell;",
+            100.0 * EquilibriumComparison::HIDDEN_SHARE
+        )?;
+        outln!(
+            "  bits/hidden spike: gained over rates in guessing spikes and silences of the hidden, ± its standard error."
+        )?;
         Ok(())
     }
 
@@ -210,11 +219,7 @@ fn result_json(timed: &Timed) -> Value {
             "method": model.method.as_str(),
             "bits_per_spike": score.bits_per_spike(),
             "check": check_json(check),
-            "reconstruction": {
-                "hidden_share": reconstruction.hidden_share,
-                "active_recovered_share": reconstruction.active_recovered_share(),
-                "bits_per_spike": reconstruction.bits_per_spike(),
-            },
+            "reconstruction": reconstruction_json(reconstruction),
             "rms_coupling": root_mean_square(&model.couplings),
             "rms_standard_error": model.errors.as_ref().map(|errors| root_mean_square(&errors.couplings)),
             "status_counts": statuses(model),
@@ -263,19 +268,24 @@ pub(crate) fn statuses(model: &EquilibriumModel) -> std::collections::BTreeMap<&
 pub(crate) fn found(model: &EquilibriumModel) -> String {
     match &model.diagnostics {
         EquilibriumDiagnostics::ClosedForm => String::new(),
-        EquilibriumDiagnostics::Erasure { chosen, path } => path.get(*chosen).map_or_else(String::new, |step| {
-            let at_the_end = *chosen + 1 == path.len() && path.len() > 1;
-            let end = if at_the_end { ", the least tried" } else { "" };
-            format!("ε {}{end}; {} effective configurations", step.epsilon, text::count(step.effective_samples as u64))
-        }),
+        EquilibriumDiagnostics::Erasure { chosen, path } => {
+            path.get(*chosen).map_or_else(String::new, |step| {
+                let at_the_end = *chosen + 1 == path.len() && path.len() > 1;
+                let end = if at_the_end { ", the least tried" } else { "" };
+                format!(
+                    "ε {}{end}; {} effective configurations",
+                    step.epsilon,
+                    text::count(step.effective_samples as u64)
+                )
+            })
+        }
         EquilibriumDiagnostics::PseudoLikelihood { ridge, .. } => format!("ridge {ridge}"),
         EquilibriumDiagnostics::MaximumLikelihood { log_likelihood_bits, .. } => {
             format!("log-likelihood {log_likelihood_bits:.3} bits/bin")
         }
-        EquilibriumDiagnostics::Boltzmann(b) => format!(
-            "moments off by {:.1e}, Monte Carlo error {:.1e}",
-            b.moment_residual, b.monte_carlo_error
-        ),
+        EquilibriumDiagnostics::Boltzmann(b) => {
+            format!("moments off by {:.1e}, Monte Carlo error {:.1e}", b.moment_residual, b.monte_carlo_error)
+        }
         EquilibriumDiagnostics::ManyStates { bins, .. } => {
             let bins: Vec<String> = bins.iter().map(|&bins| text::count(bins)).collect();
             format!("states of {} bins", bins.join(", "))
@@ -307,6 +317,32 @@ fn off(agreement: &Agreement) -> String {
     }
 }
 
-fn share(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+/// Reconstruction of hidden neurons as JSON.
+pub(crate) fn reconstruction_json(score: &ReconstructionScore) -> Value {
+    json!({
+        "bins": score.bins,
+        "values": score.values,
+        "recovered": score.recovered,
+        "recovered_by_rates": score.recovered_by_rates,
+        "active": score.active,
+        "active_recovered": score.active_recovered,
+        "active_recovered_by_rates": score.active_recovered_by_rates,
+        "gain_bits": score.gain_bits,
+        "gain_error_bits": score.gain_error_bits,
+        "exact": score.exact,
+    })
+}
+
+/// Bits gained per hidden spike, with their standard error.
+pub(crate) fn hidden_bits(score: &ReconstructionScore) -> String {
+    if score.active == 0 {
+        return "-".to_owned();
+    }
+    let spikes = score.active as f64;
+    format!("{:+.3} ± {:.3}", score.gain_bits / spikes, score.gain_error_bits / spikes)
+}
+
+/// A part of a whole in percent.
+pub(crate) fn share(part: u64, whole: u64) -> String {
+    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * part as f64 / whole as f64) }
 }

@@ -35,7 +35,9 @@ pub enum ComparisonError {
         found: f64,
     },
     /// A part without an observed bin.
-    #[error("too short to compare on: {train} observed bins to fit to and {held_out} to judge by, both must be at least 1")]
+    #[error(
+        "too short to compare on: {train} observed bins to fit to and {held_out} to judge by, both must be at least 1"
+    )]
     NoBins {
         /// Bins of the first part.
         train: u64,

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::{ComparisonError, Recorded};
 use crate::equilibrium::{
-    CheckOptions, Conditional, EquilibriumError, FitOptions, HideOptions, Rates, ReconstructionScore, Samples, check, fit,
-    reconstruction_score,
+    CheckOptions, Conditional, EquilibriumError, FitOptions, Rates, ReconstructError, ReconstructionScore,
+    ReconstructionScoreOptions, Samples, check, fit, reconstruction_score,
 };
 use crate::model::{EquilibriumMethod, EquilibriumModel, ModelCheck, Runs, Score};
 
@@ -34,7 +34,21 @@ pub struct ComparedEquilibrium {
     pub reconstruction: ReconstructionScore,
 }
 
+/// A method that gives no model to compare.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum UnfitMethod {
+    /// It cannot be fitted.
+    #[error(transparent)]
+    Fit(#[from] EquilibriumError),
+    /// Nothing can be hidden.
+    #[error(transparent)]
+    Reconstruct(#[from] ReconstructError),
+}
+
 impl EquilibriumComparison {
+    /// Share of the neurons that are hidden in each bin to see whether a model finds them.
+    pub const HIDDEN_SHARE: f64 = 0.2;
+
     /// Fit to the first `share` of a recording and judge by the rest.
     ///
     /// # Errors
@@ -88,16 +102,21 @@ impl EquilibriumComparison {
     /// One method.
     ///
     /// # Errors
-    /// [`EquilibriumError`] when it cannot do so many neurons.
-    pub fn run(&self, method: EquilibriumMethod) -> Result<ComparedEquilibrium, EquilibriumError> {
-        let model = fit(&self.train, method, &self.options)?;
+    /// [`UnfitMethod`] when it cannot do so many neurons.
+    pub fn run(&self, method: EquilibriumMethod) -> Result<ComparedEquilibrium, UnfitMethod> {
         let FitOptions { threads, seed, .. } = self.options;
-        let check_options = CheckOptions { threads, seed, ..CheckOptions::default() };
-        let hide = HideOptions { seed, ..HideOptions::default() };
+        let model = fit(&self.train, method, &self.options)?;
+        let drawing = CheckOptions { threads, seed, ..CheckOptions::default() };
+        let hiding = ReconstructionScoreOptions {
+            hidden: Self::HIDDEN_SHARE,
+            threads,
+            seed,
+            ..ReconstructionScoreOptions::default()
+        };
         Ok(ComparedEquilibrium {
             score: Conditional::new(&model, &self.rates).score(&self.held_out, &self.rates),
-            check: check(&self.held_out_samples, &model, &check_options),
-            reconstruction: reconstruction_score(&model, &self.held_out, &self.rates, &hide),
+            check: check(&self.held_out_samples, &model, &drawing)?,
+            reconstruction: reconstruction_score(&model, &self.held_out, &self.rates, &hiding)?,
             model,
         })
     }

@@ -18,7 +18,7 @@ mod tracker;
 mod trials;
 
 pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequential};
-pub use compare_equilibrium::{ComparedEquilibrium, EquilibriumComparison};
+pub use compare_equilibrium::{ComparedEquilibrium, EquilibriumComparison, UnfitMethod};
 pub use offline::{Offline, Recorded};
 pub use push::{Gap, Marks, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};
