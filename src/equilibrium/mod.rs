@@ -4,14 +4,23 @@
 //! saturated or repeat another's spikes take no part and say so.
 
 mod configurations;
+mod erasure;
 mod error;
 mod fit;
+mod hopfield;
+mod jackknife;
 mod kernels;
+mod mean_field;
 mod samples;
+#[path = "../kinetic/exact/threads.rs"]
+mod threads;
 
 pub use configurations::Configurations;
+pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
+pub use hopfield::{HopfieldOptions, hopfield};
+pub use mean_field::{MeanFieldOptions, nmf, tap};
 pub use samples::Samples;
 
 /// Contiguous blocks of bins whose differences give standard errors.
