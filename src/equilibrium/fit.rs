@@ -1,4 +1,7 @@
-use super::{EquilibriumError, Samples};
+use super::{
+    EquilibriumError, ErasureOptions, HopfieldOptions, MeanFieldOptions, Samples, erasure_machine, hopfield,
+    nmf, tap,
+};
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 
 /// What all methods have in common.
@@ -25,12 +28,14 @@ pub fn fit(
     method: EquilibriumMethod,
     options: &FitOptions,
 ) -> Result<EquilibriumModel, EquilibriumError> {
-    let _ = (samples, options);
+    let threads = options.threads;
     match method {
-        EquilibriumMethod::ErasureMachine => todo!(),
-        EquilibriumMethod::Hopfield => todo!(),
-        EquilibriumMethod::Nmf => todo!(),
-        EquilibriumMethod::Tap => todo!(),
+        EquilibriumMethod::ErasureMachine => {
+            erasure_machine(samples, &ErasureOptions { threads, ..ErasureOptions::default() })
+        }
+        EquilibriumMethod::Hopfield => hopfield(samples, &HopfieldOptions::default()),
+        EquilibriumMethod::Nmf => nmf(samples, &MeanFieldOptions::default()),
+        EquilibriumMethod::Tap => tap(samples, &MeanFieldOptions::default()),
         EquilibriumMethod::PseudoLikelihood => todo!(),
         EquilibriumMethod::MaximumLikelihood => todo!(),
         EquilibriumMethod::Boltzmann => todo!(),

@@ -5,15 +5,20 @@
 
 mod check;
 mod configurations;
+mod erasure;
 mod error;
 mod fit;
+mod hopfield;
+mod jackknife;
 mod kernels;
 mod predict;
 mod reconstruct;
+mod mean_field;
 mod samples;
 
 pub use check::{CheckOptions, check};
 pub use configurations::Configurations;
+pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
 pub use predict::{Conditional, Rates};
@@ -21,6 +26,8 @@ pub use reconstruct::{
     Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,
     ReconstructionScoreOptions, reconstruct, reconstruction_score,
 };
+pub use hopfield::{HopfieldOptions, hopfield};
+pub use mean_field::{MeanFieldOptions, nmf, tap};
 pub use samples::Samples;
 
 /// Contiguous blocks of bins whose differences give standard errors.
