@@ -1,4 +1,4 @@
-use super::{EquilibriumError, Samples};
+use super::{BoltzmannOptions, EquilibriumError, Samples, boltzmann};
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 
 /// What all methods have in common.
@@ -25,7 +25,6 @@ pub fn fit(
     method: EquilibriumMethod,
     options: &FitOptions,
 ) -> Result<EquilibriumModel, EquilibriumError> {
-    let _ = (samples, options);
     match method {
         EquilibriumMethod::ErasureMachine => todo!(),
         EquilibriumMethod::Hopfield => todo!(),
@@ -33,7 +32,10 @@ pub fn fit(
         EquilibriumMethod::Tap => todo!(),
         EquilibriumMethod::PseudoLikelihood => todo!(),
         EquilibriumMethod::MaximumLikelihood => todo!(),
-        EquilibriumMethod::Boltzmann => todo!(),
+        EquilibriumMethod::Boltzmann => {
+            let FitOptions { threads, seed } = *options;
+            boltzmann(samples, &BoltzmannOptions { threads, seed, ..BoltzmannOptions::default() })
+        }
         EquilibriumMethod::ManyStates => todo!(),
         EquilibriumMethod::ManyStatesTap => todo!(),
     }

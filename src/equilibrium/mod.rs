@@ -3,12 +3,14 @@
 //! Every method takes [`Samples`]: the distinct configurations of the bins with their multiplicities. Neurons that are silent,
 //! saturated or repeat another's spikes take no part and say so.
 
+mod boltzmann;
 mod configurations;
 mod error;
 mod fit;
 mod kernels;
 mod samples;
 
+pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
 pub use configurations::Configurations;
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
