@@ -1,6 +1,6 @@
 use super::{
-    EquilibriumError, ErasureOptions, HopfieldOptions, MeanFieldOptions, Samples, erasure_machine, hopfield,
-    nmf, tap,
+    BoltzmannOptions, EquilibriumError, ErasureOptions, HopfieldOptions, MeanFieldOptions, Samples, boltzmann, erasure_machine,
+    hopfield, nmf, tap,
 };
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 
@@ -28,7 +28,7 @@ pub fn fit(
     method: EquilibriumMethod,
     options: &FitOptions,
 ) -> Result<EquilibriumModel, EquilibriumError> {
-    let threads = options.threads;
+    let FitOptions { threads, seed } = *options;
     match method {
         EquilibriumMethod::ErasureMachine => {
             erasure_machine(samples, &ErasureOptions { threads, ..ErasureOptions::default() })
@@ -38,7 +38,9 @@ pub fn fit(
         EquilibriumMethod::Tap => tap(samples, &MeanFieldOptions::default()),
         EquilibriumMethod::PseudoLikelihood => todo!(),
         EquilibriumMethod::MaximumLikelihood => todo!(),
-        EquilibriumMethod::Boltzmann => todo!(),
+        EquilibriumMethod::Boltzmann => {
+            boltzmann(samples, &BoltzmannOptions { threads, seed, ..BoltzmannOptions::default() })
+        }
         EquilibriumMethod::ManyStates => todo!(),
         EquilibriumMethod::ManyStatesTap => todo!(),
     }

@@ -4,6 +4,7 @@
 //! saturated or repeat another's spikes take no part and say so.
 
 mod check;
+mod boltzmann;
 mod configurations;
 mod erasure;
 mod error;
@@ -17,6 +18,7 @@ mod mean_field;
 mod samples;
 
 pub use check::{CheckOptions, check};
+pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
 pub use configurations::Configurations;
 pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
 pub use error::EquilibriumError;
