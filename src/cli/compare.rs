@@ -6,7 +6,7 @@ use clap::Args;
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
 use glauber::model::{Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window};
-use glauber::session::{Compared, Comparison, Recorded, SessionSpec};
+use glauber::session::{EquilibriumSpec, Compared, Comparison, Recorded, SessionSpec};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -104,6 +104,7 @@ fn spec(args: &CompareArgs, recording: &BinnedRecording, recorded: &Recorded) ->
         refit_interval_bins: bins(Duration::from_millis(defaults.refit_interval_ms)),
         refit_bins_max: SessionSpec::REFIT_BINS_MAX,
         score_memory_bins: bins(Duration::from_secs(defaults.score_memory_s)),
+        equilibrium: EquilibriumSpec::default(),
     }
 }
 

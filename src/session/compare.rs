@@ -258,6 +258,7 @@ impl<'a> Comparison<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::EquilibriumSpec;
     use crate::model::{BinWidth, Neuron, SpikeBlock, Trial, Window};
 
     const N: u64 = 5;
@@ -298,6 +299,7 @@ mod tests {
             refit_interval_bins: 500,
             refit_bins_max: SessionSpec::REFIT_BINS_MAX,
             score_memory_bins: 30_000,
+            equilibrium: EquilibriumSpec::default(),
         }
     }
 
