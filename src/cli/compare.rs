@@ -6,7 +6,7 @@ use clap::Args;
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
 use glauber::model::{Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window};
-use glauber::session::{EquilibriumSpec, Compared, Comparison, Recorded, SessionSpec};
+use glauber::session::{Compared, Comparison, EquilibriumSpec, Recorded, SessionSpec};
 use serde_json::{Value, json};
 
 use super::error::CliError;

@@ -9,7 +9,9 @@ use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
 use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Significance, Trial, TrialMark, Window};
 use glauber::recording::Overwrite;
-use glauber::session::{EquilibriumSpec, Marks, Offline, Recorded, ScoredEstimate, Session, SessionSpec, Snapshot};
+use glauber::session::{
+    EquilibriumSpec, Marks, Offline, Recorded, ScoredEstimate, Session, SessionSpec, Snapshot,
+};
 use serde_json::{Value, json};
 
 use super::error::CliError;

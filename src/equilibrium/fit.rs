@@ -29,7 +29,9 @@ pub fn fit(
     match method {
         EquilibriumMethod::ErasureMachine => todo!(),
         EquilibriumMethod::Hopfield => Ok(super::provisional::hopfield(samples)),
-        EquilibriumMethod::MaximumLikelihood if samples.n() > 20 => Err(EquilibriumError::TooManyNeurons { method, max: 20, found: samples.n() }),
+        EquilibriumMethod::MaximumLikelihood if samples.n() > 20 => {
+            Err(EquilibriumError::TooManyNeurons { method, max: 20, found: samples.n() })
+        }
         EquilibriumMethod::Nmf => todo!(),
         EquilibriumMethod::Tap => todo!(),
         EquilibriumMethod::PseudoLikelihood => todo!(),

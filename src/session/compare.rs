@@ -258,8 +258,8 @@ impl<'a> Comparison<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::EquilibriumSpec;
     use crate::model::{BinWidth, Neuron, SpikeBlock, Trial, Window};
+    use crate::session::EquilibriumSpec;
 
     const N: u64 = 5;
     const BINS: u64 = 6000;

@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use ndarray::Array1;
-
 use super::{Bins, SessionSpec, SpecError};
-use crate::equilibrium::{self, FitOptions, Samples};
-use crate::model::{EquilibriumMethod, EquilibriumModel, ModelCheck, RunningScore, Window};
+use crate::equilibrium::{self, CheckOptions, Conditional, FitOptions, Rates, Samples};
+use crate::model::{EquilibriumMethod, EquilibriumModel, ModelCheck, RunningScore, Runs, Window};
 
 /// Which equilibrium models a session fits, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,12 +77,21 @@ pub struct FittedEquilibrium {
     pub model: Result<EquilibriumModel, Refusal>,
     /// What the model predicts of these bins next to what they show; `None` where no neuron has an estimate.
     pub check: Option<ModelCheck>,
-    /// Log-odds of the rates of each neuron in these bins, shape `(n_neurons)`.
-    pub rate_log_odds: Array1<f64>,
     /// First bin that the fit reaches back to.
     pub first_bin: u64,
     /// Bin after the newest one it read.
     pub end_bin: u64,
+}
+
+/// A fit of an [`EquilibriumTask`], for an [`EquilibriumTracker`] to take over.
+#[derive(Debug, Clone)]
+pub struct EquilibriumFit {
+    /// Index of the window.
+    pub window: usize,
+    /// What was found.
+    pub fitted: Arc<FittedEquilibrium>,
+    /// Of the bins it was found in.
+    rates: Arc<Rates>,
 }
 
 /// A model of a window, and how its predecessors have predicted.
@@ -118,9 +125,10 @@ pub struct EquilibriumTracker {
     scored_through: u64,
 }
 
+/// The models of one window by one method as they follow each other.
 #[derive(Debug)]
 struct Line {
-    fitted: Option<Arc<FittedEquilibrium>>,
+    newest: Option<EquilibriumFit>,
     score: RunningScore,
 }
 
@@ -128,7 +136,7 @@ impl EquilibriumTracker {
     /// A tracker that has seen nothing.
     #[must_use]
     pub fn new(spec: Arc<SessionSpec>) -> Self {
-        let line = |_| Line { fitted: None, score: RunningScore::new(spec.n_neurons()) };
+        let line = |_| Line { newest: None, score: RunningScore::new(spec.n_neurons()) };
         let lines = || spec.equilibrium.methods.iter().map(line).collect();
         let windows = spec.windows.iter().map(|_| lines()).collect();
         Self { spec, windows, scored_through: 0 }
@@ -150,22 +158,37 @@ impl EquilibriumTracker {
         let elapsed = end_bin.saturating_sub(self.scored_through);
         self.scored_through = end_bin;
         let discount = (-(elapsed as f64) / self.spec.score_memory_bins as f64).exp();
-        let lines = || self.windows.iter().flatten();
-        if lines().all(|line| line.fitted.is_none()) {
+        if self.windows.iter().flatten().all(|line| line.newest.is_none()) {
             return;
         }
         let runs = newest.runs();
-        // Over the same rates, or a model with old ones would look good when rates drift: those that tell most of these bins.
-        let rates = lines().filter_map(|line| Some(&line.fitted.as_ref()?.rate_log_odds));
-        let scored = rates.map(|rates| (rates, equilibrium::rates_log_likelihood(rates, &runs)));
-        let Some((rates, _)) = scored.max_by(|a, b| a.1.total_cmp(&b.1)) else { return };
-        let rates = rates.clone();
+        let Some(rates) = self.best_rates(&runs) else { return };
         for line in self.windows.iter_mut().flatten() {
-            let Some(fitted) = &line.fitted else { continue };
-            let Ok(model) = &fitted.model else { continue };
-            let score = equilibrium::score(model, &fitted.rate_log_odds, &rates, &runs);
-            line.score.add(&score, discount);
+            let Some(EquilibriumFit { fitted, rates: own, .. }) = &line.newest else { continue };
+            if let Ok(model) = &fitted.model {
+                line.score.add(&Conditional::new(model, own).score(&runs, &rates), discount);
+            }
         }
+    }
+
+    /// The rates over which all models are scored: of those that the models were fitted beside, the ones that tell most of these bins.
+    /// With each over its own, a model with old rates would look good when rates drift.
+    fn best_rates(&self, runs: &Runs) -> Option<Arc<Rates>> {
+        let mut spikes = vec![0_u64; runs.n_neurons];
+        for &neuron in runs.blocks.iter().flat_map(|block| block.bins()).flatten() {
+            spikes[usize::from(neuron)] += 1;
+        }
+        let n_bins = runs.n_bins();
+        let log_likelihood = |rates: &Rates| -> f64 {
+            let of = |(i, &k): (usize, &u64)| {
+                k as f64 * rates.log_probability(i, true)
+                    + (n_bins - k) as f64 * rates.log_probability(i, false)
+            };
+            spikes.iter().enumerate().map(of).sum()
+        };
+        let rates = self.windows.iter().flatten().filter_map(|line| Some(&line.newest.as_ref()?.rates));
+        let scored = rates.map(|rates| (rates, log_likelihood(rates)));
+        scored.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(rates, _)| Arc::clone(rates))
     }
 
     /// Bin before which models have been scored, or bins passed over.
@@ -175,11 +198,11 @@ impl EquilibriumTracker {
     }
 
     /// Take over a model.
-    pub fn adopt(&mut self, window: usize, fitted: &Arc<FittedEquilibrium>) {
+    pub fn adopt(&mut self, fit: &EquilibriumFit) {
         let methods = &self.spec.equilibrium.methods;
-        let place = methods.iter().position(|&method| method == fitted.method);
-        if let Some(line) = place.and_then(|place| self.windows.get_mut(window)?.get_mut(place)) {
-            line.fitted = Some(Arc::clone(fitted));
+        let place = methods.iter().position(|&method| method == fit.fitted.method);
+        if let Some(line) = place.and_then(|place| self.windows.get_mut(fit.window)?.get_mut(place)) {
+            line.newest = Some(fit.clone());
         }
     }
 
@@ -187,7 +210,7 @@ impl EquilibriumTracker {
     #[must_use]
     pub fn models(&self) -> Vec<Vec<Arc<ScoredEquilibrium>>> {
         let scored = |line: &Line| {
-            let fitted = Arc::clone(line.fitted.as_ref()?);
+            let fitted = Arc::clone(&line.newest.as_ref()?.fitted);
             Some(Arc::new(ScoredEquilibrium { fitted, score: line.score.clone() }))
         };
         self.windows.iter().map(|lines| lines.iter().filter_map(scored).collect()).collect()
@@ -208,29 +231,32 @@ impl EquilibriumTask {
         Self { spec: spec.equilibrium.clone(), windows }
     }
 
-    /// Do it, on so many threads, of which the result does not depend. `on_fitted` is given each model with its window as it comes, and may
-    /// end it. What windows have in common is fitted once.
+    /// Do it, on so many threads, of which the result does not depend. `on_fit` is given each model as it comes, and may end it all. What
+    /// windows have in common is fitted once.
     pub fn run(
         &self,
         threads: usize,
-        on_fitted: &mut dyn FnMut(usize, &Arc<FittedEquilibrium>) -> ControlFlow<()>,
+        on_fit: &mut dyn FnMut(&EquilibriumFit) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let options = FitOptions { threads, seed: self.spec.seed };
-        let mut known: Vec<(Range<u64>, Vec<Arc<FittedEquilibrium>>)> = Vec::new();
+        let mut known: Vec<(Range<u64>, Vec<EquilibriumFit>)> = Vec::new();
         for (window, bins) in self.windows.iter().enumerate() {
             let range = bins.range();
-            if let Some((_, fitted)) = known.iter().find(|(known, _)| *known == range) {
-                fitted.iter().try_for_each(|fitted| on_fitted(window, fitted))?;
+            if let Some((_, fits)) = known.iter().find(|(known, _)| *known == range) {
+                fits.iter().try_for_each(|fit| on_fit(&EquilibriumFit { window, ..fit.clone() }))?;
                 continue;
             }
-            let samples = Samples::of(&bins.runs());
-            let mut all = Vec::with_capacity(self.spec.methods.len());
+            let runs = bins.runs();
+            let (samples, rates) = (Samples::of(&runs), Arc::new(Rates::of(&runs)));
+            drop(runs);
+            let mut fits = Vec::with_capacity(self.spec.methods.len());
             for &method in &self.spec.methods {
                 let fitted = Arc::new(FittedEquilibrium::new(method, &samples, range.clone(), &options));
-                on_fitted(window, &fitted)?;
-                all.push(fitted);
+                let fit = EquilibriumFit { window, fitted, rates: Arc::clone(&rates) };
+                on_fit(&fit)?;
+                fits.push(fit);
             }
-            known.push((range, all));
+            known.push((range, fits));
         }
         ControlFlow::Continue(())
     }
@@ -248,8 +274,10 @@ impl FittedEquilibrium {
         let model = equilibrium::fit(samples, method, options).map_err(|error| Refusal(error.to_string()));
         let estimated =
             model.as_ref().ok().filter(|model| model.status.iter().any(|status| status.has_estimate()));
-        let check = estimated.map(|model| equilibrium::check(model, samples, options));
-        let rate_log_odds = equilibrium::rate_log_odds(samples);
-        Self { method, model, check, rate_log_odds, first_bin: range.start, end_bin: range.end }
+        let FitOptions { threads, seed } = *options;
+        let options = CheckOptions { threads, seed, ..CheckOptions::default() };
+        // An error would be one of the options, which are the defaults.
+        let check = estimated.and_then(|model| equilibrium::check(samples, model, &options).ok());
+        Self { method, model, check, first_bin: range.start, end_bin: range.end }
     }
 }

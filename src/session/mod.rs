@@ -19,8 +19,8 @@ mod trials;
 
 pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequential};
 pub use equilibrium::{
-    EquilibriumBins, EquilibriumSpec, EquilibriumTask, EquilibriumTracker, FittedEquilibrium, Refusal,
-    ScoredEquilibrium, best_equilibrium,
+    EquilibriumBins, EquilibriumFit, EquilibriumSpec, EquilibriumTask, EquilibriumTracker, FittedEquilibrium,
+    Refusal, ScoredEquilibrium, best_equilibrium,
 };
 pub use offline::{Offline, Recorded};
 pub use push::{Gap, Marks, PushError, PushOutcome};

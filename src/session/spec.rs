@@ -110,7 +110,11 @@ pub enum SpecError {
     #[error("the interval of equilibrium fits must be at least 1 bin")]
     EquilibriumInterval,
     /// Fits of equilibrium models that read too few bins, or more than can be kept.
-    #[error("an equilibrium fit reads {} to {} bins, got {found}", Window::BINS_MIN, SessionSpec::REFIT_BINS_MAX)]
+    #[error(
+        "an equilibrium fit reads {} to {} bins, got {found}",
+        Window::BINS_MIN,
+        SessionSpec::REFIT_BINS_MAX
+    )]
     EquilibriumBins {
         /// Number of bins given.
         found: u64,
