@@ -196,8 +196,8 @@ fn reference(method: EquilibriumMethod) -> &'static str {
     match method {
         EquilibriumMethod::ErasureMachine => "Jo, Hoang & Periwal, arXiv:1909.04305 (2019)",
         EquilibriumMethod::Hopfield => "Hopfield, Proc. Natl. Acad. Sci. USA 79, 2554 (1982)",
-        EquilibriumMethod::Nmf => "Kappen & Rodriguez, Neural Comput. 10, 1137 (1998)",
-        EquilibriumMethod::Tap => "Tanaka, Phys. Rev. E 58, 2302 (1998)",
+        EquilibriumMethod::Nmf => "Kappen & Rodriguez, Neural Comput. 10, 1137 (1998), naive mean field",
+        EquilibriumMethod::Tap => "Kappen & Rodriguez, Neural Comput. 10, 1137 (1998), TAP",
         EquilibriumMethod::PseudoLikelihood => "Aurell & Ekeberg, Phys. Rev. Lett. 108, 090201 (2012)",
         EquilibriumMethod::MaximumLikelihood | EquilibriumMethod::Boltzmann => {
             "Ackley, Hinton & Sejnowski, Cogn. Sci. 9, 147 (1985)"

@@ -7,13 +7,11 @@ mod configurations;
 mod error;
 mod fit;
 mod kernels;
-mod provisional;
 mod samples;
 
 pub use configurations::Configurations;
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
-pub use provisional::*;
 pub use samples::Samples;
 
 /// Contiguous blocks of bins whose differences give standard errors.
