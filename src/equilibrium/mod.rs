@@ -3,15 +3,24 @@
 //! Every method takes [`Samples`]: the distinct configurations of the bins with their multiplicities. Neurons that are silent,
 //! saturated or repeat another's spikes take no part and say so.
 
+mod check;
 mod configurations;
 mod error;
 mod fit;
 mod kernels;
+mod predict;
+mod reconstruct;
 mod samples;
 
+pub use check::{CheckOptions, check};
 pub use configurations::Configurations;
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
+pub use predict::{Conditional, Rates};
+pub use reconstruct::{
+    Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,
+    ReconstructionScoreOptions, reconstruct, reconstruction_score,
+};
 pub use samples::Samples;
 
 /// Contiguous blocks of bins whose differences give standard errors.
