@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::equilibrium::ReconstructError;
 use crate::ingest::AdmitError;
 use crate::model::{
     BinWidthError, EquilibriumMethod, Estimator, LagsError, RidgesError, UnknownEquilibriumMethod,
@@ -175,14 +176,9 @@ pub enum RequestError {
         /// Number of neurons of the session.
         n_neurons: usize,
     },
-    /// A neuron that is said to be in two states, or twice to be in one.
-    #[error("{field} neuron {neuron} is named before: each neuron is observed active or silent, once")]
-    ObservedTwice {
-        /// The list it is in for the second time.
-        field: &'static str,
-        /// The neuron.
-        neuron: u32,
-    },
+    /// What was observed of a bin, which cannot be.
+    #[error(transparent)]
+    Reconstruct(#[from] ReconstructError),
     /// A level of q that is none.
     #[error("q_max = {found} is not allowed: expected a number above 0, at most 1")]
     QMax {

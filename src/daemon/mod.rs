@@ -3,6 +3,7 @@
 //! ```text
 //!  StreamSpikes ──bounded──▶ engine (one thread per session, owns it) ──bounded──▶ estimators ──▶ publication ──▶ queries
 //!   (waits when full)          │ close: final estimates itself                     (a pool)         (Arc)      watchers
+//!                              ├─ every so many bins ──▶ equilibrium models (one thread) ──▶ publication of their own ──▶ queries
 //!                              ├─────────────────────────▶ archiver (one thread) ◀────┘
 //!                              └─ counted bins ──overwrites──▶ predictions (a thread per reader)
 //! ```

@@ -28,7 +28,7 @@ pub fn fit(
     let _ = (samples, options);
     match method {
         EquilibriumMethod::ErasureMachine => todo!(),
-        EquilibriumMethod::Hopfield => Ok(super::provisional::hopfield(samples)),
+        EquilibriumMethod::Hopfield => Ok(hopfield(samples)),
         EquilibriumMethod::MaximumLikelihood if samples.n() > 20 => {
             Err(EquilibriumError::TooManyNeurons { method, max: 20, found: samples.n() })
         }
@@ -40,4 +40,12 @@ pub fn fit(
         EquilibriumMethod::ManyStates => todo!(),
         EquilibriumMethod::ManyStatesTap => todo!(),
     }
+}
+
+fn hopfield(samples: &Samples) -> EquilibriumModel {
+    let mut couplings = samples.spread_matrix(&samples.second_moments);
+    couplings.diag_mut().fill(0.0);
+    let closed = crate::model::EquilibriumDiagnostics::ClosedForm;
+    let model = samples.nothing(EquilibriumMethod::Hopfield, crate::model::RowStatus::Ok, closed);
+    EquilibriumModel { couplings, fields: samples.spread(&samples.magnetizations), ..model }
 }

@@ -1188,7 +1188,7 @@ pub struct ReconstructRequest {
     pub method: i32,
     #[prost(string, tag = "3")]
     pub window: ::prost::alloc::string::String,
-    /// Neurons seen to be active in the bin, and seen to be silent (indices), each in one list at most. All others are reconstructed.
+    /// Neurons seen to be active in the bin, and seen to be silent (indices); none in both lists. All others are reconstructed.
     #[prost(uint32, repeated, tag = "4")]
     pub active: ::prost::alloc::vec::Vec<u32>,
     #[prost(uint32, repeated, tag = "5")]
@@ -1201,25 +1201,33 @@ pub struct ReconstructRequest {
 pub struct ReconstructResponse {
     #[prost(message, optional, tag = "1")]
     pub identity: ::core::option::Option<EquilibriumIdentity>,
-    /// The neurons that were not observed, in increasing order: indices and identifiers. The lists below are in the same order.
-    #[prost(uint32, repeated, tag = "2")]
-    pub neurons: ::prost::alloc::vec::Vec<u32>,
-    #[prost(int64, repeated, tag = "3")]
-    pub neuron_ids: ::prost::alloc::vec::Vec<i64>,
-    /// The most likely joint values: whether each is active.
-    #[prost(bool, repeated, tag = "4")]
-    pub most_likely: ::prost::alloc::vec::Vec<bool>,
-    /// P(active | observed) of each, and its Monte Carlo error, 0 where it is exact.
-    #[prost(double, repeated, tag = "5")]
-    pub probabilities: ::prost::alloc::vec::Vec<f64>,
-    #[prost(double, repeated, tag = "6")]
-    pub probability_errors: ::prost::alloc::vec::Vec<f64>,
-    /// Whether all values were enumerated; otherwise the probabilities are Monte Carlo estimates and the most likely values the best found.
-    #[prost(bool, tag = "7")]
+    /// The neurons that were not observed, in increasing order.
+    #[prost(message, repeated, tag = "2")]
+    pub neurons: ::prost::alloc::vec::Vec<ReconstructedNeuron>,
+    /// Whether every configuration of them was looked at; otherwise the most likely one is the best one found, and the probabilities carry a
+    /// Monte Carlo error.
+    #[prost(bool, tag = "3")]
     pub exact: bool,
-    /// What the model says of each; one without an estimate is reconstructed from its rate alone.
-    #[prost(enumeration = "RowStatus", repeated, tag = "8")]
-    pub status: ::prost::alloc::vec::Vec<i32>,
+}
+/// A neuron that was not observed.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ReconstructedNeuron {
+    /// Its index and identifier.
+    #[prost(uint32, tag = "1")]
+    pub neuron: u32,
+    #[prost(int64, tag = "2")]
+    pub neuron_id: i64,
+    /// Whether it is active in the most likely configuration of all that were not observed, together; absent where the model has no estimate of
+    /// the neuron.
+    #[prost(bool, optional, tag = "3")]
+    pub active: ::core::option::Option<bool>,
+    /// P(active | observed) of this neuron, and its Monte Carlo error, 0 where it is exact; absent as above.
+    #[prost(double, optional, tag = "4")]
+    pub probability: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "5")]
+    pub probability_error: ::core::option::Option<f64>,
+    #[prost(enumeration = "RowStatus", tag = "6")]
+    pub status: i32,
 }
 /// Which couplings.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1859,7 +1867,7 @@ pub mod inference_service_client {
             self.inner.server_streaming(req, path, codec).await
         }
         /// What the neurons that were not observed in a bin did, by an equilibrium model: the most likely values, and how probable a spike of each
-        /// is, given those observed. INVALID_ARGUMENT when a neuron does not exist or is named twice; FAILED_PRECONDITION while there is no model.
+        /// is, given those observed. INVALID_ARGUMENT when a neuron does not exist, or is active and silent at once; FAILED_PRECONDITION while there is no model.
         pub async fn reconstruct(
             &mut self,
             request: impl tonic::IntoRequest<super::ReconstructRequest>,
@@ -1986,7 +1994,7 @@ pub mod inference_service_server {
             tonic::Status,
         >;
         /// What the neurons that were not observed in a bin did, by an equilibrium model: the most likely values, and how probable a spike of each
-        /// is, given those observed. INVALID_ARGUMENT when a neuron does not exist or is named twice; FAILED_PRECONDITION while there is no model.
+        /// is, given those observed. INVALID_ARGUMENT when a neuron does not exist, or is active and silent at once; FAILED_PRECONDITION while there is no model.
         async fn reconstruct(
             &self,
             request: tonic::Request<super::ReconstructRequest>,

@@ -10,14 +10,14 @@ use crate::daemon::convert::status_to_proto;
 use crate::daemon::error::RequestError;
 use crate::daemon::handle::SessionHandle;
 use crate::daemon::registry::Registry;
+use crate::equilibrium::{Missing, Observation, ReconstructOptions, reconstruct};
 use crate::proto::v1;
 
 /// A checked request.
 pub(in crate::daemon) struct Reconstruction {
     session: Arc<SessionHandle>,
     choice: Choice,
-    /// Whether each neuron was active, where it was observed.
-    observed: Vec<Option<bool>>,
+    observed: Observation,
     seed: u64,
 }
 
@@ -29,7 +29,13 @@ impl Reconstruction {
     ) -> Result<Self, RequestError> {
         let session = registry.get(&request.session_id)?;
         let choice = Choice::check(&session, request.method, &request.window)?;
-        let observed = observed(session.spec.n_neurons(), request)?;
+        let n_neurons = session.spec.n_neurons();
+        for (field, neurons) in [("active", &request.active), ("silent", &request.silent)] {
+            if let Some(&neuron) = neurons.iter().find(|&&neuron| neuron as usize >= n_neurons) {
+                return Err(RequestError::UnknownObserved { field, neuron, n_neurons });
+            }
+        }
+        let observed = Observation::new(n_neurons, &request.active, &request.silent)?;
         Ok(Self { session, choice, observed, seed: request.seed.unwrap_or(1) })
     }
 
@@ -57,22 +63,20 @@ impl Reconstruction {
     fn reconstruct(&self, found: &Found) -> Result<v1::ReconstructResponse, RequestError> {
         let stopped = RequestError::Stopped { what: "reconstruction" };
         let Ok(model) = &found.scored.fitted.model else { return Err(stopped) };
-        let _ = (self.seed, model, status_to_proto);
-        Ok(v1::ReconstructResponse { identity: Some(identity(&self.session, found)), ..Default::default() })
+        let options = ReconstructOptions { seed: self.seed, ..ReconstructOptions::default() };
+        let reconstruction = reconstruct(model, self.observed.values(), &options)?;
+        let neuron = |missing: &Missing| v1::ReconstructedNeuron {
+            neuron: missing.neuron as u32,
+            neuron_id: self.session.spec.neurons[missing.neuron].id,
+            active: missing.guess.map(|guess| guess.active),
+            probability: missing.guess.map(|guess| guess.probability),
+            probability_error: missing.guess.map(|guess| guess.monte_carlo_error),
+            status: status_to_proto(model.status[missing.neuron]).into(),
+        };
+        Ok(v1::ReconstructResponse {
+            identity: Some(identity(&self.session, found)),
+            neurons: reconstruction.missing.iter().map(neuron).collect(),
+            exact: reconstruction.exact,
+        })
     }
-}
-
-/// What was observed of each neuron.
-fn observed(n_neurons: usize, request: &v1::ReconstructRequest) -> Result<Vec<Option<bool>>, RequestError> {
-    let mut observed = vec![None; n_neurons];
-    for (field, neurons, value) in [("active", &request.active, true), ("silent", &request.silent, false)] {
-        for &neuron in neurons {
-            let place = observed.get_mut(neuron as usize);
-            let place = place.ok_or(RequestError::UnknownObserved { field, neuron, n_neurons })?;
-            if place.replace(value).is_some() {
-                return Err(RequestError::ObservedTwice { field, neuron });
-            }
-        }
-    }
-    Ok(observed)
 }
