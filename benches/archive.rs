@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use glauber::archive::{Overwrite, Provenance, read_snapshot, write_snapshot};
 use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, TapForm, Window};
-use glauber::session::{Session, SessionSpec, Snapshot};
+use glauber::session::{EquilibriumSpec, Session, SessionSpec, Snapshot};
 use glauber::simulate::{KineticIsing, KineticSimulation};
 
 const SIZES: [usize; 3] = [100, 410, 1000];
@@ -26,6 +26,7 @@ fn snapshot(n: usize) -> Snapshot {
         refit_interval_bins: 1000,
         refit_bins_max: 1 << 18,
         score_memory_bins: 1000,
+        equilibrium: EquilibriumSpec::default(),
         refresh_interval_bins: 1000,
     };
     let network = KineticIsing::asymmetric_sk(n, 0.3, 0.0, 1)

@@ -18,7 +18,7 @@ use glauber::model::{
     TrialFields, Window,
 };
 use glauber::moments::Counts;
-use glauber::session::{RidgeScore, ScoredEstimate, Session, SessionSpec, Snapshot};
+use glauber::session::{EquilibriumSpec, RidgeScore, ScoredEstimate, Session, SessionSpec, Snapshot};
 use glauber::simulate::{KineticIsing, KineticSimulation};
 use ndarray::{Array1, Array2};
 
@@ -39,6 +39,7 @@ fn spec(n: usize) -> SessionSpec {
         refit_interval_bins: 5000,
         refit_bins_max: 1 << 20,
         score_memory_bins: 77,
+        equilibrium: EquilibriumSpec::default(),
         refresh_interval_bins: 500,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SpikeBlock, Trial, TrialMark, Window};
 use glauber::moments::{Accumulator, Counts, Kernel};
-use glauber::session::{Marks, Session, SessionSpec};
+use glauber::session::{EquilibriumSpec, Marks, Session, SessionSpec};
 use proptest::prelude::*;
 
 /// The definition, written down with as little cleverness as possible.
@@ -92,6 +92,7 @@ fn spec(n_neurons: usize, lags: &[u32], windows_ms: &[u64]) -> SessionSpec {
         refit_interval_bins: 1000,
         refit_bins_max: 1 << 18,
         score_memory_bins: 1000,
+        equilibrium: EquilibriumSpec::default(),
         refresh_interval_bins: 37,
     }
 }

@@ -4,7 +4,7 @@ use glauber::kinetic::{self, ExactOptions, Predictor};
 use glauber::model::{
     BinWidth, Estimate, Estimator, Lags, Neuron, Ridges, RowStatus, Runs, SpikeBlock, Window,
 };
-use glauber::session::{RefitScope, Session, SessionSpec, Snapshot, Tracker, WindowCounts};
+use glauber::session::{EquilibriumSpec, RefitScope, Session, SessionSpec, Snapshot, Tracker, WindowCounts};
 use glauber::simulate::{KineticIsing, KineticSimulation};
 use ndarray::Array2;
 
@@ -22,6 +22,7 @@ fn spec(n: usize, window: Window, estimators: &[Estimator], ridges: &[f64]) -> S
         refit_interval_bins: 5000,
         refit_bins_max: 1 << 18,
         score_memory_bins: 20_000,
+        equilibrium: EquilibriumSpec::default(),
     }
 }
 

@@ -5,16 +5,17 @@
 //! modified. [`read_snapshot`] gives back a [`Snapshot`](crate::session::Snapshot) equal to the one written;
 //! [`describe`] reads attributes only, for listings.
 //!
-//! # Layout, version 2
+//! # Layout, version 3
 //!
-//! Files of version 1 are read as well: their estimates have no scores and no standard errors of fields.
+//! Files of versions 1 and 2 are read as well: both have no equilibrium models, and estimates of version 1 no scores and no standard errors
+//! of fields.
 //!
 //! `n` = number of neurons, `L` = number of lags. Every dataset carries the attributes `unit`, `description` and
 //! `dimensions` (its dimensions in words). Real numbers are never NaN or infinite.
 //!
 //! | attribute of `/` | type | meaning |
 //! |---|---|---|
-//! | `format`, `format_version` | text, u32 | `glauber-snapshot`, 2 |
+//! | `format`, `format_version` | text, u32 | `glauber-snapshot`, 3 |
 //! | `glauber_version` | text | version of the program that wrote the file |
 //! | `created` | text | RFC 3339, UTC |
 //! | `source` | text | name of the recording, or `live` |
@@ -31,6 +32,8 @@
 //! | `refresh_interval_bins` | u64 | bins between estimates |
 //! | `refit_interval_bins`, `refit_bins_max` | u64 | bins between refits, and the most that one reads |
 //! | `score_memory_bins` | u64 | bins after which a score counts for 1/e when the recent score is formed |
+//! | `equilibrium_methods` | text list | equilibrium models that the session fits |
+//! | `equilibrium_interval_bins`, `equilibrium_bins_max`, `equilibrium_seed` | u64 | bins between fits, the most that one reads, seed |
 //!
 //! | dataset | type, shape | meaning |
 //! |---|---|---|
@@ -66,13 +69,35 @@
 //! bins it was made on), `score_transitions`, `score_bits_per_spike` and the same with `recent_` (bits only once there
 //! are spikes), `significant_couplings` (those between different neurons with q < 0.05) and `reference`.
 //!
+//! | dataset | type, shape | meaning |
+//! |---|---|---|
+//! | `/equilibrium/<method>/couplings` | f64 `(n, n)` | `J`, symmetric, zero on the diagonal |
+//! | `/equilibrium/<method>/fields` | f64 `(n)` | `h` |
+//! | `/equilibrium/<method>/status` | text `(n)` | `OK`, `SILENT`, … of each neuron |
+//! | `/equilibrium/<method>/standard_errors`, `field_standard_errors` | f64 `(n, n)`, `(n)` | from differences between blocks of bins; 0 = none; absent where the method gives none |
+//! | `/equilibrium/<method>/score_…`, `recent_score_…` | f64 `(n)` | as of the estimates; `…_transitions` are bins |
+//! | `/equilibrium/<method>/path_epsilon`, `path_mean_energy`, `path_effective_samples`, `path_residual`, `path_iterations`, `path_converged` | f64, u64 `(P)` | of the erasure machine; `chosen` is a place in them |
+//! | `/equilibrium/<method>/path_ridge`, `path_bits_per_bin`, `gradient_norm` | f64 `(P)`, `(n)` | of pseudo-likelihood |
+//! | `/equilibrium/<method>/state_bins` | u64 `(S)` | of many-states: bins in each state |
+//! | `/equilibrium/<method>/check/active`, `active_observed`, `active_predicted`, `active_predicted_error` | u64, f64 `(K)` | `P(K)` |
+//!
+//! Each `/equilibrium/<method>` has the attributes `method`, `reference`, `first_bin`, `end_bin` (the bins it was fitted to) and either
+//! `refusal`, why the method gives no model, and no model, or `bins_observed`, `distinct_configurations`, `iterations`, `diagnostics`
+//! (which kind), `error_blocks` with standard errors, and what the kind has of `chosen`, `ridge`, `gradient_norm`, `log_likelihood_bits`,
+//! `chains`, `sweeps`, `moment_residual`, `moment_residual_max`, `monte_carlo_error`, `parameter_error`, `chain_disagreement`, `converged` and `residual`; see
+//! [`EquilibriumDiagnostics`](crate::model::EquilibriumDiagnostics). `check`, absent where no neuron has an estimate, has the attributes
+//! `drawn`, `bins` and, of `means`, `pair_correlations` and `triplet_correlations` each, `…_values`, `…_correlation` (absent where it is not
+//! defined), `…_rms_difference`, `…_rms_observed` and `…_rms_error`; see [`ModelCheck`](crate::model::ModelCheck).
+//!
 //! Standard errors and q are derived from the other values of an estimate, for those who read the file elsewhere: they are not read
 //! back, and files without q are as good.
 
 mod error;
 mod read;
+mod read_equilibrium;
 mod read_estimate;
 mod write;
+mod write_equilibrium;
 mod write_estimate;
 
 use std::time::SystemTime;
@@ -86,7 +111,7 @@ pub use crate::storage::{Overwrite, StorageError};
 /// Value of the root attribute `format`.
 const FORMAT: &str = "glauber-snapshot";
 /// Version of the layout that is written, and the newest that is read.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// Where a snapshot comes from: what its numbers alone do not say.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::{ArchiveError, FORMAT, FORMAT_VERSION, Provenance};
 use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, Window};
 use crate::moments::{Counts, LagCounts};
-use crate::session::{SessionSpec, Snapshot, WindowCounts};
+use crate::session::{EquilibriumSpec, SessionSpec, Snapshot, WindowCounts};
 use crate::storage::{InputDataset, InputFile, StorageError};
 
 /// A snapshot as its file holds it.
@@ -77,7 +77,10 @@ pub fn read_snapshot(path: impl AsRef<Path>) -> Result<StoredSnapshot, ArchiveEr
         end_bin: summary.end_bin,
         counts: Arc::new(counts),
     };
-    let snapshot = Snapshot { spec: Arc::new(spec), window, estimates };
+    let present = reader.file.members("/equilibrium")?;
+    let written = spec.equilibrium.methods.iter().filter(|m| present.iter().any(|name| name == m.as_str()));
+    let equilibrium = written.map(|&method| reader.equilibrium(method, n)).collect::<Result<_, _>>()?;
+    let snapshot = Snapshot { spec: Arc::new(spec), window, estimates, equilibrium };
     let SnapshotSummary { provenance, glauber_version, .. } = summary;
     Ok(StoredSnapshot { snapshot, provenance, glauber_version })
 }
@@ -116,6 +119,14 @@ pub(super) fn verify(written: &Path, snapshot: &Snapshot) -> Result<(), ArchiveE
         for vector in ["fields", "status", "field_standard_errors", "score_spikes", "score_gain_bits"] {
             reader.dataset(&format!("{group}/{vector}"), &[n])?;
         }
+    }
+    for scored in &snapshot.equilibrium {
+        let group = format!("/equilibrium/{}", scored.fitted.method);
+        if scored.fitted.model.is_ok() {
+            reader.dataset(&format!("{group}/couplings"), &[n, n])?;
+            reader.dataset(&format!("{group}/fields"), &[n])?;
+        }
+        reader.dataset(&format!("{group}/score_gain_bits"), &[n])?;
     }
     Ok(())
 }
@@ -232,6 +243,22 @@ impl Reader {
             refit_interval_bins: self.since_2("refit_interval_bins")?,
             refit_bins_max: self.since_2("refit_bins_max")?,
             score_memory_bins: self.since_2("score_memory_bins")?,
+            equilibrium: self.equilibrium_spec()?,
+        })
+    }
+
+    /// Versions before 3 had no equilibrium models.
+    fn equilibrium_spec(&self) -> Result<EquilibriumSpec, ArchiveError> {
+        if self.version < 3 {
+            return Ok(EquilibriumSpec::default());
+        }
+        let methods = self.file.texts_attribute("/", "equilibrium_methods")?;
+        let parse = |name: &String| self.parse("/@equilibrium_methods", "names of equilibrium methods", name);
+        Ok(EquilibriumSpec {
+            methods: methods.iter().map(parse).collect::<Result<_, _>>()?,
+            interval_bins: self.file.unsigned_attribute("/", "equilibrium_interval_bins")?,
+            bins_max: self.file.unsigned_attribute("/", "equilibrium_bins_max")?,
+            seed: self.file.unsigned_attribute("/", "equilibrium_seed")?,
         })
     }
 

@@ -10,11 +10,11 @@ use crate::model::{
 };
 use crate::session::{RidgeScore, ScoredEstimate};
 
-/// The group of one estimate.
-struct Group<'a> {
-    reader: &'a Reader,
-    path: String,
-    n_neurons: usize,
+/// The group of one estimate, or equilibrium model.
+pub(super) struct Group<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) path: String,
+    pub(super) n_neurons: usize,
 }
 
 impl Reader {
@@ -48,35 +48,39 @@ impl Group<'_> {
         format!("{}/{name}", self.path)
     }
 
-    fn has(&self, name: &str) -> Result<bool, ArchiveError> {
+    pub(super) fn has(&self, name: &str) -> Result<bool, ArchiveError> {
         Ok(self.reader.file.optional_dataset(&self.object(name))?.is_some())
     }
 
-    fn vector(&self, name: &str) -> Result<Array1<f64>, ArchiveError> {
+    pub(super) fn vector(&self, name: &str) -> Result<Array1<f64>, ArchiveError> {
         let dataset = self.reader.dataset(&self.object(name), &[self.n_neurons])?;
         Ok(Array1::from_vec(dataset.numbers()?))
     }
 
-    fn matrix(&self, name: &str, columns: usize) -> Result<Array2<f64>, ArchiveError> {
+    pub(super) fn matrix(&self, name: &str, columns: usize) -> Result<Array2<f64>, ArchiveError> {
         let shape = [self.n_neurons, columns];
         let dataset = self.reader.dataset(&self.object(name), &shape)?;
         Array2::from_shape_vec((shape[0], shape[1]), dataset.numbers()?)
             .map_err(|_| dataset.wrong_shape(&format!("{shape:?}")).into())
     }
 
-    fn estimate(&self, estimator: Estimator) -> Result<Estimate, ArchiveError> {
-        let status_object = self.object("status");
-        let status = self.reader.dataset(&status_object, &[self.n_neurons])?.texts()?;
+    pub(super) fn status(&self) -> Result<Vec<RowStatus>, ArchiveError> {
+        let object = self.object("status");
+        let status = self.reader.dataset(&object, &[self.n_neurons])?.texts()?;
         let row_status = |name: &String| {
             let known = RowStatus::ALL.into_iter().find(|status| status.as_str() == name);
-            known.ok_or_else(|| self.reader.bad_value(&status_object, "a row status", name))
+            known.ok_or_else(|| self.reader.bad_value(&object, "a row status", name))
         };
+        status.iter().map(row_status).collect()
+    }
+
+    fn estimate(&self, estimator: Estimator) -> Result<Estimate, ArchiveError> {
         Ok(Estimate {
             estimator,
             ridge: self.reader.file.number_attribute(&self.path, "ridge")?,
             couplings: self.matrix("couplings", self.n_neurons)?,
             fields: self.vector("fields")?,
-            status: status.iter().map(row_status).collect::<Result<_, _>>()?,
+            status: self.status()?,
             variance: self.variance()?,
             convergence: if self.has("iterations")? { Some(self.convergence()?) } else { None },
             trial_fields: if self.has("trial_fields")? { Some(self.trial_fields()?) } else { None },
@@ -122,7 +126,7 @@ impl Group<'_> {
         Ok(TrialFields { fields, estimated, repeats })
     }
 
-    fn score(&self, name: &str) -> Result<Score, ArchiveError> {
+    pub(super) fn score(&self, name: &str) -> Result<Score, ArchiveError> {
         Ok(Score {
             transitions: self.reader.file.number_attribute(&self.path, &format!("{name}_transitions"))?,
             spikes: self.vector(&format!("{name}_spikes"))?,

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::write_equilibrium::write_equilibrium;
 use super::write_estimate::write_estimate;
 use super::{ArchiveError, FORMAT, FORMAT_VERSION, Provenance, read};
 use crate::moments::{Counts, LagCounts};
@@ -31,6 +32,10 @@ pub fn write_snapshot(
     for scored in &snapshot.estimates {
         write_estimate(&file, scored)?;
     }
+    file.group("/equilibrium")?;
+    for scored in &snapshot.equilibrium {
+        write_equilibrium(&file, scored)?;
+    }
     let bytes = file.into_bytes()?;
     publish(path, &bytes, overwrite, |written| read::verify(written, snapshot))
 }
@@ -44,7 +49,9 @@ fn check_sizes(path: &Path, snapshot: &Snapshot) -> Result<(), ArchiveError> {
         Err(ArchiveError::SizeMismatch { path: path.to_owned(), object, got, expected })
     };
     check("counts", snapshot.window.counts.n_neurons)?;
-    snapshot.estimates.iter().try_for_each(|scored| check("an estimate", scored.estimate.n_neurons()))
+    snapshot.estimates.iter().try_for_each(|scored| check("an estimate", scored.estimate.n_neurons()))?;
+    let models = snapshot.equilibrium.iter().filter_map(|scored| scored.fitted.model.as_ref().ok());
+    models.into_iter().try_for_each(|model| check("an equilibrium model", model.n_neurons()))
 }
 
 fn write_attributes(
@@ -76,6 +83,9 @@ fn write_attributes(
         ("refit_interval_bins", spec.refit_interval_bins),
         ("refit_bins_max", spec.refit_bins_max),
         ("score_memory_bins", spec.score_memory_bins),
+        ("equilibrium_interval_bins", spec.equilibrium.interval_bins),
+        ("equilibrium_bins_max", spec.equilibrium.bins_max),
+        ("equilibrium_seed", spec.equilibrium.seed),
     ];
     for (name, number) in numbers {
         file.set("/", name, number)?;
@@ -89,6 +99,8 @@ fn write_attributes(
     file.set_texts("/", "windows", &windows)?;
     let estimators: Vec<&str> = spec.estimators.iter().map(|e| e.as_str()).collect();
     file.set_texts("/", "estimators", &estimators)?;
+    let methods: Vec<&str> = spec.equilibrium.methods.iter().map(|method| method.as_str()).collect();
+    file.set_texts("/", "equilibrium_methods", &methods)?;
     let ridges = spec.ridges.as_slice();
     file.values("/ridges", &[ridges.len()], ridges, Storage::Plain)?;
     explain(file, "/ridges", "1", "ridge of the estimators, or those to choose from", "ridge")

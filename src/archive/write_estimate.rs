@@ -1,21 +1,26 @@
 use super::write::{explain, row_major};
 use crate::model::{
-    Convergence, Estimate, Estimator, SamplingVariance, Score, Significance, TapForm, TrialFields,
+    Convergence, Estimate, Estimator, RowStatus, SamplingVariance, Score, Significance, TapForm, TrialFields,
 };
 use crate::session::{RidgeScore, ScoredEstimate};
 use crate::storage::{OutputFile, Storage, StorageError};
 
-/// Where one estimate is written.
-struct Group<'a> {
-    file: &'a OutputFile,
-    path: String,
-    n_neurons: usize,
+/// Where one estimate, or equilibrium model, is written.
+pub(super) struct Group<'a> {
+    pub(super) file: &'a OutputFile,
+    pub(super) path: String,
+    pub(super) n_neurons: usize,
+    /// What the dimension of a vector is.
+    pub(super) neuron: &'static str,
+    /// What the dimensions of a matrix are.
+    pub(super) pair: &'static str,
 }
 
 pub(super) fn write_estimate(file: &OutputFile, scored: &ScoredEstimate) -> Result<(), StorageError> {
     let estimate = &*scored.estimate;
     let path = format!("/estimators/{}", estimate.estimator);
-    let group = Group { file, path, n_neurons: estimate.n_neurons() };
+    let n_neurons = estimate.n_neurons();
+    let group = Group { file, path, n_neurons, neuron: "receiver", pair: "receiver, sender" };
     file.group(&group.path)?;
     file.set_text(&group.path, "estimator", estimate.estimator.as_str())?;
     file.set_text(&group.path, "reference", reference(estimate.estimator))?;
@@ -32,22 +37,29 @@ pub(super) fn write_estimate(file: &OutputFile, scored: &ScoredEstimate) -> Resu
     if let Some(trial_fields) = &estimate.trial_fields {
         group.write_trial_fields(trial_fields)?;
     }
-    group.write_score("score", &scored.score.total, "since the session began")?;
-    group.write_score("recent_score", &scored.score.recent, "with the past discounted")?;
+    let made_by = "estimates before";
+    group.write_score("score", &scored.score.total, made_by, "since the session began")?;
+    group.write_score("recent_score", &scored.score.recent, made_by, "with the past discounted")?;
     group.write_path(&scored.path)
 }
 
 impl Group<'_> {
-    fn vector(&self, name: &str, values: &[f64], unit: &str, description: &str) -> Result<(), StorageError> {
+    pub(super) fn vector(
+        &self,
+        name: &str,
+        values: &[f64],
+        unit: &str,
+        description: &str,
+    ) -> Result<(), StorageError> {
         let object = format!("{}/{name}", self.path);
         self.file.values(&object, &[values.len()], values, Storage::Plain)?;
-        explain(self.file, &object, unit, description, "receiver")
+        explain(self.file, &object, unit, description, self.neuron)
     }
 
-    fn square(&self, name: &str, values: &[f64], description: &str) -> Result<(), StorageError> {
+    pub(super) fn square(&self, name: &str, values: &[f64], description: &str) -> Result<(), StorageError> {
         let (n, object) = (self.n_neurons, format!("{}/{name}", self.path));
         self.file.values(&object, &[n, n], values, Storage::Plain)?;
-        explain(self.file, &object, "1", description, "receiver, sender")
+        explain(self.file, &object, "1", description, self.pair)
     }
 
     fn write_estimate(&self, estimate: &Estimate) -> Result<(), StorageError> {
@@ -59,11 +71,7 @@ impl Group<'_> {
         )?;
         self.vector("fields", &estimate.fields.to_vec(), "1", "field h_i of the receiver")?;
 
-        let status = format!("{}/status", self.path);
-        let names: Vec<&str> = estimate.status.iter().map(|status| status.as_str()).collect();
-        self.file.texts(&status, &names, Storage::Plain)?;
-        let description = "what the receiver's row is worth; only OK is unreserved";
-        explain(self.file, &status, "text", description, "receiver")?;
+        self.write_status(&estimate.status, "what the receiver's row is worth; only OK is unreserved")?;
 
         let error = |i| (0..n).map(move |j| estimate.standard_error(i, j).unwrap_or(0.0));
         let standard_errors: Vec<f64> = (0..n).flat_map(error).collect();
@@ -72,6 +80,13 @@ impl Group<'_> {
         let errors: Vec<f64> = (0..n).map(|i| estimate.field_standard_error(i).unwrap_or(0.0)).collect();
         let description = "asymptotic standard error of each field; 0 marks a row without an estimate";
         self.vector("field_standard_errors", &errors, "1", description)
+    }
+
+    pub(super) fn write_status(&self, status: &[RowStatus], description: &str) -> Result<(), StorageError> {
+        let object = format!("{}/status", self.path);
+        let names: Vec<&str> = status.iter().map(|status| status.as_str()).collect();
+        self.file.texts(&object, &names, Storage::Plain)?;
+        explain(self.file, &object, "text", description, self.neuron)
     }
 
     /// Derived from couplings, fields and standard errors, for readers that have no family ranking at hand; p is a function of z alone and
@@ -137,8 +152,14 @@ impl Group<'_> {
         explain(self.file, &object, "trials", "repeats that each bin is averaged over", "bin of the trial")
     }
 
-    fn write_score(&self, name: &str, score: &Score, since: &str) -> Result<(), StorageError> {
-        let description = format!("spikes predicted by the estimates before, {since}");
+    pub(super) fn write_score(
+        &self,
+        name: &str,
+        score: &Score,
+        made_by: &str,
+        since: &str,
+    ) -> Result<(), StorageError> {
+        let description = format!("spikes predicted by the {made_by}, {since}");
         self.vector(&format!("{name}_spikes"), &score.spikes.to_vec(), "spikes", &description)?;
         let description = format!("log-likelihood gained over independent rates, {since}");
         self.vector(&format!("{name}_gain_bits"), &score.gain_bits.to_vec(), "bits", &description)?;

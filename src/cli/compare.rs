@@ -8,7 +8,7 @@ use glauber::ingest::BinnedRecording;
 use glauber::model::{
     EquilibriumMethod, Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window,
 };
-use glauber::session::{Compared, Comparison, Recorded, SessionSpec};
+use glauber::session::{Compared, Comparison, EquilibriumSpec, Recorded, SessionSpec};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -128,6 +128,7 @@ fn spec(args: &CompareArgs, recording: &BinnedRecording, recorded: &Recorded) ->
         refit_interval_bins: bins(Duration::from_millis(defaults.refit_interval_ms)),
         refit_bins_max: SessionSpec::REFIT_BINS_MAX,
         score_memory_bins: bins(Duration::from_secs(defaults.score_memory_s)),
+        equilibrium: EquilibriumSpec::default(),
     }
 }
 

@@ -9,7 +9,9 @@ use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
 use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Significance, Trial, TrialMark, Window};
 use glauber::recording::Overwrite;
-use glauber::session::{Marks, Offline, Recorded, ScoredEstimate, Session, SessionSpec, Snapshot};
+use glauber::session::{
+    EquilibriumSpec, Marks, Offline, Recorded, ScoredEstimate, Session, SessionSpec, Snapshot,
+};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -127,6 +129,7 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
         // The recording is in memory anyway.
         refit_bins_max: SessionSpec::REFIT_BINS_MAX,
         score_memory_bins: recording.bin_width.bins_covering(Duration::from_secs(defaults.score_memory_s)),
+        equilibrium: EquilibriumSpec::default(),
     })
 }
 

@@ -31,9 +31,9 @@ pub(crate) async fn run(args: RefitArgs, manner: Manner) -> Result<(), CliError>
     let daemon = Daemon::connect(&args.connect.connect).await?;
     let session_id = daemon.select(args.session.as_deref()).await?.session_id;
     let began = Instant::now();
-    let request = v1::RefitRequest { session_id: session_id.clone() };
+    let request = v1::RefitRequest { session_id: session_id.clone(), equilibrium: false };
     let response = daemon.inference().refit(request).await.map_err(daemon.failure("refitting"))?;
-    let v1::RefitResponse { publication, end_bin } = response.into_inner();
+    let v1::RefitResponse { publication, end_bin, .. } = response.into_inner();
     let took = began.elapsed();
     if manner.json {
         return output::json(&json!({

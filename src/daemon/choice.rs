@@ -17,7 +17,11 @@ pub(super) struct Choice {
 }
 
 /// The place of the window of this name among those of the session; `None` when it is empty.
-fn window(session: &SessionHandle, name: &str, field: &'static str) -> Result<Option<usize>, RequestError> {
+pub(super) fn window(
+    session: &SessionHandle,
+    name: &str,
+    field: &'static str,
+) -> Result<Option<usize>, RequestError> {
     if name.is_empty() {
         return Ok(None);
     }
@@ -124,7 +128,7 @@ impl Choice {
 
 impl Awaited {
     /// When something comes that is due at this bin.
-    fn at(session: &SessionHandle, bin: u64) -> Self {
+    pub(super) fn at(session: &SessionHandle, bin: u64) -> Self {
         if session.is_closed() {
             return Self::Never;
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BinWidth, Estimator, Lags, NEURONS_MAX, Ridges, Window};
+use crate::model::{BinWidth, EquilibriumMethod, Estimator, Lags, NEURONS_MAX, Ridges, Window};
 use crate::session::SessionSpec;
 
 /// Configuration of the daemon; `config/glauber.toml` holds every key with its unit, default and range.
@@ -67,6 +67,12 @@ pub struct SessionDefaults {
     pub refit_bins_max: u64,
     /// Recording time after which a score counts for 1/e of what it did.
     pub score_memory_s: u64,
+    /// Methods of equilibrium models; none for none.
+    pub equilibrium_methods: Vec<String>,
+    /// Recording time between two fits of the equilibrium models.
+    pub equilibrium_interval_ms: u64,
+    /// Most bins such a fit reads.
+    pub equilibrium_bins_max: u64,
 }
 
 /// A number is as good as its text.
@@ -184,6 +190,9 @@ impl Default for SessionDefaults {
             refit_interval_ms: 30_000,
             refit_bins_max: 1 << 18,
             score_memory_s: 600,
+            equilibrium_methods: ["erasure-machine", "pseudo-likelihood"].map(String::from).to_vec(),
+            equilibrium_interval_ms: 60_000,
+            equilibrium_bins_max: 1 << 16,
         }
     }
 }
@@ -322,7 +331,27 @@ impl SessionDefaults {
         in_range("defaults.refit_interval_ms", self.refit_interval_ms, 1, 86_400_000)?;
         let (least, most) = (Window::BINS_MIN, SessionSpec::REFIT_BINS_MAX);
         in_range("defaults.refit_bins_max", self.refit_bins_max, least, most)?;
-        in_range("defaults.score_memory_s", self.score_memory_s, 1, 604_800)
+        in_range("defaults.score_memory_s", self.score_memory_s, 1, 604_800)?;
+        self.check_equilibrium()
+    }
+
+    fn check_equilibrium(&self) -> Result<(), ConfigError> {
+        let key = "defaults.equilibrium_methods";
+        let mut methods = std::collections::HashSet::new();
+        for text in &self.equilibrium_methods {
+            let unknown = |_| {
+                let names = EquilibriumMethod::ALL.map(EquilibriumMethod::as_str).join(", ");
+                ConfigError::new(key, format_args!("'{text}'"), format_args!("one of {names}"))
+            };
+            methods.insert(text.parse::<EquilibriumMethod>().map_err(unknown)?);
+        }
+        if methods.len() != self.equilibrium_methods.len() {
+            let value = format_args!("{:?}", self.equilibrium_methods).to_string();
+            return Err(ConfigError::new(key, value, "each method once, or none"));
+        }
+        in_range("defaults.equilibrium_interval_ms", self.equilibrium_interval_ms, 1, 86_400_000)?;
+        let (least, most) = (Window::BINS_MIN, SessionSpec::REFIT_BINS_MAX);
+        in_range("defaults.equilibrium_bins_max", self.equilibrium_bins_max, least, most)
     }
 }
 
@@ -386,12 +415,17 @@ mod tests {
         assert!(refused(|c| c.defaults.lags_bins = vec![0]).contains("lag 0"));
         assert!(refused(|c| c.defaults.estimators = vec!["nmf".into(), "nmf".into()]).contains("each once"));
         assert!(refused(|c| c.defaults.estimators = vec!["magic".into()]).contains("'magic'"));
+        let twice = vec!["nmf".into(), "nmf".into()];
+        assert!(refused(|c| c.defaults.equilibrium_methods = twice).contains("each method once"));
+        assert!(refused(|c| c.defaults.equilibrium_methods = vec!["exact".into()]).contains("boltzmann"));
     }
 
     #[test]
     fn zeros_are_refused_where_nothing_would_work() {
         type Change = fn(&mut DaemonConfig);
-        let zero: [(&str, Change); 24] = [
+        let zero: [(&str, Change); 26] = [
+            ("defaults.equilibrium_interval_ms", |c| c.defaults.equilibrium_interval_ms = 0),
+            ("defaults.equilibrium_bins_max", |c| c.defaults.equilibrium_bins_max = 0),
             ("limits.prediction_streams_max", |c| c.limits.prediction_streams_max = 0),
             ("server.refit_threads", |c| c.server.refit_threads = 0),
             ("server.refit_duty", |c| c.server.refit_duty = 0.0),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::equilibrium::method_to_proto;
 use super::handle::SessionHandle;
 use super::publish::Publication;
 use crate::model::{Estimator, RowStatus, RunningScore, Score, TapForm};
@@ -83,6 +84,11 @@ fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::SessionSpec {
         refit_interval_bins: Some(spec.refit_interval_bins),
         refit_bins_max: Some(spec.refit_bins_max),
         score_memory_bins: Some(spec.score_memory_bins),
+        equilibrium_methods: spec.equilibrium.methods.iter().map(|&m| method_to_proto(m).into()).collect(),
+        equilibrium_interval_bins: Some(spec.equilibrium.interval_bins),
+        equilibrium_bins_max: Some(spec.equilibrium.bins_max),
+        equilibrium_seed: Some(spec.equilibrium.seed),
+        no_equilibrium: spec.equilibrium.is_empty(),
     }
 }
 
@@ -119,6 +125,9 @@ pub(super) fn session_to_proto(session: &SessionHandle, neurons: Neurons) -> v1:
         best: session.publisher.latest().and_then(|publication| best_estimate(&publication)),
         refits: counters.refits.count(),
         refit_running: session.is_refitting(),
+        equilibrium_published: session.equilibrium.count(),
+        equilibrium_skipped: session.equilibrium.counters.skipped.load(Relaxed),
+        equilibrium_running: session.equilibrium.counters.running.load(Relaxed),
     }
 }
 

@@ -17,9 +17,9 @@ use crate::session::SessionSpec;
 /// Size of the matrix in one answer message: far enough below the 4 MiB that clients accept by default.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 /// Pairs in one answer message, each at most some 60 bytes.
-const CHUNK_PAIRS: usize = 10_000;
+pub(super) const CHUNK_PAIRS: usize = 10_000;
 /// Most pairs that are sorted out.
-const TOP_PAIRS_MAX: u32 = 1_000_000;
+pub(super) const TOP_PAIRS_MAX: u32 = 1_000_000;
 
 /// A checked query.
 #[derive(Clone)]
@@ -159,7 +159,11 @@ impl Query {
 impl Selection {
     fn check(query: &v1::CouplingsQuery, n_neurons: usize) -> Result<Self, RequestError> {
         if query.top_pairs > TOP_PAIRS_MAX {
-            return Err(RequestError::TooManyPairs { asked: query.top_pairs, max: TOP_PAIRS_MAX });
+            return Err(RequestError::TooManyPairs {
+                field: "query.top_pairs",
+                asked: query.top_pairs,
+                max: TOP_PAIRS_MAX,
+            });
         }
         if let Some(found) = query.q_max.filter(|q_max| !(*q_max > 0.0 && *q_max <= 1.0)) {
             return Err(RequestError::QMax { found });
@@ -178,7 +182,7 @@ impl Selection {
 }
 
 /// The receivers asked for; all when none is named.
-fn receivers(asked: &[u32], n_neurons: usize) -> Arc<[u32]> {
+pub(super) fn receivers(asked: &[u32], n_neurons: usize) -> Arc<[u32]> {
     if asked.is_empty() { (0..n_neurons as u32).collect() } else { asked.into() }
 }
 
@@ -212,7 +216,7 @@ pub(super) fn rows_per_chunk(n_neurons: usize, matrices: usize) -> usize {
 }
 
 /// Sequences of at most so many receivers.
-fn chunks(receivers: Arc<[u32]>, size: usize) -> impl Iterator<Item = Vec<u32>> + Send {
+pub(super) fn chunks(receivers: Arc<[u32]>, size: usize) -> impl Iterator<Item = Vec<u32>> + Send {
     let starts = (0..receivers.len()).step_by(size);
     starts.map(move |start| receivers[start..receivers.len().min(start + size)].to_vec())
 }

@@ -4,16 +4,19 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::archiver::Archive;
-use super::estimators::{Estimators, FinishedRefit, InFlight, RefitJob, RefreshJob, Waiting, compute_final};
+use super::equilibrium::{Fits, LastFit, WaitingForFit, attach};
+use super::estimators::{
+    Estimators, FinishedRefit, InFlight, RefitJob, RefreshJob, Waiting, compute_final, shared,
+};
 use super::handle::SessionHandle;
 use super::predictions::Applied;
 use super::producer::ProducerLink;
+use super::refits::{Pace, Refits};
 use super::registry::Reservation;
 use crate::model::{SpikeBlock, TrialMark};
 use crate::session::{
@@ -37,6 +40,8 @@ pub(super) enum Command {
     Refreshed,
     /// Refit now, or once the refit under way is done, and refresh; tells the publication that holds both.
     Refit { reply: Waiting },
+    /// Fit the equilibrium models now, or once the fit under way is done; tells the publication that holds them.
+    FitEquilibrium { reply: WaitingForFit },
     /// Publish and archive the final estimates, then end.
     Close { reply: oneshot::Sender<()> },
 }
@@ -92,6 +97,8 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
         };
         let (sender, commands) = mpsc::channel(parts.queue_messages);
         let spec = Arc::clone(session.spec());
+        let pace = || Pace::new(parts.refit_duty, parts.runtime.clone());
+        let (refits, fits) = (Refits::new(pace()), Fits::new(pace(), spec.equilibrium.interval_bins));
         let handle = Arc::new(SessionHandle::new(parts.id, spec, sender, parts.queue_bytes));
         let refresher = Refresher {
             handle: Arc::clone(&handle),
@@ -101,7 +108,8 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             is_behind: false,
             observed_through: 0,
             order: 0,
-            refits: Refits::new(parts.refit_duty, parts.runtime),
+            refits,
+            fits,
         };
         let engine = Engine { session, refresher, producer: None, _reservation: parts.reservation };
         engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
@@ -132,66 +140,7 @@ struct Refresher {
     /// Refreshes started.
     order: u64,
     refits: Refits,
-}
-
-/// When the estimators that read bins run.
-struct Refits {
-    in_flight: InFlight,
-    started: Option<Instant>,
-    /// Not before the session has rested from the last one.
-    rests_until: Option<Instant>,
-    duty: f64,
-    runtime: Handle,
-    /// The bin through which the newest one has read.
-    read_through: u64,
-    /// Who asked for one, beyond those that come by themselves.
-    waiting: Vec<Waiting>,
-}
-
-impl Refits {
-    fn new(duty: f64, runtime: Handle) -> Self {
-        let (started, rests_until) = (None, None);
-        Self {
-            in_flight: InFlight::default(),
-            started,
-            rests_until,
-            duty,
-            runtime,
-            read_through: 0,
-            waiting: Vec::new(),
-        }
-    }
-
-    /// Whether one should be started now.
-    fn is_due(&mut self, session: &Session, handle: &Arc<SessionHandle>) -> bool {
-        if self.in_flight.is_busy() {
-            return false;
-        }
-        let now = Instant::now();
-        if let Some(started) = self.started.take() {
-            let took = now - started;
-            let rest = took.mul_f64(1.0 / self.duty - 1.0);
-            self.rests_until = Some(now + rest);
-            self.wake_after(rest, handle);
-        }
-        if !self.waiting.is_empty() {
-            return true;
-        }
-        let since = session.next_bin() - self.read_through;
-        let rested = self.rests_until.is_none_or(|until| now >= until);
-        session.spec().refits() && since >= session.spec().refit_interval_bins && rested
-    }
-
-    /// Let the engine look again after this time, though no command may come until then.
-    fn wake_after(&self, rest: Duration, handle: &Arc<SessionHandle>) {
-        let session = Arc::downgrade(handle);
-        self.runtime.spawn(async move {
-            tokio::time::sleep(rest).await;
-            if let Some(session) = session.upgrade() {
-                session.wake_engine();
-            }
-        });
-    }
+    fits: Fits,
 }
 
 impl Refresher {
@@ -207,9 +156,10 @@ impl Refresher {
     }
 
     /// Refresh after all when a refresh was skipped, so that what is published is never older than one computation takes,
-    /// even when no further bin comes; and when a refit waits to be published. Start a refit that is due.
+    /// even when no further bin comes; and when a refit waits to be published. Start a refit, and a fit of equilibrium models, that is due.
     fn catch_up(&mut self, session: &Session) {
         self.refit(session);
+        self.fits.catch_up(session, &self.handle, &self.estimators);
         if self.is_behind || self.handle.has_finished_refit() {
             self.start(session);
         }
@@ -230,9 +180,7 @@ impl Refresher {
         // Before the job can end.
         self.handle.counters.refit_running.store(true, Ordering::Relaxed);
         if self.estimators.refit(job) {
-            self.refits.in_flight = in_flight;
-            self.refits.started = Some(Instant::now());
-            self.refits.read_through = session.next_bin();
+            self.refits.begin(in_flight, session);
         } else {
             self.handle.counters.refit_running.store(false, Ordering::Relaxed);
         }
@@ -266,19 +214,36 @@ impl Refresher {
     /// The final estimates of every window: never skipped, and the last to be published. When the daemon is being taken down, no refit
     /// is begun or waited for: what one under way finds is lost, and what was found before is published.
     fn finish(&mut self, session: &Session) {
-        self.estimators.wait_for_refit(&mut self.refits.in_flight);
+        let mut last_fit = self.begin_last_fit(session);
+        self.estimators.wait_for_refit(&mut self.refits.pace.in_flight);
         self.in_flight.wait();
         let handle = &self.handle;
         let newest = session.newest_bins(self.observed_through);
         let FinishedRefit { refit, waiting } = handle.take_finished_refit().unwrap_or_default();
         let bins = window_bins(session);
         let snapshots = compute_final(handle, windows(session), &newest, bins, refit, &self.estimators);
-        let published = snapshots.and_then(|snapshots| handle.publisher.publish(u64::MAX, snapshots, false));
+        if let Some(last_fit) = &mut last_fit {
+            self.estimators.wait_for_refit(last_fit.in_flight());
+        }
+        let published = snapshots.and_then(|mut snapshots| {
+            attach(&handle.equilibrium, &mut snapshots);
+            handle.publisher.publish(u64::MAX, shared(snapshots), false)
+        });
         if let Some(publication) = published {
             handle.record().final_snapshots = self.archive.on_close(handle, &publication);
         }
         handle.reset_tracker();
         handle.publisher.tell(waiting.into_iter().chain(self.refits.waiting.drain(..)));
+        handle.equilibrium.tell(self.fits.waiting.drain(..));
+    }
+
+    /// Begin the last fit of the equilibrium models, beside the last refit.
+    fn begin_last_fit(&self, session: &Session) -> Option<LastFit> {
+        if session.spec().equilibrium.is_empty() || self.estimators.is_shutting_down() {
+            return None;
+        }
+        let bins = self.fits.newest_bins(session);
+        Some(LastFit::begin(&self.handle, bins, self.estimators.refit_threads()))
     }
 }
 
@@ -341,6 +306,7 @@ impl Engine {
                 let refresh = FinishedRefit { refit: None, waiting: vec![reply] };
                 self.handle().add_finished_refit(refresh);
             }
+            Command::FitEquilibrium { reply } => self.refresher.fits.waiting.push(reply),
             Command::Close { reply } => {
                 self.finish();
                 return ControlFlow::Break(reply);

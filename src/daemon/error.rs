@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::equilibrium::ReconstructError;
 use crate::ingest::AdmitError;
-use crate::model::{BinWidthError, Estimator, LagsError, RidgesError, UnknownEstimator, WindowError};
+use crate::model::{
+    BinWidthError, EquilibriumMethod, Estimator, LagsError, RidgesError, UnknownEquilibriumMethod,
+    UnknownEstimator, WindowError,
+};
 use crate::session::{PushError, SpecError};
 
 /// A request that cannot be answered.
@@ -128,6 +132,53 @@ pub enum RequestError {
         /// When the first score comes.
         when: Awaited,
     },
+    /// The session fits no equilibrium models.
+    #[error("session '{session_id}' has no equilibrium models")]
+    NoEquilibriumModels {
+        /// Which session.
+        session_id: String,
+    },
+    /// No equilibrium model by that method yet.
+    #[error("'{method}' has given no model of session '{session_id}' yet: the first one {when}")]
+    NotFitted {
+        /// Which session.
+        session_id: String,
+        /// The method.
+        method: EquilibriumMethod,
+        /// When its first model comes.
+        when: Awaited,
+    },
+    /// No score yet to choose the best equilibrium model by.
+    #[error("session '{session_id}' has no best equilibrium model yet: the first score {when}")]
+    NoModelScored {
+        /// Which session.
+        session_id: String,
+        /// When the first score comes.
+        when: Awaited,
+    },
+    /// An equilibrium method that gives no model of the bins at hand.
+    #[error("'{method}' gives no model of session '{session_id}': {reason}")]
+    ModelRefused {
+        /// Which session.
+        session_id: String,
+        /// The method.
+        method: EquilibriumMethod,
+        /// Why.
+        reason: String,
+    },
+    /// An observed neuron that does not exist.
+    #[error("{field} neuron {neuron} does not exist, the session has {n_neurons} neurons (0 to {})", n_neurons - 1)]
+    UnknownObserved {
+        /// The list it is in.
+        field: &'static str,
+        /// The index given.
+        neuron: u32,
+        /// Number of neurons of the session.
+        n_neurons: usize,
+    },
+    /// What was observed of a bin, which cannot be.
+    #[error(transparent)]
+    Reconstruct(#[from] ReconstructError),
     /// A level of q that is none.
     #[error("q_max = {found} is not allowed: expected a number above 0, at most 1")]
     QMax {
@@ -179,6 +230,8 @@ pub enum RequestError {
     /// More pairs than are sorted out.
     #[error("{asked} pairs asked for, at most {max} are sorted out; ask for rows instead")]
     TooManyPairs {
+        /// Path of the field in the request.
+        field: &'static str,
         /// The number asked for.
         asked: u32,
         /// The largest number answered.
@@ -285,6 +338,21 @@ pub enum SpecProblem {
     /// The same estimator twice.
     #[error("an estimator is listed twice")]
     EstimatorTwice,
+    /// An equilibrium method's number.
+    #[error("{number} stands for no equilibrium method")]
+    EquilibriumMethodNumber {
+        /// The number given.
+        number: i32,
+    },
+    /// A choice among equilibrium methods in the place of one.
+    #[error("'best' chooses among the equilibrium methods of a session and is none to run")]
+    EquilibriumMethodBest,
+    /// An equilibrium method's name.
+    #[error(transparent)]
+    EquilibriumMethod(#[from] UnknownEquilibriumMethod),
+    /// Equilibrium methods, and the word that there are none.
+    #[error("'no_equilibrium' contradicts the equilibrium methods that are listed")]
+    EquilibriumAndNone,
     /// Anything else.
     #[error(transparent)]
     Session(#[from] SpecError),

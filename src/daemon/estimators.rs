@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
 use tokio::sync::oneshot;
 
 use super::archiver::Archive;
+use super::equilibrium::{self, FitJob, attach};
 use super::handle::SessionHandle;
 use super::publish::Publication;
 use crate::session::{Refit, RefitScope, RefitTask, Snapshot, WindowBins, WindowCounts};
@@ -53,6 +54,7 @@ pub(super) struct FinishedRefit {
 pub(super) struct Estimators {
     refreshes: Pool<RefreshJob>,
     refits: Pool<RefitJob>,
+    fits: Pool<FitJob>,
     refit_threads: usize,
     shutdown: Shutdown,
 }
@@ -160,8 +162,8 @@ impl InFlight {
 }
 
 impl Estimators {
-    /// Start the threads: so many for refreshes, one for refits, which spreads over `refit_threads` while it works. Gives those of
-    /// the refreshes, to be joined; nobody waits for the one of the refits.
+    /// Start the threads: so many for refreshes, one for refits and one for fits of equilibrium models, which spread over `refit_threads`
+    /// while they work. Gives those of the refreshes, to be joined; nobody waits for the others.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -174,7 +176,9 @@ impl Estimators {
         let refreshes = Pool::start("estimator", threads, sessions_open_max, &mut handles, refresh)?;
         let run = move |job| refit(job, refit_threads);
         let refits = Pool::start("refit", 1, sessions_open_max, &mut Vec::new(), run)?;
-        Ok((Self { refreshes, refits, refit_threads, shutdown: Shutdown::new() }, handles))
+        let run = move |job| equilibrium::fit(job, refit_threads);
+        let fits = Pool::start("equilibrium", 1, sessions_open_max, &mut Vec::new(), run)?;
+        Ok((Self { refreshes, refits, fits, refit_threads, shutdown: Shutdown::new() }, handles))
     }
 
     /// Wait for no refit any more, neither those under way nor the last ones of sessions that are closed from now on.
@@ -191,6 +195,7 @@ impl Estimators {
     pub(super) fn stop(&self) {
         self.refreshes.stop();
         self.refits.stop();
+        self.fits.stop();
     }
 
     /// Hand counts over; tells whether the queue took them.
@@ -201,6 +206,21 @@ impl Estimators {
     /// Hand bins over; tells whether the queue took them.
     pub(super) fn refit(&self, job: RefitJob) -> bool {
         self.refits.submit(job)
+    }
+
+    /// Hand bins over, to be turned into equilibrium models; tells whether the queue took them.
+    pub(super) fn fit(&self, job: FitJob) -> bool {
+        self.fits.submit(job)
+    }
+
+    /// Threads that a refit, or fit, spreads over.
+    pub(super) fn refit_threads(&self) -> usize {
+        self.refit_threads
+    }
+
+    /// Whether the daemon is being taken down.
+    pub(super) fn is_shutting_down(&self) -> bool {
+        self.shutdown.is_begun()
     }
 
     /// Run the last refit of a session on a thread of its own, and wait for it until the daemon is being taken down.
@@ -246,8 +266,9 @@ fn refresh(job: RefreshJob) {
     // next ones be published first, these are no longer wanted.
     drop(done);
     match computed {
-        Ok(snapshots) => {
+        Ok(mut snapshots) => {
             session.counters.refreshes.add(began.elapsed());
+            attach(&session.equilibrium, &mut snapshots);
             let published = session.publisher.publish(order, shared(snapshots), session.is_predicted());
             if let Some(publication) = published {
                 archive.on_publication(&session, &publication);
@@ -292,7 +313,7 @@ pub(super) fn compute_final(
     bins: Vec<WindowBins>,
     finished: Option<Refit>,
     estimators: &Estimators,
-) -> Option<Vec<Arc<Snapshot>>> {
+) -> Option<Vec<Snapshot>> {
     // A defect in an estimate must not take what can still be published with it.
     let task = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut tracker = session.tracker();
@@ -309,14 +330,14 @@ pub(super) fn compute_final(
         let windows = windows.clone();
         std::panic::catch_unwind(AssertUnwindSafe(|| session.tracker().publish(windows, refit))).ok()
     };
-    let snapshots = publish(refit).or_else(|| {
+    publish(refit).or_else(|| {
         tracing::error!(session = %session.id, "last estimates not computed: internal error");
         session.reset_tracker();
         publish(None)
-    });
-    snapshots.map(shared)
+    })
 }
 
-fn shared(snapshots: Vec<Snapshot>) -> Vec<Arc<Snapshot>> {
+/// Snapshots as they are published.
+pub(super) fn shared(snapshots: Vec<Snapshot>) -> Vec<Arc<Snapshot>> {
     snapshots.into_iter().map(Arc::new).collect()
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 use super::engine::Command;
+use super::equilibrium::{EquilibriumPublication, EquilibriumState};
 use super::error::{FirstPublication, RequestError, cut};
 use super::estimators::FinishedRefit;
 use super::metrics::Durations;
@@ -27,6 +28,7 @@ pub(super) struct SessionHandle {
     pub(super) producer: ProducerSlot,
     pub(super) publisher: Publisher,
     pub(super) counters: Counters,
+    pub(super) equilibrium: EquilibriumState,
     commands: mpsc::Sender<Command>,
     /// One permit per byte that may still be queued.
     queue_space: Arc<Semaphore>,
@@ -83,6 +85,7 @@ impl SessionHandle {
             tracker: Mutex::new(Tracker::new(Arc::clone(&spec), Tracker::LIVE_WORK_MAX)),
             finished_refit: Mutex::default(),
             applied: broadcast::Sender::new(PIECES_QUEUED),
+            equilibrium: EquilibriumState::new(&spec),
             spec,
             producer: ProducerSlot::default(),
             publisher: Publisher::new(),
@@ -133,8 +136,23 @@ impl SessionHandle {
 
     /// Ask for a refit and wait for its publication.
     pub(super) async fn refit(&self) -> Result<Arc<Publication>, RequestError> {
+        self.ask_for_fit(|reply| Command::Refit { reply }).await
+    }
+
+    /// Ask for a fit of the equilibrium models and wait for its publication.
+    pub(super) async fn fit_equilibrium(&self) -> Result<Arc<EquilibriumPublication>, RequestError> {
+        if self.spec.equilibrium.is_empty() {
+            return Err(RequestError::NoEquilibriumModels { session_id: self.id.clone() });
+        }
+        self.ask_for_fit(|reply| Command::FitEquilibrium { reply }).await
+    }
+
+    async fn ask_for_fit<P>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Arc<P>>) -> Command,
+    ) -> Result<Arc<P>, RequestError> {
         let (reply, published) = oneshot::channel();
-        self.send(Command::Refit { reply }).await?;
+        self.send(command(reply)).await?;
         let mut latest = self.publisher.watch();
         tokio::select! {
             // Who is told at the end is told before the end.
@@ -208,10 +226,11 @@ impl SessionHandle {
         received.max(self.applied_through())
     }
 
-    /// Bytes of bins, queued and kept, counts and published estimates.
+    /// Bytes of bins, queued and kept, counts, published estimates and equilibrium models.
     pub(super) fn memory_bytes(&self) -> u64 {
         let published = self.publisher.latest().map_or(0, |publication| publication.bytes());
-        self.counters.session_bytes.load(Ordering::Relaxed) + self.queued_bytes() + published
+        let models = self.equilibrium.bytes();
+        self.counters.session_bytes.load(Ordering::Relaxed) + self.queued_bytes() + published + models
     }
 
     /// The tracker; whoever holds it works on a refresh, which takes its time.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::connections::Connections;
 use super::handle::SessionHandle;
 use super::registry::Registry;
-use crate::session::{ScoredEstimate, Snapshot};
+use crate::session::{ScoredEquilibrium, ScoredEstimate, Snapshot};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
@@ -54,7 +54,7 @@ struct Metric {
     value: fn(&SessionHandle) -> u64,
 }
 
-const METRICS: [Metric; 11] = [
+const METRICS: [Metric; 13] = [
     counter("glauber_bins_applied_total", "Bins counted.", |s| {
         s.applied_through().saturating_sub(load(&s.counters.gap_bins))
     }),
@@ -71,6 +71,14 @@ const METRICS: [Metric; 11] = [
         "glauber_refreshes_skipped_total",
         "Refreshes skipped: the one before was still computed.",
         |s| load(&s.counters.refreshes_skipped),
+    ),
+    counter("glauber_equilibrium_published_total", "Publications of equilibrium models.", |s| {
+        s.equilibrium.count()
+    }),
+    counter(
+        "glauber_equilibrium_skipped_total",
+        "Fits of equilibrium models skipped: the one before was still computed, or the session rested from it.",
+        |s| load(&s.equilibrium.counters.skipped),
     ),
     gauge("glauber_ingest_lag_bins", "Bins received and not yet counted.", |s| {
         s.received_through().saturating_sub(s.applied_through())
@@ -124,9 +132,12 @@ fn render(sessions: &[Arc<SessionHandle>]) -> String {
         }
     }
     type DurationsOf = fn(&SessionHandle) -> &Durations;
-    let durations: [(&str, &str, DurationsOf); 2] = [
+    let durations: [(&str, &str, DurationsOf); 3] = [
         ("glauber_refresh_seconds", "Time to compute a refresh.", |s| &s.counters.refreshes),
         ("glauber_refit_seconds", "Time to compute a refit.", |s| &s.counters.refits),
+        ("glauber_equilibrium_seconds", "Time to fit the equilibrium models of a session.", |s| {
+            &s.equilibrium.counters.fits
+        }),
     ];
     for (name, help, of) in durations {
         out.describe(name, "histogram", help);
@@ -135,6 +146,7 @@ fn render(sessions: &[Arc<SessionHandle>]) -> String {
         }
     }
     out.scores(sessions);
+    out.equilibrium_scores(sessions);
     out.0
 }
 
@@ -207,6 +219,37 @@ impl Text {
         for (session, publication) in &publications {
             let Some(best) = publication.best(None) else { continue };
             self.line(BEST, &estimate_label(session, best.snapshot, best.scored()), 1);
+        }
+    }
+
+    fn equilibrium_scores(&mut self, sessions: &[Arc<SessionHandle>]) {
+        type OfModel = fn(&ScoredEquilibrium) -> Option<f64>;
+        let metrics: [(&str, &str, OfModel); 2] = [
+            (
+                "glauber_equilibrium_score_bits_per_spike",
+                "Recent gain over rates of equilibrium models, each neuron told from the others of its bin.",
+                |scored| scored.score.recent.bits_per_spike(),
+            ),
+            (
+                "glauber_equilibrium_pair_correlation",
+                "Pearson correlation of the pair correlations that an equilibrium model predicts with those observed.",
+                |scored| scored.fitted.check.as_ref()?.pair_correlations.correlation,
+            ),
+        ];
+        let publications: Vec<_> =
+            sessions.iter().filter_map(|session| Some((session, session.equilibrium.latest()?))).collect();
+        for (name, help, value) in metrics {
+            self.describe(name, "gauge", help);
+            for (session, publication) in &publications {
+                for (window, models) in session.spec.windows.iter().zip(&publication.windows) {
+                    for scored in models {
+                        let Some(value) = value(scored) else { continue };
+                        let method = scored.fitted.method;
+                        let label = format!("{},window=\"{window}\",method=\"{method}\"", label(session));
+                        self.line(name, &label, value);
+                    }
+                }
+            }
         }
     }
 }

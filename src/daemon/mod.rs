@@ -3,6 +3,7 @@
 //! ```text
 //!  StreamSpikes ──bounded──▶ engine (one thread per session, owns it) ──bounded──▶ estimators ──▶ publication ──▶ queries
 //!   (waits when full)          │ close: final estimates itself                     (a pool)         (Arc)      watchers
+//!                              ├─ every so many bins ──▶ equilibrium models (one thread) ──▶ publication of their own ──▶ queries
 //!                              ├─────────────────────────▶ archiver (one thread) ◀────┘
 //!                              └─ counted bins ──overwrites──▶ predictions (a thread per reader)
 //! ```
@@ -18,6 +19,7 @@ mod convert;
 mod couplings;
 mod derived;
 mod engine;
+mod equilibrium;
 mod error;
 mod estimate_header;
 mod estimators;
@@ -26,6 +28,7 @@ mod metrics;
 mod predictions;
 mod producer;
 mod publish;
+mod refits;
 mod registry;
 mod services;
 mod session_spec;

@@ -15,7 +15,7 @@ use super::engine::{self, Command, EngineParts};
 use super::error::{RequestError, SpecProblem, echoed};
 use super::estimators::Estimators;
 use super::handle::SessionHandle;
-use crate::session::{Session, SessionSpec, Snapshot, Tracker};
+use crate::session::{EquilibriumTracker, Session, SessionSpec, Snapshot, Tracker};
 
 /// Longest wait for a place among the large answers.
 const BULK_ANSWER_WAIT: Duration = Duration::from_secs(5);
@@ -132,11 +132,12 @@ impl Registry {
             field: "spec".into(),
             problem: SpecProblem::Session(error),
         })?;
-        let what = "bytes of bins kept for the longest finite window or refit_bins_max";
+        let what = "bytes of bins kept for the longest finite window, refit_bins_max or equilibrium_bins_max";
         within("ring_bytes_max", what, ring_bytes, limits.ring_bytes_max)?;
         // The estimates published, and the ones being computed.
         let published = 2 * Snapshot::bytes_of_all_windows(spec);
-        let memory_bytes = counts_bytes + published + Tracker::bytes_max(spec);
+        let memory_bytes =
+            counts_bytes + published + Tracker::bytes_max(spec) + EquilibriumTracker::bytes_max(spec);
 
         let mut budget = lock(&self.budget);
         let (open, memory) = (budget.sessions_open + 1, budget.memory_bytes.saturating_add(memory_bytes));

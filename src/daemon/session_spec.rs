@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::config::{Limits, SessionDefaults};
 use super::convert::estimator_from_proto;
+use super::equilibrium::method_from_proto;
 use super::error::{RequestError, SpecProblem, echoed};
-use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, UnknownEstimator, Window, WindowError};
+use crate::model::{
+    BinWidth, EquilibriumMethod, Estimator, Lags, Neuron, Ridges, UnknownEquilibriumMethod, UnknownEstimator,
+    Window, WindowError,
+};
 use crate::proto::v1;
-use crate::session::SessionSpec;
+use crate::session::{EquilibriumSpec, SessionSpec};
 
 /// Most characters of a session's name, and of a neuron's label.
 pub(super) const NAME_CHARS_MAX: usize = 256;
@@ -27,6 +31,7 @@ pub(super) fn session_spec(
         .refresh_interval_bins
         .unwrap_or_else(|| bin_width.bins_covering(Duration::from_millis(defaults.refresh_interval_ms)));
     let lags_bins = if asked.lags_bins.is_empty() { &defaults.lags_bins } else { &asked.lags_bins };
+    let equilibrium = equilibrium(&asked, bin_width, defaults).map_err(at("spec.equilibrium_methods"))?;
     let spec = SessionSpec {
         name: asked.name,
         neurons: neurons(asked.neurons, asked.neuron_count, limits)?,
@@ -44,6 +49,7 @@ pub(super) fn session_spec(
         score_memory_bins: asked
             .score_memory_bins
             .unwrap_or_else(|| bin_width.bins_covering(Duration::from_secs(defaults.score_memory_s))),
+        equilibrium,
     };
     spec.check().map_err(|error| {
         let field = field_of(&error);
@@ -78,6 +84,9 @@ fn field_of(error: &crate::session::SpecError) -> &'static str {
         E::RefitInterval => "spec.refit_interval_bins",
         E::RefitBins { .. } => "spec.refit_bins_max",
         E::ScoreMemory => "spec.score_memory_bins",
+        E::EquilibriumMethodCount { .. } => "spec.equilibrium_methods",
+        E::EquilibriumInterval => "spec.equilibrium_interval_bins",
+        E::EquilibriumBins { .. } => "spec.equilibrium_bins_max",
     }
 }
 
@@ -133,4 +142,32 @@ fn estimators(asked: &[i32], defaults: &SessionDefaults) -> Result<Vec<Estimator
         return Err(SpecProblem::EstimatorTwice);
     }
     Ok(estimators)
+}
+
+fn equilibrium(
+    asked: &v1::SessionSpec,
+    bin_width: BinWidth,
+    defaults: &SessionDefaults,
+) -> Result<EquilibriumSpec, SpecProblem> {
+    let known = |&number: &i32| match method_from_proto(number) {
+        Some(method) => Ok(method),
+        None if number == v1::EquilibriumMethod::Best as i32 => Err(SpecProblem::EquilibriumMethodBest),
+        None => Err(SpecProblem::EquilibriumMethodNumber { number }),
+    };
+    let methods: Vec<EquilibriumMethod> = match (asked.no_equilibrium, &asked.equilibrium_methods[..]) {
+        (true, []) => Vec::new(),
+        (true, _) => return Err(SpecProblem::EquilibriumAndNone),
+        (false, []) => {
+            let parsed = defaults.equilibrium_methods.iter().map(|text| text.parse());
+            parsed.collect::<Result<_, UnknownEquilibriumMethod>>()?
+        }
+        (false, numbers) => numbers.iter().map(known).collect::<Result<_, _>>()?,
+    };
+    let interval = Duration::from_millis(defaults.equilibrium_interval_ms);
+    Ok(EquilibriumSpec {
+        methods,
+        interval_bins: asked.equilibrium_interval_bins.unwrap_or_else(|| bin_width.bins_covering(interval)),
+        bins_max: asked.equilibrium_bins_max.unwrap_or(defaults.equilibrium_bins_max),
+        seed: asked.equilibrium_seed.unwrap_or(1),
+    })
 }

@@ -22,7 +22,9 @@ fn describe(error: &RequestError) -> (Code, ErrorDetails) {
         E::Spec { field, .. } => bad_field(field, error),
         E::NotOpened | E::OpenedTwice => bad_field("open", error),
         E::UnknownReceiver { .. } => bad_field("query.receivers", error),
-        E::TooManyPairs { .. } => bad_field("query.top_pairs", error),
+        E::TooManyPairs { field, .. } => bad_field(field, error),
+        E::UnknownObserved { field, .. } => bad_field(field, error),
+        E::Reconstruct(_) => bad_field("silent", error),
         E::QMax { .. } => bad_field("query.q_max", error),
         E::NoTrialFields { .. } => bad_field("query.trial_fields", error),
         E::UnknownNeuron { .. } | E::TooManyNeurons { .. } => bad_field("neurons", error),
@@ -38,6 +40,11 @@ fn describe(error: &RequestError) -> (Code, ErrorDetails) {
         E::NothingPublished { session_id, .. } | E::NotEstimated { session_id, .. } => {
             precondition("ESTIMATE_PUBLISHED", session_id, error)
         }
+        E::NoEquilibriumModels { session_id } => precondition("EQUILIBRIUM_MODELS_ON", session_id, error),
+        E::NotFitted { session_id, .. } | E::ModelRefused { session_id, .. } => {
+            precondition("EQUILIBRIUM_MODEL_PUBLISHED", session_id, error)
+        }
+        E::NoModelScored { session_id, .. } => precondition("EQUILIBRIUM_MODEL_SCORED", session_id, error),
         E::NothingScored { session_id, .. } => precondition("ESTIMATE_SCORED", session_id, error),
         E::NoArchive => precondition("ARCHIVE_ON", "archive.directory", error),
         E::Limit { key, .. } => limit(key, error),

@@ -1,6 +1,6 @@
 use super::{
-    BoltzmannOptions, EquilibriumError, ErasureOptions, HopfieldOptions, MeanFieldOptions, Samples, boltzmann, erasure_machine,
-    hopfield, nmf, tap,
+    BoltzmannOptions, EquilibriumError, ErasureOptions, HopfieldOptions, MeanFieldOptions, Samples,
+    boltzmann, erasure_machine, hopfield, nmf, tap,
 };
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 

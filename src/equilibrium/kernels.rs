@@ -8,7 +8,8 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use ndarray::{Array1, Array2};
 
-use super::{Configurations, threads};
+use super::Configurations;
+use crate::regression::threads;
 
 /// Configurations that are worked on at once.
 const BLOCK: usize = 128;

@@ -3,8 +3,8 @@
 //! Every method takes [`Samples`]: the distinct configurations of the bins with their multiplicities. Neurons that are silent,
 //! saturated or repeat another's spikes take no part and say so.
 
-mod check;
 mod boltzmann;
+mod check;
 mod configurations;
 mod erasure;
 mod error;
@@ -12,24 +12,24 @@ mod fit;
 mod hopfield;
 mod jackknife;
 mod kernels;
+mod mean_field;
 mod predict;
 mod reconstruct;
-mod mean_field;
 mod samples;
 
-pub use check::{CheckOptions, check};
 pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
+pub use check::{CheckOptions, check};
 pub use configurations::Configurations;
 pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
+pub use hopfield::{HopfieldOptions, hopfield};
+pub use mean_field::{MeanFieldOptions, nmf, tap};
 pub use predict::{Conditional, Rates};
 pub use reconstruct::{
     Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,
     ReconstructionScoreOptions, reconstruct, reconstruction_score,
 };
-pub use hopfield::{HopfieldOptions, hopfield};
-pub use mean_field::{MeanFieldOptions, nmf, tap};
 pub use samples::Samples;
 
 /// Contiguous blocks of bins whose differences give standard errors.

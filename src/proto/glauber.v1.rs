@@ -490,6 +490,21 @@ pub struct SessionSpec {
     /// Bins after which a score counts for 1/e of what it did when the recent score is formed.
     #[prost(uint64, optional, tag = "14")]
     pub score_memory_bins: ::core::option::Option<u64>,
+    /// Methods of equilibrium models, each fitted to every window.
+    #[prost(enumeration = "EquilibriumMethod", repeated, tag = "15")]
+    pub equilibrium_methods: ::prost::alloc::vec::Vec<i32>,
+    /// Bins between fits of the equilibrium models, at least 1.
+    #[prost(uint64, optional, tag = "16")]
+    pub equilibrium_interval_bins: ::core::option::Option<u64>,
+    /// Most bins such a fit reads, the newest ones of the window, and most bins one scores the models before on; 64 to 1,073,741,824.
+    #[prost(uint64, optional, tag = "17")]
+    pub equilibrium_bins_max: ::core::option::Option<u64>,
+    /// Seed of the methods and checks that draw random numbers; 1 when absent.
+    #[prost(uint64, optional, tag = "18")]
+    pub equilibrium_seed: ::core::option::Option<u64>,
+    /// No equilibrium models, whatever the configuration says. Not together with `equilibrium_methods`.
+    #[prost(bool, tag = "19")]
+    pub no_equilibrium: bool,
 }
 /// Bins recorded under a repeated condition, aligned at their first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -567,6 +582,14 @@ pub struct Session {
     pub refits: u64,
     #[prost(bool, tag = "19")]
     pub refit_running: bool,
+    /// Fits of the equilibrium models: how many have ended and were published, how many were skipped because the one before was still
+    /// running or the session rested from it, and whether one is under way.
+    #[prost(uint64, tag = "20")]
+    pub equilibrium_published: u64,
+    #[prost(uint64, tag = "21")]
+    pub equilibrium_skipped: u64,
+    #[prost(bool, tag = "22")]
+    pub equilibrium_running: bool,
 }
 /// The best estimate of a session by recent score.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -645,7 +668,72 @@ impl Estimator {
         }
     }
 }
-/// What a row (receiver) of an estimate is worth.
+/// How the couplings of an equilibrium (pairwise maximum entropy) model P(s) ~ exp(sum_i h_i s_i + sum\_{i\<j} J_ij s_i s_j), s = +-1, are
+/// found from the configurations of the bins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EquilibriumMethod {
+    Unspecified = 0,
+    /// Moments of configurations reweighted towards equal probability.
+    ErasureMachine = 1,
+    /// Couplings are the second moments.
+    Hopfield = 2,
+    /// Naive mean field: inverse of the covariance.
+    Nmf = 3,
+    /// Thouless-Anderson-Palmer.
+    Tap = 4,
+    /// Each neuron's logistic regression on the others.
+    PseudoLikelihood = 5,
+    /// Maximum likelihood by enumeration; 20 neurons at most that fire and are silent.
+    MaximumLikelihood = 6,
+    /// Maximum likelihood by Boltzmann learning.
+    Boltzmann = 7,
+    /// Low-temperature inversion of naive mean field in several states.
+    ManyStates = 8,
+    /// The same of TAP.
+    ManyStatesTap = 9,
+    /// Of the methods of a session, the one that has predicted best of late. For queries; no session runs it.
+    Best = 100,
+}
+impl EquilibriumMethod {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EQUILIBRIUM_METHOD_UNSPECIFIED",
+            Self::ErasureMachine => "EQUILIBRIUM_METHOD_ERASURE_MACHINE",
+            Self::Hopfield => "EQUILIBRIUM_METHOD_HOPFIELD",
+            Self::Nmf => "EQUILIBRIUM_METHOD_NMF",
+            Self::Tap => "EQUILIBRIUM_METHOD_TAP",
+            Self::PseudoLikelihood => "EQUILIBRIUM_METHOD_PSEUDO_LIKELIHOOD",
+            Self::MaximumLikelihood => "EQUILIBRIUM_METHOD_MAXIMUM_LIKELIHOOD",
+            Self::Boltzmann => "EQUILIBRIUM_METHOD_BOLTZMANN",
+            Self::ManyStates => "EQUILIBRIUM_METHOD_MANY_STATES",
+            Self::ManyStatesTap => "EQUILIBRIUM_METHOD_MANY_STATES_TAP",
+            Self::Best => "EQUILIBRIUM_METHOD_BEST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EQUILIBRIUM_METHOD_UNSPECIFIED" => Some(Self::Unspecified),
+            "EQUILIBRIUM_METHOD_ERASURE_MACHINE" => Some(Self::ErasureMachine),
+            "EQUILIBRIUM_METHOD_HOPFIELD" => Some(Self::Hopfield),
+            "EQUILIBRIUM_METHOD_NMF" => Some(Self::Nmf),
+            "EQUILIBRIUM_METHOD_TAP" => Some(Self::Tap),
+            "EQUILIBRIUM_METHOD_PSEUDO_LIKELIHOOD" => Some(Self::PseudoLikelihood),
+            "EQUILIBRIUM_METHOD_MAXIMUM_LIKELIHOOD" => Some(Self::MaximumLikelihood),
+            "EQUILIBRIUM_METHOD_BOLTZMANN" => Some(Self::Boltzmann),
+            "EQUILIBRIUM_METHOD_MANY_STATES" => Some(Self::ManyStates),
+            "EQUILIBRIUM_METHOD_MANY_STATES_TAP" => Some(Self::ManyStatesTap),
+            "EQUILIBRIUM_METHOD_BEST" => Some(Self::Best),
+            _ => None,
+        }
+    }
+}
+/// What a row (receiver) of an estimate, or a neuron of an equilibrium model, is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RowStatus {
@@ -748,6 +836,402 @@ impl SessionState {
             _ => None,
         }
     }
+}
+/// How much better than independent rates successive estimates have predicted bins that came after them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Score {
+    /// Since the session began.
+    #[prost(message, optional, tag = "1")]
+    pub total: ::core::option::Option<ScoreSum>,
+    /// The same with the past discounted: what the best estimator and ridge are chosen by.
+    #[prost(message, optional, tag = "2")]
+    pub recent: ::core::option::Option<ScoreSum>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScoreSum {
+    /// Transitions scored, and spikes in their later bins; not whole once discounted.
+    #[prost(double, tag = "1")]
+    pub transitions: f64,
+    #[prost(double, tag = "2")]
+    pub spikes: f64,
+    /// Log-likelihood gained over the rates, in bits; negative when the estimates predict worse.
+    #[prost(double, tag = "3")]
+    pub gain_bits: f64,
+    /// gain_bits / spikes; absent before the first spike.
+    #[prost(double, optional, tag = "4")]
+    pub bits_per_spike: ::core::option::Option<f64>,
+    /// Spikes and bits gained of each neuron.
+    #[prost(double, repeated, tag = "5")]
+    pub neuron_spikes: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "6")]
+    pub neuron_gain_bits: ::prost::alloc::vec::Vec<f64>,
+}
+/// Rows of the coupling matrix.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CouplingRows {
+    /// Indices of the receivers.
+    #[prost(uint32, repeated, tag = "1")]
+    pub receivers: ::prost::alloc::vec::Vec<u32>,
+    /// len(receivers) x neurons, row after row, column = sender.
+    #[prost(double, repeated, tag = "2")]
+    pub couplings: ::prost::alloc::vec::Vec<f64>,
+    /// The same shape, when asked for: standard errors, 0 where there is none; and q, 1 where there is none.
+    #[prost(double, repeated, tag = "3")]
+    pub standard_errors: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "4")]
+    pub q_values: ::prost::alloc::vec::Vec<f64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CouplingPairs {
+    #[prost(message, repeated, tag = "1")]
+    pub pairs: ::prost::alloc::vec::Vec<CouplingPair>,
+    /// With `q_max`: how many pairs there are with a q at most that, sent or not.
+    #[prost(uint64, tag = "2")]
+    pub found: u64,
+}
+/// The coupling from one neuron to another.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct CouplingPair {
+    #[prost(uint32, tag = "1")]
+    pub receiver: u32,
+    #[prost(uint32, tag = "2")]
+    pub sender: u32,
+    #[prost(int64, tag = "3")]
+    pub receiver_id: i64,
+    #[prost(int64, tag = "4")]
+    pub sender_id: i64,
+    #[prost(double, tag = "5")]
+    pub coupling: f64,
+    #[prost(double, tag = "6")]
+    pub standard_error: f64,
+    /// coupling / standard_error.
+    #[prost(double, tag = "7")]
+    pub z: f64,
+    #[prost(enumeration = "RowStatus", tag = "8")]
+    pub status: i32,
+    /// Two-sided tail probability of z.
+    #[prost(double, tag = "9")]
+    pub p: f64,
+    /// The false discovery rate among all pairs at which this one is significant; absent when its row is not OK.
+    #[prost(double, optional, tag = "10")]
+    pub q: ::core::option::Option<f64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetEquilibriumModelRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The first method of the session when unspecified; EQUILIBRIUM_METHOD_BEST for the one with the best recent score. FAILED_PRECONDITION
+    /// while there is no model by it, nothing has been scored, or when the session has no equilibrium models.
+    #[prost(enumeration = "EquilibriumMethod", tag = "2")]
+    pub method: i32,
+    /// "all" or a duration; when empty, the first window of the session or, for EQUILIBRIUM_METHOD_BEST, the one with the best score.
+    #[prost(string, tag = "3")]
+    pub window: ::prost::alloc::string::String,
+    /// Send the rows of these neurons only (indices); all rows when empty.
+    #[prost(uint32, repeated, tag = "4")]
+    pub neurons: ::prost::alloc::vec::Vec<u32>,
+    /// Instead of rows, send this many of the strongest pairs, receiver \< sender, by |J| / SE, or |J| where the method gives no standard
+    /// errors; pairs of neurons that are not OK last; 0 = rows. At least one message of pairs is sent, empty when there are none.
+    #[prost(uint32, tag = "5")]
+    pub top_pairs: u32,
+    /// Send only the header.
+    #[prost(bool, tag = "6")]
+    pub header_only: bool,
+    /// Send standard errors along with the rows, where the method gives them.
+    #[prost(bool, tag = "7")]
+    pub standard_errors: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetEquilibriumModelResponse {
+    #[prost(oneof = "get_equilibrium_model_response::Part", tags = "1, 2, 3")]
+    pub part: ::core::option::Option<get_equilibrium_model_response::Part>,
+}
+/// Nested message and enum types in `GetEquilibriumModelResponse`.
+pub mod get_equilibrium_model_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        #[prost(message, tag = "1")]
+        Header(super::EquilibriumHeader),
+        /// Symmetric, zero on the diagonal; q_values are not given.
+        #[prost(message, tag = "2")]
+        Rows(super::CouplingRows),
+        #[prost(message, tag = "3")]
+        Pairs(super::CouplingPairs),
+    }
+}
+/// What an equilibrium model is of, and what it is worth.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EquilibriumHeader {
+    #[prost(message, optional, tag = "1")]
+    pub identity: ::core::option::Option<EquilibriumIdentity>,
+    /// Why the method gives no model of these bins; empty when it does.
+    #[prost(string, tag = "2")]
+    pub refusal: ::prost::alloc::string::String,
+    /// Observed bins it was fitted to, and how many distinct configurations they have.
+    #[prost(uint64, tag = "3")]
+    pub bins_observed: u64,
+    #[prost(uint64, tag = "4")]
+    pub distinct_configurations: u64,
+    /// One per neuron, index order.
+    #[prost(enumeration = "RowStatus", repeated, tag = "5")]
+    pub status: ::prost::alloc::vec::Vec<i32>,
+    #[prost(double, repeated, tag = "6")]
+    pub fields: ::prost::alloc::vec::Vec<f64>,
+    /// Standard errors of the fields, from differences between blocks of bins, and the number of blocks; empty and 0 where the method
+    /// gives none.
+    #[prost(double, repeated, tag = "7")]
+    pub field_standard_errors: ::prost::alloc::vec::Vec<f64>,
+    #[prost(uint32, tag = "8")]
+    pub error_blocks: u32,
+    #[prost(int64, repeated, tag = "9")]
+    pub neuron_ids: ::prost::alloc::vec::Vec<i64>,
+    /// Passes over the distinct configurations, or Monte Carlo updates.
+    #[prost(uint32, tag = "10")]
+    pub iterations: u32,
+    /// How well the models by this method have predicted the state of each neuron from the others, in bins that came after them: gain in
+    /// pseudo-log-likelihood over rates. `transitions` are bins. Only the newest equilibrium_bins_max bins before a fit are scored.
+    #[prost(message, optional, tag = "16")]
+    pub score: ::core::option::Option<Score>,
+    /// What the model predicts of the bins it was fitted to; absent where no neuron has an estimate.
+    #[prost(message, optional, tag = "17")]
+    pub check: ::core::option::Option<ModelCheck>,
+    /// Age of the publication in milliseconds, and how many bins were applied since the newest one the model has read.
+    #[prost(uint64, tag = "18")]
+    pub age_ms: u64,
+    #[prost(uint64, tag = "19")]
+    pub bins_since: u64,
+    /// Fits skipped since the session began: the one before was still running, or the session rested from it.
+    #[prost(uint64, tag = "20")]
+    pub skipped: u64,
+    /// What the method says of itself; nothing is set where it is a closed form of the moments.
+    #[prost(oneof = "equilibrium_header::Diagnostics", tags = "11, 12, 13, 14, 15")]
+    pub diagnostics: ::core::option::Option<equilibrium_header::Diagnostics>,
+}
+/// Nested message and enum types in `EquilibriumHeader`.
+pub mod equilibrium_header {
+    /// What the method says of itself; nothing is set where it is a closed form of the moments.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Diagnostics {
+        #[prost(message, tag = "11")]
+        Erasure(super::ErasureDiagnostics),
+        #[prost(message, tag = "12")]
+        PseudoLikelihood(super::PseudoLikelihoodDiagnostics),
+        #[prost(message, tag = "13")]
+        MaximumLikelihood(super::MaximumLikelihoodDiagnostics),
+        #[prost(message, tag = "14")]
+        Boltzmann(super::BoltzmannDiagnostics),
+        #[prost(message, tag = "15")]
+        ManyStates(super::ManyStatesDiagnostics),
+    }
+}
+/// Which model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EquilibriumIdentity {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "EquilibriumMethod", tag = "2")]
+    pub method: i32,
+    #[prost(string, tag = "3")]
+    pub window: ::prost::alloc::string::String,
+    /// First bin the fit reaches back to, and the bin after the newest one it has read.
+    #[prost(uint64, tag = "4")]
+    pub first_bin: u64,
+    #[prost(uint64, tag = "5")]
+    pub end_bin: u64,
+    /// Counts the publications of equilibrium models of this session, from 1.
+    #[prost(uint64, tag = "6")]
+    pub publication: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ErasureDiagnostics {
+    /// Place in `path` of the one chosen: the largest mean energy.
+    #[prost(uint32, tag = "1")]
+    pub chosen: u32,
+    /// In decreasing order of epsilon.
+    #[prost(message, repeated, tag = "2")]
+    pub path: ::prost::alloc::vec::Vec<ErasureStep>,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ErasureStep {
+    /// 0 \< epsilon \<= 1; 1 is Hopfield's rule.
+    #[prost(double, tag = "1")]
+    pub epsilon: f64,
+    /// Mean energy over the bins as observed, E(s) = -sum_i h_i s_i - sum\_{i\<j} J_ij s_i s_j.
+    #[prost(double, tag = "2")]
+    pub mean_energy: f64,
+    /// How many of the distinct configurations count: 1 / sum of the squared weights.
+    #[prost(double, tag = "3")]
+    pub effective_samples: f64,
+    /// Largest difference between the reweighted moments and what they should be.
+    #[prost(double, tag = "4")]
+    pub residual: f64,
+    /// Passes over the configurations.
+    #[prost(uint32, tag = "5")]
+    pub iterations: u32,
+    #[prost(bool, tag = "6")]
+    pub converged: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PseudoLikelihoodDiagnostics {
+    #[prost(double, tag = "1")]
+    pub ridge: f64,
+    /// Ridges there were to choose from; empty when there was one.
+    #[prost(message, repeated, tag = "2")]
+    pub path: ::prost::alloc::vec::Vec<CrossValidatedRidge>,
+    /// Norm of the gradient of each neuron's mean log-likelihood at the end.
+    #[prost(double, repeated, tag = "3")]
+    pub gradient_norm: ::prost::alloc::vec::Vec<f64>,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct CrossValidatedRidge {
+    #[prost(double, tag = "1")]
+    pub ridge: f64,
+    /// Mean pseudo-log-likelihood of a bin that was left out, bits.
+    #[prost(double, tag = "2")]
+    pub bits_per_bin: f64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct MaximumLikelihoodDiagnostics {
+    #[prost(double, tag = "1")]
+    pub gradient_norm: f64,
+    /// Mean log-likelihood of a bin, bits.
+    #[prost(double, tag = "2")]
+    pub log_likelihood_bits: f64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct BoltzmannDiagnostics {
+    #[prost(uint32, tag = "1")]
+    pub chains: u32,
+    /// Sweeps of each chain in all.
+    #[prost(uint64, tag = "2")]
+    pub sweeps: u64,
+    /// Root mean square, and largest, difference between moments of model and data.
+    #[prost(double, tag = "3")]
+    pub moment_residual: f64,
+    #[prost(double, tag = "4")]
+    pub moment_residual_max: f64,
+    /// Root mean square Monte Carlo error of the moments of the model.
+    #[prost(double, tag = "5")]
+    pub monte_carlo_error: f64,
+    /// Root mean square error of couplings and fields that stems from the finite chains alone.
+    #[prost(double, tag = "6")]
+    pub parameter_error: f64,
+    #[prost(bool, tag = "7")]
+    pub converged: bool,
+    /// Spread between chains over what single chains let expect, as a ratio of standard deviations; far above 1 when chains stay in states of
+    /// their own.
+    #[prost(double, tag = "8")]
+    pub chain_disagreement: f64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ManyStatesDiagnostics {
+    /// Bins in each state, largest first.
+    #[prost(uint64, repeated, tag = "1")]
+    pub bins: ::prost::alloc::vec::Vec<u64>,
+    /// Root mean square of what is left of the equations.
+    #[prost(double, tag = "2")]
+    pub residual: f64,
+}
+/// Statistics that a model predicts next to those that the bins show: pairs it was mostly fitted to, triplets and the number of active
+/// neurons it was not. Predictions are Monte Carlo estimates.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelCheck {
+    /// Configurations drawn from the model, and bins they are compared with.
+    #[prost(uint64, tag = "1")]
+    pub drawn: u64,
+    #[prost(uint64, tag = "2")]
+    pub bins: u64,
+    /// \<s_i> over neurons.
+    #[prost(message, optional, tag = "3")]
+    pub means: ::core::option::Option<Agreement>,
+    /// \<s_i s_j> - \<s_i>\<s_j> over pairs.
+    #[prost(message, optional, tag = "4")]
+    pub pair_correlations: ::core::option::Option<Agreement>,
+    /// \<(s_i - m_i)(s_j - m_j)(s_k - m_k)> over triplets, or a fixed random choice of them.
+    #[prost(message, optional, tag = "5")]
+    pub triplet_correlations: ::core::option::Option<Agreement>,
+    /// For K = 0, 1, ... active neurons of a bin.
+    #[prost(message, repeated, tag = "6")]
+    pub active_counts: ::prost::alloc::vec::Vec<ActiveCount>,
+}
+/// How observed and predicted values of one kind agree.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Agreement {
+    /// Number of values.
+    #[prost(uint64, tag = "1")]
+    pub values: u64,
+    /// Pearson correlation; absent where either does not vary.
+    #[prost(double, optional, tag = "2")]
+    pub correlation: ::core::option::Option<f64>,
+    /// Root mean square difference, size of the observed values, and standard error of the differences.
+    #[prost(double, tag = "3")]
+    pub rms_difference: f64,
+    #[prost(double, tag = "4")]
+    pub rms_observed: f64,
+    #[prost(double, tag = "5")]
+    pub rms_error: f64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ActiveCount {
+    #[prost(uint32, tag = "1")]
+    pub active: u32,
+    /// Share of the bins, and probability by the model with its Monte Carlo error.
+    #[prost(double, tag = "2")]
+    pub observed: f64,
+    #[prost(double, tag = "3")]
+    pub predicted: f64,
+    #[prost(double, tag = "4")]
+    pub predicted_error: f64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReconstructRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// As of GetEquilibriumModel.
+    #[prost(enumeration = "EquilibriumMethod", tag = "2")]
+    pub method: i32,
+    #[prost(string, tag = "3")]
+    pub window: ::prost::alloc::string::String,
+    /// Neurons seen to be active in the bin, and seen to be silent (indices); none in both lists. All others are reconstructed.
+    #[prost(uint32, repeated, tag = "4")]
+    pub active: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "5")]
+    pub silent: ::prost::alloc::vec::Vec<u32>,
+    /// Seed of the random numbers that are drawn where there are too many neurons to enumerate; 1 when absent.
+    #[prost(uint64, optional, tag = "6")]
+    pub seed: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReconstructResponse {
+    #[prost(message, optional, tag = "1")]
+    pub identity: ::core::option::Option<EquilibriumIdentity>,
+    /// The neurons that were not observed, in increasing order.
+    #[prost(message, repeated, tag = "2")]
+    pub neurons: ::prost::alloc::vec::Vec<ReconstructedNeuron>,
+    /// Whether every configuration of them was looked at; otherwise the most likely one is the best one found, and the probabilities carry a
+    /// Monte Carlo error.
+    #[prost(bool, tag = "3")]
+    pub exact: bool,
+}
+/// A neuron that was not observed.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ReconstructedNeuron {
+    /// Its index and identifier.
+    #[prost(uint32, tag = "1")]
+    pub neuron: u32,
+    #[prost(int64, tag = "2")]
+    pub neuron_id: i64,
+    /// Whether it is active in the most likely configuration of all that were not observed, together; absent where the model has no estimate of
+    /// the neuron.
+    #[prost(bool, optional, tag = "3")]
+    pub active: ::core::option::Option<bool>,
+    /// P(active | observed) of this neuron, and its Monte Carlo error, 0 where it is exact; absent as above.
+    #[prost(double, optional, tag = "4")]
+    pub probability: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "5")]
+    pub probability_error: ::core::option::Option<f64>,
+    #[prost(enumeration = "RowStatus", tag = "6")]
+    pub status: i32,
 }
 /// Which couplings.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -913,35 +1397,6 @@ pub struct EstimateHeader {
     #[prost(double, repeated, tag = "29")]
     pub gradient_norm: ::prost::alloc::vec::Vec<f64>,
 }
-/// How much better than independent rates successive estimates have predicted bins that came after them.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Score {
-    /// Since the session began.
-    #[prost(message, optional, tag = "1")]
-    pub total: ::core::option::Option<ScoreSum>,
-    /// The same with the past discounted: what the best estimator and ridge are chosen by.
-    #[prost(message, optional, tag = "2")]
-    pub recent: ::core::option::Option<ScoreSum>,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ScoreSum {
-    /// Transitions scored, and spikes in their later bins; not whole once discounted.
-    #[prost(double, tag = "1")]
-    pub transitions: f64,
-    #[prost(double, tag = "2")]
-    pub spikes: f64,
-    /// Log-likelihood gained over the rates, in bits; negative when the estimates predict worse.
-    #[prost(double, tag = "3")]
-    pub gain_bits: f64,
-    /// gain_bits / spikes; absent before the first spike.
-    #[prost(double, optional, tag = "4")]
-    pub bits_per_spike: ::core::option::Option<f64>,
-    /// Spikes and bits gained of each neuron.
-    #[prost(double, repeated, tag = "5")]
-    pub neuron_spikes: ::prost::alloc::vec::Vec<f64>,
-    #[prost(double, repeated, tag = "6")]
-    pub neuron_gain_bits: ::prost::alloc::vec::Vec<f64>,
-}
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct RidgeScore {
     #[prost(double, tag = "1")]
@@ -949,29 +1404,6 @@ pub struct RidgeScore {
     /// Recent; absent before the first spike was scored.
     #[prost(double, optional, tag = "2")]
     pub bits_per_spike: ::core::option::Option<f64>,
-}
-/// Rows of the coupling matrix.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CouplingRows {
-    /// Indices of the receivers.
-    #[prost(uint32, repeated, tag = "1")]
-    pub receivers: ::prost::alloc::vec::Vec<u32>,
-    /// len(receivers) x neurons, row after row, column = sender.
-    #[prost(double, repeated, tag = "2")]
-    pub couplings: ::prost::alloc::vec::Vec<f64>,
-    /// The same shape, when asked for: standard errors, 0 where there is none; and q, 1 where there is none.
-    #[prost(double, repeated, tag = "3")]
-    pub standard_errors: ::prost::alloc::vec::Vec<f64>,
-    #[prost(double, repeated, tag = "4")]
-    pub q_values: ::prost::alloc::vec::Vec<f64>,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CouplingPairs {
-    #[prost(message, repeated, tag = "1")]
-    pub pairs: ::prost::alloc::vec::Vec<CouplingPair>,
-    /// With `q_max`: how many pairs there are with a q at most that, sent or not.
-    #[prost(uint64, tag = "2")]
-    pub found: u64,
 }
 /// Fields of each bin of a trial.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -991,33 +1423,6 @@ pub struct TrialFieldRows {
     /// Repeats that have the transition from each bin; in the first message only.
     #[prost(uint64, repeated, tag = "5")]
     pub repeats: ::prost::alloc::vec::Vec<u64>,
-}
-/// The coupling from one neuron to another.
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
-pub struct CouplingPair {
-    #[prost(uint32, tag = "1")]
-    pub receiver: u32,
-    #[prost(uint32, tag = "2")]
-    pub sender: u32,
-    #[prost(int64, tag = "3")]
-    pub receiver_id: i64,
-    #[prost(int64, tag = "4")]
-    pub sender_id: i64,
-    #[prost(double, tag = "5")]
-    pub coupling: f64,
-    #[prost(double, tag = "6")]
-    pub standard_error: f64,
-    /// coupling / standard_error.
-    #[prost(double, tag = "7")]
-    pub z: f64,
-    #[prost(enumeration = "RowStatus", tag = "8")]
-    pub status: i32,
-    /// Two-sided tail probability of z.
-    #[prost(double, tag = "9")]
-    pub p: f64,
-    /// The false discovery rate among all pairs at which this one is significant; absent when its row is not OK.
-    #[prost(double, optional, tag = "10")]
-    pub q: ::core::option::Option<f64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetCorrelationsRequest {
@@ -1165,6 +1570,9 @@ pub struct PredictionModel {
 pub struct RefitRequest {
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
+    /// Fit the equilibrium models as well, which can take much longer, and answer once these are published, too.
+    #[prost(bool, tag = "2")]
+    pub equilibrium: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RefitResponse {
@@ -1173,6 +1581,9 @@ pub struct RefitResponse {
     pub publication: u64,
     #[prost(uint64, tag = "2")]
     pub end_bin: u64,
+    /// The publication of equilibrium models, when asked for.
+    #[prost(uint64, optional, tag = "3")]
+    pub equilibrium_publication: ::core::option::Option<u64>,
 }
 /// How the standard errors of an estimate are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1431,6 +1842,60 @@ pub mod inference_service_client {
                 .insert(GrpcMethod::new("glauber.v1.InferenceService", "Refit"));
             self.inner.unary(req, path, codec).await
         }
+        /// An equilibrium model as fitted last: a header, then, unless only pairs are asked for, the rows in chunks. No rows follow when the method
+        /// gives no model.
+        pub async fn get_equilibrium_model(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetEquilibriumModelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::GetEquilibriumModelResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/glauber.v1.InferenceService/GetEquilibriumModel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("glauber.v1.InferenceService", "GetEquilibriumModel"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// What the neurons that were not observed in a bin did, by an equilibrium model: the most likely values, and how probable a spike of each
+        /// is, given those observed. INVALID_ARGUMENT when a neuron does not exist, or is active and silent at once; FAILED_PRECONDITION while there is no model.
+        pub async fn reconstruct(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReconstructRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReconstructResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/glauber.v1.InferenceService/Reconstruct",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("glauber.v1.InferenceService", "Reconstruct"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1514,6 +1979,33 @@ pub mod inference_service_server {
             &self,
             request: tonic::Request<super::RefitRequest>,
         ) -> std::result::Result<tonic::Response<super::RefitResponse>, tonic::Status>;
+        /// Server streaming response type for the GetEquilibriumModel method.
+        type GetEquilibriumModelStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::GetEquilibriumModelResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// An equilibrium model as fitted last: a header, then, unless only pairs are asked for, the rows in chunks. No rows follow when the method
+        /// gives no model.
+        async fn get_equilibrium_model(
+            &self,
+            request: tonic::Request<super::GetEquilibriumModelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::GetEquilibriumModelStream>,
+            tonic::Status,
+        >;
+        /// What the neurons that were not observed in a bin did, by an equilibrium model: the most likely values, and how probable a spike of each
+        /// is, given those observed. INVALID_ARGUMENT when a neuron does not exist, or is active and silent at once; FAILED_PRECONDITION while there is no model.
+        async fn reconstruct(
+            &self,
+            request: tonic::Request<super::ReconstructRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReconstructResponse>,
+            tonic::Status,
+        >;
     }
     /// Couplings, correlations and predictions out. RESOURCE_EXHAUSTED when too many large answers are being read, or too many
     /// watchers or streams of predictions are there.
@@ -1812,6 +2304,102 @@ pub mod inference_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RefitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/glauber.v1.InferenceService/GetEquilibriumModel" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetEquilibriumModelSvc<T: InferenceService>(pub Arc<T>);
+                    impl<
+                        T: InferenceService,
+                    > tonic::server::ServerStreamingService<
+                        super::GetEquilibriumModelRequest,
+                    > for GetEquilibriumModelSvc<T> {
+                        type Response = super::GetEquilibriumModelResponse;
+                        type ResponseStream = T::GetEquilibriumModelStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetEquilibriumModelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InferenceService>::get_equilibrium_model(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetEquilibriumModelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/glauber.v1.InferenceService/Reconstruct" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReconstructSvc<T: InferenceService>(pub Arc<T>);
+                    impl<
+                        T: InferenceService,
+                    > tonic::server::UnaryService<super::ReconstructRequest>
+                    for ReconstructSvc<T> {
+                        type Response = super::ReconstructResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReconstructRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InferenceService>::reconstruct(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReconstructSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -31,7 +31,7 @@ mod row;
 pub(crate) mod separation;
 mod solve;
 mod table;
-mod threads;
+pub(crate) mod threads;
 
 pub(crate) use active_sets::{ActiveSets, Grouping};
 pub(crate) use cost::Costs;

@@ -269,6 +269,7 @@ impl<'a> Comparison<'a> {
 mod tests {
     use super::*;
     use crate::model::{BinWidth, Neuron, SpikeBlock, Trial, Window};
+    use crate::session::EquilibriumSpec;
 
     const N: u64 = 5;
     const BINS: u64 = 6000;
@@ -308,6 +309,7 @@ mod tests {
             refit_interval_bins: 500,
             refit_bins_max: SessionSpec::REFIT_BINS_MAX,
             score_memory_bins: 30_000,
+            equilibrium: EquilibriumSpec::default(),
         }
     }
 

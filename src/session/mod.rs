@@ -9,6 +9,7 @@
 
 mod compare;
 mod compare_equilibrium;
+mod equilibrium;
 mod offline;
 mod push;
 mod refit;
@@ -19,6 +20,10 @@ mod trials;
 
 pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequential};
 pub use compare_equilibrium::{ComparedEquilibrium, EquilibriumComparison, UnfitMethod};
+pub use equilibrium::{
+    EquilibriumBins, EquilibriumFit, EquilibriumSpec, EquilibriumTask, EquilibriumTracker, FittedEquilibrium,
+    Refusal, ScoredEquilibrium, best_equilibrium,
+};
 pub use offline::{Offline, Recorded};
 pub use push::{Gap, Marks, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};
@@ -160,6 +165,18 @@ impl Session {
         WindowBins { bins: Bins::Shared(view), trials }
     }
 
+    /// What a fit of equilibrium models reads: of each window, the newest [`EquilibriumSpec::bins_max`] bins; and the bins since
+    /// `through`, at most as many, to score the models before on. Cheap: shares what it can.
+    #[must_use]
+    pub fn equilibrium_bins(&self, through: u64) -> EquilibriumBins {
+        let oldest = self.next_bin.saturating_sub(self.spec.equilibrium.bins_max);
+        let view = |start: u64| Bins::Shared(self.ring.view(oldest.max(start)..self.next_bin));
+        EquilibriumBins {
+            windows: self.windows.iter().map(|window| view(window.start_bin)).collect(),
+            newest: view(through),
+        }
+    }
+
     /// The bins since `bin`, and the one before it if it belongs to the same run, but at most the newest
     /// [`SessionSpec::SCORED_BINS_MAX`]; with the trials they are of.
     #[must_use]
@@ -211,9 +228,7 @@ impl Session {
             finite.extend(window.bins(spec.bin_width)?);
         }
         let longest = finite.iter().map(|&bins| bins + window_step_bins(bins)).max().unwrap_or(0);
-        let refitted =
-            if spec.refits() && spec.windows.contains(&Window::All) { spec.refit_bins_max } else { 0 };
-        let kept = longest.max(refitted).max(SessionSpec::SCORED_BINS_MAX + 1);
+        let kept = longest.max(spec.newest_bins_kept());
         let ring = Ring::bytes_max(spec.n_neurons(), kept);
         let counts = Accumulator::bytes_for(spec.n_neurons(), spec.lags.as_slice().len()) as u64;
         Ok((ring, counts * (1 + finite.len() as u64)))

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-use super::{Session, SessionSpec};
-use crate::model::{BIN_MAX, SpikeBlock, TrialMark, Window};
+use super::Session;
+use crate::model::{BIN_MAX, SpikeBlock, TrialMark};
 use crate::moments::Accumulator;
 use crate::ring::Ring;
 
@@ -326,10 +326,7 @@ impl Session {
     /// Move the left edges of the windows up to the newest bin.
     fn slide_windows(&mut self) {
         let ring = &mut self.ring;
-        let mut oldest_needed = self.next_bin.saturating_sub(SessionSpec::SCORED_BINS_MAX + 1);
-        if self.spec.refits() && self.spec.windows.contains(&Window::All) {
-            oldest_needed = oldest_needed.min(self.next_bin.saturating_sub(self.spec.refit_bins_max));
-        }
+        let mut oldest_needed = self.next_bin.saturating_sub(self.spec.newest_bins_kept());
         for state in &mut self.windows {
             let Some(sliding) = state.sliding else { continue };
             let edge = self.next_bin.saturating_sub(sliding.bins);

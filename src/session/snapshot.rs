@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use super::SessionSpec;
+use super::{ScoredEquilibrium, SessionSpec};
 use crate::kinetic;
-use crate::model::{Estimate, Estimator, EstimatorInput, RunningScore, Window};
+use crate::model::{EquilibriumMethod, Estimate, Estimator, EstimatorInput, RunningScore, Window};
 use crate::moments::Counts;
 
 /// The exact counts of one window at one moment, and which bins they are of.
@@ -27,6 +27,9 @@ pub struct Snapshot {
     pub window: WindowCounts,
     /// At most one estimate per estimator of the specification, in its order: one that refits may have none yet.
     pub estimates: Vec<ScoredEstimate>,
+    /// The equilibrium models fitted last to the window, at most one per method of the specification, in its order. They are fitted at a
+    /// pace of their own: each says of which bins it is.
+    pub equilibrium: Vec<Arc<ScoredEquilibrium>>,
 }
 
 /// An estimate, the bins it was made on, and how its predecessors have predicted.
@@ -83,7 +86,7 @@ impl Snapshot {
                 path: path().collect(),
             })
             .collect();
-        Self { spec, window, estimates }
+        Self { spec, window, estimates, equilibrium: Vec::new() }
     }
 
     /// Bytes that the snapshots of all windows of a session take together: counts and estimates. What a [`Tracker`](super::Tracker) keeps
@@ -106,6 +109,12 @@ impl Snapshot {
     #[must_use]
     pub fn estimate(&self, estimator: Estimator) -> Option<&ScoredEstimate> {
         self.estimates.iter().find(|e| e.estimate.estimator == estimator)
+    }
+
+    /// What one equilibrium method has made of the window, when the session runs it and it has been fitted.
+    #[must_use]
+    pub fn equilibrium(&self, method: EquilibriumMethod) -> Option<&Arc<ScoredEquilibrium>> {
+        self.equilibrium.iter().find(|scored| scored.fitted.method == method)
     }
 
     /// The estimate that has predicted best of late; `None` before anything was scored. See [`best_of`].

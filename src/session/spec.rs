@@ -1,3 +1,4 @@
+use super::EquilibriumSpec;
 use crate::model::{
     BinWidth, Estimator, EstimatorInput, Lags, NEURONS_MAX, Neuron, Ridges, Window, WindowError,
 };
@@ -30,6 +31,8 @@ pub struct SessionSpec {
     pub refit_bins_max: u64,
     /// Bins after which a score counts for 1/e of what it did when the recent score is formed, at least 1.
     pub score_memory_bins: u64,
+    /// Equilibrium models, fitted to the bins of each window beside the estimators.
+    pub equilibrium: EquilibriumSpec,
 }
 
 /// A session specification that cannot be carried out.
@@ -95,6 +98,27 @@ pub enum SpecError {
     /// A score memory of no bins.
     #[error("the score memory must be at least 1 bin")]
     ScoreMemory,
+    /// The same equilibrium method twice.
+    #[error("a session runs each equilibrium method once; got {given} of which {found} are distinct")]
+    EquilibriumMethodCount {
+        /// Number of methods given.
+        given: usize,
+        /// Number of distinct ones.
+        found: usize,
+    },
+    /// Fits of equilibrium models after no bins.
+    #[error("the interval of equilibrium fits must be at least 1 bin")]
+    EquilibriumInterval,
+    /// Fits of equilibrium models that read too few bins, or more than can be kept.
+    #[error(
+        "an equilibrium fit reads {} to {} bins, got {found}",
+        Window::BINS_MIN,
+        SessionSpec::REFIT_BINS_MAX
+    )]
+    EquilibriumBins {
+        /// Number of bins given.
+        found: u64,
+    },
 }
 
 impl SessionSpec {
@@ -152,13 +176,22 @@ impl SessionSpec {
         if self.score_memory_bins == 0 {
             return Err(SpecError::ScoreMemory);
         }
-        Ok(())
+        self.equilibrium.check()
     }
 
     /// Whether an estimator reads the bins of the window, rather than its counts.
     #[must_use]
     pub fn refits(&self) -> bool {
         self.estimators.iter().any(|e| matches!(e.input(), EstimatorInput::Bins | EstimatorInput::Trials))
+    }
+
+    /// Newest bins that are kept whatever the windows: to be scored, and to be read by fits of the window "all".
+    #[must_use]
+    pub(super) fn newest_bins_kept(&self) -> u64 {
+        let whole_session = self.windows.contains(&Window::All);
+        let refitted = if self.refits() && whole_session { self.refit_bins_max } else { 0 };
+        let fitted = if self.equilibrium.is_empty() { 0 } else { self.equilibrium.bins_max };
+        refitted.max(fitted).max(Self::SCORED_BINS_MAX + 1)
     }
 
     /// Number of neurons.

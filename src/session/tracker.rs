@@ -124,7 +124,7 @@ impl Tracker {
         }
     }
 
-    /// Estimate anew, with what a refit has found since the last time. One snapshot per window.
+    /// Estimate anew, with what a refit has found since the last time. One snapshot per window, without equilibrium models.
     pub fn publish(&mut self, windows: Vec<WindowCounts>, refit: Option<Refit>) -> Vec<Snapshot> {
         for refitted in refit.into_iter().flat_map(|refit| refit.refitted) {
             self.windows[refitted.window].iter_mut().for_each(|line| line.adopt(&refitted));
@@ -135,7 +135,7 @@ impl Tracker {
             let moments = moment_estimates(spec, lines, &window);
             let published = |line: &Line| line.publish(&moments, &window, spec.bin_width);
             let estimates = lines.iter().filter_map(published).collect();
-            Snapshot { spec: Arc::clone(spec), window, estimates }
+            Snapshot { spec: Arc::clone(spec), window, estimates, equilibrium: Vec::new() }
         };
         self.windows.iter_mut().zip(windows).map(snapshot).collect()
     }

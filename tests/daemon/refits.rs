@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use super::rig::{NEURONS, Producer, Rig, assert_status, fake_writer, pattern, query, spec, test_config};
 
 async fn refit(rig: &Rig, session_id: &str) -> Result<v1::RefitResponse, Status> {
-    let request = v1::RefitRequest { session_id: session_id.to_owned() };
+    let request = v1::RefitRequest { session_id: session_id.to_owned(), equilibrium: false };
     rig.inference.clone().refit(request).await.map(tonic::Response::into_inner)
 }
 
@@ -77,7 +77,10 @@ async fn without_anything_to_refit_it_is_a_refresh() {
     producer.send(pattern(0, 70)).await;
     producer.applied(70).await;
     for publication in [1, 2] {
-        assert_eq!(refit(&rig, &session).await.unwrap(), v1::RefitResponse { publication, end_bin: 70 });
+        assert_eq!(
+            refit(&rig, &session).await.unwrap(),
+            v1::RefitResponse { publication, end_bin: 70, equilibrium_publication: None }
+        );
     }
     assert_eq!(rig.session(&session).await.refits, 0);
     drop(producer);
@@ -156,7 +159,7 @@ async fn a_shutdown_during_a_refit_publishes_and_archives_without_it() {
     }
     producer.applied(8000).await;
     let mut asker = rig.inference.clone();
-    let request = v1::RefitRequest { session_id: session.clone() };
+    let request = v1::RefitRequest { session_id: session.clone(), equilibrium: false };
     let asked = tokio::spawn(async move { asker.refit(request).await });
     refitting_now(&rig, &session).await;
     let report = rig.daemon.shutdown().await;

@@ -9,6 +9,7 @@ use super::{ANSWERS_QUEUED, Answers};
 use crate::daemon::choice::{Choice, window_index};
 use crate::daemon::couplings::{Query, rows_per_chunk};
 use crate::daemon::engine::Command;
+use crate::daemon::equilibrium::{self, Reconstruction};
 use crate::daemon::error::RequestError;
 use crate::daemon::handle::SessionHandle;
 use crate::daemon::predictions::{self, Asked, predict};
@@ -29,6 +30,7 @@ impl InferenceService for InferenceRpc {
     type GetCouplingsStream = Answers<v1::GetCouplingsResponse>;
     type WatchCouplingsStream = ReceiverStream<Result<v1::WatchCouplingsResponse, Status>>;
     type GetCorrelationsStream = Answers<v1::GetCorrelationsResponse>;
+    type GetEquilibriumModelStream = Answers<v1::GetEquilibriumModelResponse>;
     type StreamPredictionsStream = ReceiverStream<Result<v1::StreamPredictionsResponse, Status>>;
 
     async fn get_couplings(
@@ -106,10 +108,37 @@ impl InferenceService for InferenceRpc {
     }
 
     async fn refit(&self, request: Request<v1::RefitRequest>) -> Result<Response<v1::RefitResponse>, Status> {
-        let session = self.registry.get(&request.get_ref().session_id)?;
+        let v1::RefitRequest { session_id, equilibrium } = request.into_inner();
+        let session = self.registry.get(&session_id)?;
+        // First, so that the publication that is told of holds both.
+        let models = if equilibrium { Some(session.fit_equilibrium().await?) } else { None };
         let published = session.refit().await?;
         let (publication, end_bin) = (published.sequence, published.end_bin());
-        Ok(Response::new(v1::RefitResponse { publication, end_bin }))
+        let equilibrium_publication = models.map(|models| models.sequence);
+        Ok(Response::new(v1::RefitResponse { publication, end_bin, equilibrium_publication }))
+    }
+
+    async fn get_equilibrium_model(
+        &self,
+        request: Request<v1::GetEquilibriumModelRequest>,
+    ) -> Result<Response<Self::GetEquilibriumModelStream>, Status> {
+        let query = equilibrium::Query::check(&self.registry, request.get_ref())?;
+        let place = if query.is_bulk() { Some(self.registry.bulk_answer().await?) } else { None };
+        let answers = query.parts().await?.map(move |part| {
+            // Given back with the answer.
+            let _place = &place;
+            Ok(part)
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+    }
+
+    async fn reconstruct(
+        &self,
+        request: Request<v1::ReconstructRequest>,
+    ) -> Result<Response<v1::ReconstructResponse>, Status> {
+        let asked = Reconstruction::check(&self.registry, request.get_ref())?;
+        let place = self.registry.bulk_answer().await?;
+        Ok(Response::new(asked.answer(place).await?))
     }
 }
 

@@ -223,3 +223,18 @@ fn agreement(observed: &[Value], predicted: &[Value]) -> Agreement {
         rms_error: mean(&|o, p| o.variance + p.variance).sqrt(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_neurons_are_drawn_less_often() {
+        let options = CheckOptions::default();
+        assert_eq!(options.bounded(100), (500, 2000));
+        let (burn_in, sweeps) = options.bounded(1000);
+        assert!(burn_in > 400 && sweeps > 400, "{burn_in} and {sweeps}");
+        assert!((burn_in + sweeps) as u64 * 8 * 1_000_000 <= OPERATIONS_MAX);
+        assert_eq!(options.bounded(100_000), (1, 1));
+    }
+}

@@ -160,7 +160,7 @@ impl Spread {
         self.weight += weight;
         for ((value, mean), squares) in values.zip(&mut self.mean).zip(&mut self.squares) {
             let difference = value - *mean;
-            *mean += difference * weight / self.weight;
+            *mean += difference * (weight / self.weight);
             *squares += weight * difference * (value - *mean);
         }
     }
@@ -190,7 +190,7 @@ mod tests {
         let spin = |c: usize, i: usize| if c >> i & 1 == 1 { 1.0 } else { -1.0 };
         let m: Vec<f64> = (0..4).map(|i| mean(&|c| spin(c, i))).collect();
         for (value, m) in found.means.iter().zip(&m) {
-            assert!((value.mean - m).abs() < 1e-14 && value.variance < 1e-30);
+            assert!((value.mean - m).abs() < 1e-14 && value.variance < 1e-30, "{value:?} {m}");
         }
         assert!((found.pairs[4].mean - mean(&|c| (spin(c, 1) - m[1]) * (spin(c, 3) - m[3]))).abs() < 1e-14);
         for (value, triplet) in found.triplets.iter().zip(&chosen) {

@@ -5,11 +5,12 @@
 //! jackknife (Jaeckel 1972) is `Var(w) = B/(B − 1) Σ_b u_b²` with `(ε + (1 − ε) Cov_f̃(O)) u_b = δ_b`. Conjugate gradients solve it without
 //! the matrix, one pass per step; `ε` keeps it well conditioned.
 
+use super::super::Samples;
 use super::super::jackknife::{block_bins, n_blocks};
 use super::super::kernels::unpack;
-use super::super::{Samples, threads};
 use super::problem::{Problem, add, dot};
 use crate::model::EquilibriumErrors;
+use crate::regression::threads;
 
 /// Norm of what is left of an equation, relative to its right side. Errors from 32 blocks are uncertain by 13 % anyway.
 const RESIDUAL: f64 = 0.01;
