@@ -1,4 +1,4 @@
-use super::{EquilibriumError, Samples};
+use super::{EquilibriumError, PseudoLikelihoodOptions, Samples, pseudo_likelihood};
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 
 /// What all methods have in common.
@@ -25,13 +25,15 @@ pub fn fit(
     method: EquilibriumMethod,
     options: &FitOptions,
 ) -> Result<EquilibriumModel, EquilibriumError> {
-    let _ = (samples, options);
+    let threads = options.threads;
     match method {
         EquilibriumMethod::ErasureMachine => todo!(),
         EquilibriumMethod::Hopfield => todo!(),
         EquilibriumMethod::Nmf => todo!(),
         EquilibriumMethod::Tap => todo!(),
-        EquilibriumMethod::PseudoLikelihood => todo!(),
+        EquilibriumMethod::PseudoLikelihood => {
+            pseudo_likelihood(samples, &PseudoLikelihoodOptions { threads, ..Default::default() })
+        }
         EquilibriumMethod::MaximumLikelihood => todo!(),
         EquilibriumMethod::Boltzmann => todo!(),
         EquilibriumMethod::ManyStates => todo!(),

@@ -7,11 +7,13 @@ mod configurations;
 mod error;
 mod fit;
 mod kernels;
+mod pseudo_likelihood;
 mod samples;
 
 pub use configurations::Configurations;
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
+pub use pseudo_likelihood::{ERRORS_SECONDS_MAX, FOLDS_MAX, PseudoLikelihoodOptions, pseudo_likelihood};
 pub use samples::Samples;
 
 /// Contiguous blocks of bins whose differences give standard errors.
