@@ -15,6 +15,7 @@ mod kernels;
 mod mean_field;
 mod predict;
 mod reconstruct;
+mod pseudo_likelihood;
 mod samples;
 
 pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
@@ -30,6 +31,7 @@ pub use reconstruct::{
     Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,
     ReconstructionScoreOptions, reconstruct, reconstruction_score,
 };
+pub use pseudo_likelihood::{ERRORS_SECONDS_MAX, FOLDS_MAX, PseudoLikelihoodOptions, pseudo_likelihood};
 pub use samples::Samples;
 
 /// Contiguous blocks of bins whose differences give standard errors.
