@@ -1,5 +1,5 @@
 use super::super::Samples;
-use super::super::kernels::{Sums, n_features, pack};
+use super::super::kernels::{Sums, pack};
 
 /// Shares of the distinct configurations, and their features as sums.
 pub(super) struct Problem<'a> {
@@ -155,6 +155,5 @@ mod tests {
             assert_eq!(dot(&a, &a), (0..n).map(|k| f64::from(k * k)).sum::<f64>());
         }
         assert_eq!(largest(&[1.0, -3.0, 2.0]), 3.0);
-        assert_eq!(n_features(4), 10);
     }
 }
