@@ -7,6 +7,7 @@
 //! equilibrium_timing iterate BINS_FILE THREADS EPSILON ITERATIONS MODEL_FILE
 //! equilibrium_timing peak THREADS
 //! equilibrium_timing errors NEURONS BINS COUPLING_STD SEEDS
+//! equilibrium_timing path NEURONS BINS COUPLING_STD SEED
 //! ```
 //!
 //! Fields and couplings are drawn from N(0, COUPLING_STD² / NEURONS), bins by Gibbs sampling. `scan` is the default scan of the erasure
@@ -50,6 +51,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["errors", neurons, bins, std, seeds] => {
             errors(neurons.parse()?, bins.parse()?, std.parse()?, seeds.parse()?)
+        }
+        ["path", neurons, bins, std, seed] => {
+            path(neurons.parse()?, bins.parse()?, std.parse()?, seed.parse()?)
         }
         _ => Err("see the head of examples/equilibrium_timing.rs for the arguments".into()),
     }
@@ -182,6 +186,19 @@ fn peak(threads: usize) -> f64 {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(rate)).collect();
         running.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum()
     })
+}
+
+/// What every ε gives.
+fn path(n: usize, bins: usize, std: f64, seed: u64) -> Result<(), Box<dyn Error>> {
+    let (truth, block) = simulate(n, bins, std, seed)?;
+    let samples = Samples::of(&Runs { n_neurons: n, blocks: vec![block] });
+    println!("ε, ⟨E⟩, mean square error, effective samples, passes");
+    erasure_path(&samples, &ErasureOptions { threads: 2, ..quick() }, |step, j, h| {
+        let error = mean_square(&truth, j, h);
+        let ErasureStep { epsilon, mean_energy, effective_samples, iterations, .. } = step;
+        println!("{epsilon:.2}  {mean_energy:10.4}  {error:9.2e}  {effective_samples:8.1}  {iterations:4}");
+    })?;
+    Ok(())
 }
 
 /// Mean square error over fields and pairs.

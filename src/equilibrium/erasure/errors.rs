@@ -6,9 +6,9 @@
 //! the matrix, one pass per step; `ε` keeps it well conditioned.
 
 use super::super::jackknife::{block_bins, n_blocks};
-use super::super::kernels::unpack;
+use super::super::kernels::{dot, unpack};
 use super::super::{Samples, threads};
-use super::problem::{Problem, add, dot};
+use super::problem::{Problem, add};
 use crate::model::EquilibriumErrors;
 
 /// Norm of what is left of an equation, relative to its right side. Errors from 32 blocks are uncertain by 13 % anyway.
