@@ -1,4 +1,6 @@
-use super::{EquilibriumError, Samples};
+use super::{
+    EquilibriumError, ManyStatesOptions, MaximumLikelihoodOptions, Samples, many_states, maximum_likelihood,
+};
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 
 /// What all methods have in common.
@@ -25,16 +27,23 @@ pub fn fit(
     method: EquilibriumMethod,
     options: &FitOptions,
 ) -> Result<EquilibriumModel, EquilibriumError> {
-    let _ = (samples, options);
+    let states = |tap| ManyStatesOptions {
+        tap,
+        seed: options.seed,
+        threads: options.threads,
+        ..ManyStatesOptions::default()
+    };
     match method {
         EquilibriumMethod::ErasureMachine => todo!(),
         EquilibriumMethod::Hopfield => todo!(),
         EquilibriumMethod::Nmf => todo!(),
         EquilibriumMethod::Tap => todo!(),
         EquilibriumMethod::PseudoLikelihood => todo!(),
-        EquilibriumMethod::MaximumLikelihood => todo!(),
+        EquilibriumMethod::MaximumLikelihood => {
+            maximum_likelihood(samples, &MaximumLikelihoodOptions::default())
+        }
         EquilibriumMethod::Boltzmann => todo!(),
-        EquilibriumMethod::ManyStates => todo!(),
-        EquilibriumMethod::ManyStatesTap => todo!(),
+        EquilibriumMethod::ManyStates => many_states(samples, &states(false)),
+        EquilibriumMethod::ManyStatesTap => many_states(samples, &states(true)),
     }
 }

@@ -4,10 +4,13 @@
 //! saturated or repeat another's spikes take no part and say so.
 
 mod check;
+mod compatible;
 mod configurations;
 mod error;
 mod fit;
 mod kernels;
+mod many_states;
+mod maximum_likelihood;
 mod predict;
 mod reconstruct;
 mod samples;
@@ -16,6 +19,8 @@ pub use check::{CheckOptions, check};
 pub use configurations::Configurations;
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
+pub use many_states::{ManyStatesOptions, many_states};
+pub use maximum_likelihood::{MaximumLikelihoodOptions, maximum_likelihood};
 pub use predict::{Conditional, Rates};
 pub use reconstruct::{
     Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,
