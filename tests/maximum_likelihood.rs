@@ -62,10 +62,9 @@ fn by_definition(model: &EquilibriumModel, data: &Samples) -> (Array1<f64>, Arra
 }
 
 fn assert_finite(model: &EquilibriumModel) {
-    let finite = |values: &mut dyn Iterator<Item = &f64>| values.all(|x| x.is_finite());
-    assert!(finite(&mut model.couplings.iter()) && finite(&mut model.fields.iter()));
+    assert!(model.couplings.iter().chain(&model.fields).all(|x| x.is_finite()));
     if let Some(errors) = &model.errors {
-        assert!(finite(&mut errors.couplings.iter()) && finite(&mut errors.fields.iter()));
+        assert!(errors.couplings.iter().chain(&errors.fields).all(|x| x.is_finite()));
     }
 }
 
@@ -245,7 +244,7 @@ fn rare_spikes_converge() {
 fn what_cannot_be_fitted_says_why() {
     let one = fitted(&runs(&vec![vec![1]; 50], 3));
     assert_eq!(one.status, [RowStatus::Silent, RowStatus::Saturated, RowStatus::Silent]);
-    let few = fitted(&runs(&[vec![0], vec![1], vec![]], 3));
+    let few = fitted(&runs(&[vec![0], vec![1]], 3));
     assert_eq!(few.status, [RowStatus::Undersampled, RowStatus::Undersampled, RowStatus::Silent]);
     let empty = fitted(&Runs { n_neurons: 2, blocks: Vec::new() });
     assert_eq!(empty.status, [RowStatus::Undersampled; 2]);
