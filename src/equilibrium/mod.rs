@@ -5,6 +5,7 @@
 
 mod boltzmann;
 mod check;
+mod compatible;
 mod configurations;
 mod erasure;
 mod error;
@@ -13,6 +14,8 @@ mod hopfield;
 mod jackknife;
 mod kernels;
 mod mean_field;
+mod many_states;
+mod maximum_likelihood;
 mod predict;
 mod reconstruct;
 mod pseudo_likelihood;
@@ -26,6 +29,8 @@ pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
 pub use hopfield::{HopfieldOptions, hopfield};
 pub use mean_field::{MeanFieldOptions, nmf, tap};
+pub use many_states::{ManyStatesOptions, many_states};
+pub use maximum_likelihood::{MaximumLikelihoodOptions, maximum_likelihood};
 pub use predict::{Conditional, Rates};
 pub use reconstruct::{
     Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,
