@@ -225,6 +225,7 @@ async fn a_method_that_gives_no_model_says_why() {
 async fn missing_neurons_are_reconstructed_by_the_model() {
     let mut rig = Rig::new().await;
     let session = rig.create_from(fitting()).await.unwrap().session_id;
+    let client = rig.inference.clone();
     let ask = |active: &[u32], silent: &[u32]| {
         let request = v1::ReconstructRequest {
             session_id: session.clone(),
@@ -232,7 +233,7 @@ async fn missing_neurons_are_reconstructed_by_the_model() {
             silent: silent.to_vec(),
             ..Default::default()
         };
-        let mut inference = rig.inference.clone();
+        let mut inference = client.clone();
         async move { inference.reconstruct(request).await.map(tonic::Response::into_inner) }
     };
     assert_status(&ask(&[0], &[]).await.unwrap_err(), Code::FailedPrecondition, &["comes at bin 200"]);
@@ -378,7 +379,7 @@ async fn what_cannot_be_is_refused_and_defaults_are_told() {
     assert_eq!((told.equilibrium_seed, told.no_equilibrium), (Some(1), false));
 
     let session = rig.create_from(fitting()).await.unwrap().session_id;
-    let mut refused = async |names: &[&str], change: &dyn Fn(&mut v1::GetEquilibriumModelRequest)| {
+    let refused = async |names: &[&str], change: &dyn Fn(&mut v1::GetEquilibriumModelRequest)| {
         let mut request = asked(&session);
         change(&mut request);
         assert_status(&model(&rig, request).await.unwrap_err(), Code::InvalidArgument, names);
