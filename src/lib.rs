@@ -15,6 +15,7 @@
 //! | [`ingest`] | which spikes are admissible, and in which bin? |
 //! | [`ring`] | which blocks are still inside the window? |
 //! | [`moments`] | what are the exact counts, and the m, C, D they give? |
+//! | `regression` | which logistic regressions make the observed spikes most probable? |
 //! | [`kinetic`] | which couplings do the transitions give? |
 //! | [`simulate`] | what would a known network do? |
 //! | [`equilibrium`] | which couplings do the configurations give? |
@@ -61,6 +62,7 @@ pub mod moments;
 pub mod proto;
 #[cfg(feature = "hdf5")]
 pub mod recording;
+mod regression;
 pub mod ring;
 pub mod session;
 pub mod simulate;

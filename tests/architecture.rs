@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with the rooms it may import; `*` = any.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("ingest", &["model"]),
     ("ring", &["model"]),
     ("moments", &["model"]),
-    ("kinetic", &["model", "moments"]),
+    ("regression", &["model", "moments"]),
+    ("kinetic", &["model", "moments", "regression"]),
     ("simulate", &["model"]),
-    ("equilibrium", &["model", "moments", "simulate"]),
+    ("equilibrium", &["model", "moments", "regression", "simulate"]),
     ("session", &["model", "ingest", "ring", "moments", "kinetic", "equilibrium", "simulate"]),
     ("storage", &["model"]),
     ("recording", &["model", "storage"]),

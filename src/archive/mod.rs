@@ -84,7 +84,7 @@
 //! Each `/equilibrium/<method>` has the attributes `method`, `reference`, `first_bin`, `end_bin` (the bins it was fitted to) and either
 //! `refusal`, why the method gives no model, and no model, or `bins_observed`, `distinct_configurations`, `iterations`, `diagnostics`
 //! (which kind), `error_blocks` with standard errors, and what the kind has of `chosen`, `ridge`, `gradient_norm`, `log_likelihood_bits`,
-//! `chains`, `sweeps`, `moment_residual`, `moment_residual_max`, `monte_carlo_error`, `parameter_error`, `converged` and `residual`; see
+//! `chains`, `sweeps`, `moment_residual`, `moment_residual_max`, `monte_carlo_error`, `parameter_error`, `chain_disagreement`, `converged` and `residual`; see
 //! [`EquilibriumDiagnostics`](crate::model::EquilibriumDiagnostics). `check`, absent where no neuron has an estimate, has the attributes
 //! `drawn`, `bins` and, of `means`, `pair_correlations` and `triplet_correlations` each, `…_values`, `…_correlation` (absent where it is not
 //! defined), `…_rms_difference`, `…_rms_observed` and `…_rms_error`; see [`ModelCheck`](crate::model::ModelCheck).

@@ -126,6 +126,7 @@ impl Group<'_> {
             moment_residual_max: self.number("moment_residual_max")?,
             monte_carlo_error: self.number("monte_carlo_error")?,
             parameter_error: self.number("parameter_error")?,
+            chain_disagreement: self.number("chain_disagreement")?,
             converged: self.unsigned("converged")? != 0,
         })
     }

@@ -126,6 +126,7 @@ impl Group<'_> {
         self.set("moment_residual_max", told.moment_residual_max)?;
         self.set("monte_carlo_error", told.monte_carlo_error)?;
         self.set("parameter_error", told.parameter_error)?;
+        self.set("chain_disagreement", told.chain_disagreement)?;
         self.set_flag("converged", told.converged)
     }
 

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window};
+use glauber::model::{
+    EquilibriumMethod, Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window,
+};
 use glauber::session::{Compared, Comparison, EquilibriumSpec, Recorded, SessionSpec};
 use serde_json::{Value, json};
 
 use super::error::CliError;
 use super::output::{self, Align, outln};
 use super::recordings::{self, RecordingArgs, Sizes};
-use super::{Manner, fit, pairs, progress, text, values};
+use super::{Manner, compare_equilibrium, fit, pairs, progress, text, values};
 
 /// Find out which estimator predicts a recording best
 #[derive(Debug, Clone, Args)]
@@ -21,16 +23,19 @@ Fits every estimator to the first part of the recording and scores it on the res
 
 The ridge is chosen inside the first part, as fit does it: estimates at checkpoints are scored on what follows them. What the best ridge would have scored is hindsight: it was chosen on what it is scored on.
 
+With --equilibrium, models P(s) ~ exp(Σ h_i s_i + Σ J_ij s_i s_j) of the configurations of single bins are compared instead: by how each neuron follows from all others in the same bin, by the correlations of configurations drawn from the model, and by how hidden neurons are recovered.
+
 Examples:
   glauber compare session.nwb --bin-width 20ms
   glauber compare session.nwb --bin-width 20ms --top 40 --estimator nmf,exact --ridge 0.1,0.3,1
-  glauber compare session.nwb --bin-width 20ms --from 5min --duration 20min --train 0.8 --prequential")]
+  glauber compare session.nwb --bin-width 20ms --from 5min --duration 20min --train 0.8 --prequential
+  glauber compare session.nwb --bin-width 20ms --top 60 --equilibrium --method erasure-machine,pseudo-likelihood")]
 pub(crate) struct CompareArgs {
     #[command(flatten)]
-    recording: RecordingArgs,
+    pub(crate) recording: RecordingArgs,
     /// Share of the recording to fit to, between 0 and 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.7, allow_negative_numbers = true)]
-    train: f64,
+    pub(crate) train: f64,
     /// Leave out the beginning of the recording, such as 5min
     #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
     from: Option<Duration>,
@@ -46,6 +51,22 @@ pub(crate) struct CompareArgs {
     /// Score as well what goes on to learn in the held-out part: estimated anew at 16 steps of it, or following it
     #[arg(long)]
     prequential: bool,
+    /// Compare equilibrium models of the configurations of bins instead: who fires with whom
+    #[arg(long, conflicts_with_all = ["estimators", "ridge", "prequential"])]
+    pub(crate) equilibrium: bool,
+    /// Equilibrium methods: erasure-machine, hopfield, nmf, tap, pseudo-likelihood, maximum-likelihood (20 neurons at most),
+    /// boltzmann, many-states, many-states-tap; several with commas or by repeating [default: all]
+    #[arg(
+        long = "method",
+        alias = "methods",
+        value_name = "NAME",
+        value_delimiter = ',',
+        requires = "equilibrium"
+    )]
+    pub(crate) methods: Vec<EquilibriumMethod>,
+    /// Seed of the equilibrium methods and checks that draw random numbers
+    #[arg(long, default_value_t = 1, requires = "equilibrium")]
+    pub(crate) seed: u64,
 }
 
 pub(crate) fn run(args: &CompareArgs, manner: Manner) -> Result<(), CliError> {
@@ -53,6 +74,9 @@ pub(crate) fn run(args: &CompareArgs, manner: Manner) -> Result<(), CliError> {
     if !(args.train > 0.0 && args.train < 1.0) {
         let problem = format!("'{}' is not a share: expected a number between 0 and 1", args.train);
         return Err(CliError::Argument { argument: "--train", problem });
+    }
+    if args.equilibrium {
+        return compare_equilibrium::run(args, manner);
     }
     let recording = recordings::load(&args.recording, manner)?;
     let recorded = recorded(args, &recording)?;
@@ -65,7 +89,7 @@ pub(crate) fn run(args: &CompareArgs, manner: Manner) -> Result<(), CliError> {
 }
 
 /// The part of the recording that is asked for.
-fn recorded(args: &CompareArgs, recording: &BinnedRecording) -> Result<Recorded, CliError> {
+pub(crate) fn recorded(args: &CompareArgs, recording: &BinnedRecording) -> Result<Recorded, CliError> {
     let bins = |span: Duration| recording.bin_width.bins_covering(span);
     let start = args.from.map_or(0, bins);
     if start >= recording.n_bins {

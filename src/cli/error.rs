@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use glauber::archive::ArchiveError;
 use glauber::daemon::StartError;
+use glauber::equilibrium::{EquilibriumError, ReconstructError};
 use glauber::ingest::BinningError;
 use glauber::model::{BlockError, LagsError};
 use glauber::recording::RecordingError;
@@ -67,6 +68,12 @@ pub(crate) enum CliError {
     /// A recording that cannot be split.
     #[error(transparent)]
     Comparison(#[from] ComparisonError),
+    /// An equilibrium model that cannot be fitted.
+    #[error(transparent)]
+    Equilibrium(#[from] EquilibriumError),
+    /// Neurons that cannot be reconstructed.
+    #[error(transparent)]
+    Reconstruct(#[from] ReconstructError),
     /// Lags that cannot be kept.
     #[error("--lags: {0}")]
     Lags(#[from] LagsError),

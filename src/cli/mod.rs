@@ -3,6 +3,7 @@
 mod client;
 mod close;
 mod compare;
+mod compare_equilibrium;
 mod config;
 mod couplings;
 mod demo;
@@ -13,6 +14,7 @@ mod output;
 mod pairs;
 mod predict;
 mod progress;
+mod reconstruct;
 mod recordings;
 mod recovery;
 mod refit;
@@ -84,6 +86,7 @@ enum Command {
     Watch(watch::WatchArgs),
     Predict(predict::PredictArgs),
     Refit(refit::RefitArgs),
+    Reconstruct(reconstruct::ReconstructArgs),
 }
 
 /// How a command is to speak.
@@ -130,6 +133,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Watch(args) => block_on(watch::run(args, manner)),
         Command::Predict(args) => block_on(predict::run(args, manner)),
         Command::Refit(args) => block_on(refit::run(args, manner)),
+        Command::Reconstruct(args) => reconstruct::run(&args, manner),
     }
 }
 

@@ -1,16 +1,11 @@
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use crate::model::Runs;
+use crate::regression::{ActiveSets, Grouping};
 
 /// The distinct configurations of a set of bins, how often each occurs and in which bins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configurations {
     n_neurons: usize,
-    /// Configuration `c` has the active neurons `active[offsets[c]..offsets[c + 1]]`, increasing.
-    offsets: Vec<usize>,
-    active: Vec<u16>,
-    multiplicities: Vec<u64>,
+    sets: ActiveSets,
     /// The configuration of each observed bin, in time order.
     order: Vec<u32>,
 }
@@ -26,50 +21,9 @@ impl Configurations {
     /// The same, seen by the neurons `keep` (increasing) alone, which are numbered anew in this order.
     #[must_use]
     pub fn of_neurons(runs: &Runs, keep: &[usize]) -> Self {
-        let mut place = vec![u16::MAX; runs.n_neurons];
-        keep.iter().enumerate().for_each(|(k, &neuron)| place[neuron] = k as u16);
-        let mut configurations = Self {
-            n_neurons: keep.len(),
-            offsets: vec![0],
-            active: Vec::new(),
-            multiplicities: Vec::new(),
-            order: Vec::new(),
-        };
-        let mut known: HashMap<u64, u32> = HashMap::new();
-        let mut bin_active: Vec<u16> = Vec::new();
-        for bin in runs.blocks.iter().flat_map(|block| block.bins()) {
-            bin_active.clear();
-            bin_active.extend(bin.iter().map(|&i| place[usize::from(i)]).filter(|&k| k != u16::MAX));
-            configurations.add(&bin_active, &mut known);
-        }
-        configurations
-    }
-
-    fn add(&mut self, active: &[u16], known: &mut HashMap<u64, u32>) {
-        let mut key = hash(active);
-        loop {
-            match known.entry(key) {
-                Entry::Occupied(entry) => {
-                    let place = *entry.get();
-                    if self.active(place as usize) == active {
-                        self.multiplicities[place as usize] += 1;
-                        self.order.push(place);
-                        return;
-                    }
-                    // Another configuration with the same hash: look one further.
-                    key = key.wrapping_add(1);
-                }
-                Entry::Vacant(entry) => {
-                    let place = self.multiplicities.len() as u32;
-                    entry.insert(place);
-                    self.active.extend_from_slice(active);
-                    self.offsets.push(self.active.len());
-                    self.multiplicities.push(1);
-                    self.order.push(place);
-                    return;
-                }
-            }
-        }
+        let mut grouping = Grouping::new(runs.n_neurons, keep);
+        let order = runs.blocks.iter().flat_map(|block| block.bins()).map(|bin| grouping.add(bin)).collect();
+        Self { n_neurons: keep.len(), sets: grouping.finish(), order }
     }
 
     /// Number of neurons.
@@ -81,13 +35,13 @@ impl Configurations {
     /// Number of distinct configurations.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.multiplicities.len()
+        self.sets.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.multiplicities.is_empty()
+        self.sets.len() == 0
     }
 
     /// Number of bins.
@@ -99,13 +53,13 @@ impl Configurations {
     /// Active neurons of a configuration, increasing.
     #[must_use]
     pub fn active(&self, configuration: usize) -> &[u16] {
-        &self.active[self.offsets[configuration]..self.offsets[configuration + 1]]
+        self.sets.active(configuration)
     }
 
     /// How often each configuration occurs.
     #[must_use]
     pub fn multiplicities(&self) -> &[u64] {
-        &self.multiplicities
+        self.sets.counts()
     }
 
     /// The configuration of each bin, in time order.
@@ -117,13 +71,13 @@ impl Configurations {
     /// Active entries over all distinct configurations.
     #[must_use]
     pub fn n_active(&self) -> usize {
-        self.active.len()
+        self.sets.n_active()
     }
-}
 
-/// FNV-1a over the indices; equal configurations are told by comparison, so that only speed depends on it.
-fn hash(active: &[u16]) -> u64 {
-    active.iter().fold(0xcbf2_9ce4_8422_2325, |h, &i| (h ^ u64::from(i)).wrapping_mul(0x0000_0100_0000_01b3))
+    /// The distinct sets of active neurons.
+    pub(super) fn sets(&self) -> &ActiveSets {
+        &self.sets
+    }
 }
 
 #[cfg(test)]

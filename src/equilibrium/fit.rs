@@ -1,4 +1,7 @@
-use super::{EquilibriumError, Samples};
+use super::{
+    BoltzmannOptions, EquilibriumError, ErasureOptions, HopfieldOptions, MeanFieldOptions, Samples,
+    boltzmann, erasure_machine, hopfield, nmf, tap,
+};
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 
 /// What all methods have in common.
@@ -25,27 +28,20 @@ pub fn fit(
     method: EquilibriumMethod,
     options: &FitOptions,
 ) -> Result<EquilibriumModel, EquilibriumError> {
-    let _ = (samples, options);
+    let FitOptions { threads, seed } = *options;
     match method {
-        EquilibriumMethod::ErasureMachine => todo!(),
-        EquilibriumMethod::Hopfield => Ok(hopfield(samples)),
-        EquilibriumMethod::MaximumLikelihood if samples.n() > 20 => {
-            Err(EquilibriumError::TooManyNeurons { method, max: 20, found: samples.n() })
+        EquilibriumMethod::ErasureMachine => {
+            erasure_machine(samples, &ErasureOptions { threads, ..ErasureOptions::default() })
         }
-        EquilibriumMethod::Nmf => todo!(),
-        EquilibriumMethod::Tap => todo!(),
+        EquilibriumMethod::Hopfield => hopfield(samples, &HopfieldOptions::default()),
+        EquilibriumMethod::Nmf => nmf(samples, &MeanFieldOptions::default()),
+        EquilibriumMethod::Tap => tap(samples, &MeanFieldOptions::default()),
         EquilibriumMethod::PseudoLikelihood => todo!(),
         EquilibriumMethod::MaximumLikelihood => todo!(),
-        EquilibriumMethod::Boltzmann => todo!(),
+        EquilibriumMethod::Boltzmann => {
+            boltzmann(samples, &BoltzmannOptions { threads, seed, ..BoltzmannOptions::default() })
+        }
         EquilibriumMethod::ManyStates => todo!(),
         EquilibriumMethod::ManyStatesTap => todo!(),
     }
-}
-
-fn hopfield(samples: &Samples) -> EquilibriumModel {
-    let mut couplings = samples.spread_matrix(&samples.second_moments);
-    couplings.diag_mut().fill(0.0);
-    let closed = crate::model::EquilibriumDiagnostics::ClosedForm;
-    let model = samples.nothing(EquilibriumMethod::Hopfield, crate::model::RowStatus::Ok, closed);
-    EquilibriumModel { couplings, fields: samples.spread(&samples.magnetizations), ..model }
 }

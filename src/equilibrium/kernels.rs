@@ -1,27 +1,31 @@
 //! Sums over configurations: energies of each, and moments under any weights.
+//!
+//! With `x_i = 1` for an active neuron and 0 otherwise, every energy is a quadratic form `Σ_{j≤i} Q_ij x_i x_j` and every moment a sum
+//! `Σ_c w_c x_i x_j`. Both are taken block by block of configurations: over pairs of active neurons where those are few, as products of
+//! matrices where they are not. No array has more than `128 n` or `n²` entries per thread, or one per configuration.
 
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use ndarray::{Array1, Array2};
 
 use super::Configurations;
+use crate::regression::threads;
+
+/// Configurations that are worked on at once.
+const BLOCK: usize = 128;
+/// Sums are taken over so many stretches of configurations and then added in their order, whatever the number of threads.
+const STRETCHES: usize = 8;
+/// Cost of a pair of active neurons of a configuration, and of one pair of all neurons in a product of matrices, nanoseconds.
+const SPARSE_PAIR_NS: f64 = 0.6;
+const DENSE_PAIR_NS: f64 = 0.04;
+/// Below so many nanoseconds of work a thread costs more than it does.
+const THREAD_NS: f64 = 4e5;
 
 impl Configurations {
     /// `Σ_c w_c x_i x_j` with `x_i = 1` for an active neuron and 0 otherwise, shape `(n, n)`, symmetric; `Σ_c w_c x_i` on the diagonal.
     #[must_use]
     pub fn active_sums(&self, weights: &[f64]) -> Array2<f64> {
-        let n = self.n_neurons();
-        let mut sums = Array2::zeros((n, n));
-        for (c, weight) in weights.iter().enumerate() {
-            let active = self.active(c);
-            for (k, &i) in active.iter().enumerate() {
-                active[k..].iter().for_each(|&j| sums[[usize::from(i), usize::from(j)]] += weight);
-            }
-        }
-        for i in 0..n {
-            for j in 0..i {
-                sums[[i, j]] = sums[[j, i]];
-            }
-        }
-        sums
+        symmetric(self.n_neurons(), &Sums::new(self, 1).active_sums(weights))
     }
 
     /// `(Σ_c w_c s_i, Σ_c w_c s_i s_j)`, shapes `(n)` and `(n, n)`, with `Σ_c w_c` on the diagonal of the latter.
@@ -39,18 +43,365 @@ impl Configurations {
     /// `−E(s) = Σ_i h_i s_i + Σ_{i<j} J_ij s_i s_j` of every configuration.
     #[must_use]
     pub fn minus_energies(&self, couplings: &Array2<f64>, fields: &Array1<f64>) -> Vec<f64> {
-        let linear: Vec<f64> =
-            couplings.rows().into_iter().zip(fields).map(|(row, h)| 2.0 * (h - row.sum())).collect();
+        let n = self.n_neurons();
+        let mut form = vec![0.0; n * n];
+        for i in 0..n {
+            (0..i).for_each(|j| form[i * n + j] = 4.0 * couplings[[i, j]]);
+            form[i * n + i] = 2.0 * (fields[i] - couplings.row(i).sum());
+        }
         let constant = 0.5 * couplings.sum() - fields.sum();
-        let energy = |c: usize| {
-            let active = self.active(c);
-            let of = |(k, &i): (usize, &u16)| {
-                let row = couplings.row(usize::from(i));
-                let pairs: f64 = active[k + 1..].iter().map(|&j| row[usize::from(j)]).sum();
-                linear[usize::from(i)] + 4.0 * pairs
-            };
-            constant + active.iter().enumerate().map(of).sum::<f64>()
+        let mut energies = Sums::new(self, 1).quadratic_forms(&form);
+        energies.iter_mut().for_each(|energy| *energy += constant);
+        energies
+    }
+}
+
+/// `s_i` and `s_i s_j` (`j < i`) of a model or a mean, in the order `s_0 … s_{n−1}, s_1 s_0, s_2 s_0, s_2 s_1, …`.
+pub(super) fn n_features(n: usize) -> usize {
+    n + n * n.saturating_sub(1) / 2
+}
+
+/// Fields and couplings in the order of features.
+pub(super) fn pack(couplings: &Array2<f64>, fields: &Array1<f64>) -> Vec<f64> {
+    let pairs = (0..fields.len()).flat_map(|i| (0..i).map(move |j| couplings[[i, j]]));
+    fields.iter().copied().chain(pairs).collect()
+}
+
+/// The reverse of [`pack`]: `(couplings, fields)`, zero on the diagonal.
+pub(super) fn unpack(n: usize, features: &[f64]) -> (Array2<f64>, Array1<f64>) {
+    let mut couplings = Array2::zeros((n, n));
+    let (fields, mut pairs) = features.split_at(n);
+    for i in 0..n {
+        let (row, rest) = pairs.split_at(i);
+        for (j, &value) in row.iter().enumerate() {
+            couplings[[i, j]] = value;
+            couplings[[j, i]] = value;
+        }
+        pairs = rest;
+    }
+    (couplings, fields.iter().copied().collect())
+}
+
+/// How sums over some configurations are taken. No result depends on the number of threads.
+#[derive(Debug, Clone)]
+pub(super) struct Sums<'a> {
+    configurations: &'a Configurations,
+    threads: usize,
+    /// Of each block: whether products of matrices cost less than pairs of active neurons.
+    dense: Vec<bool>,
+    /// What one sum over all configurations costs, nanoseconds of one core.
+    pub(super) cost_ns: f64,
+}
+
+impl<'a> Sums<'a> {
+    pub(super) fn new(configurations: &'a Configurations, threads: usize) -> Self {
+        Self::with(configurations, threads, None)
+    }
+
+    /// With `dense`, all blocks the one way or the other.
+    fn with(configurations: &'a Configurations, threads: usize, forced: Option<bool>) -> Self {
+        let n = configurations.n_neurons() as f64;
+        let (mut dense, mut cost_ns) = (Vec::new(), 0.0);
+        for block in blocks(0..configurations.len()) {
+            let pairs: usize = block
+                .clone()
+                .map(|c| {
+                    let active = configurations.active(c).len();
+                    active * (active + 1) / 2
+                })
+                .sum();
+            let (by_pairs, by_products) =
+                (SPARSE_PAIR_NS * pairs as f64, DENSE_PAIR_NS * block.len() as f64 * n * n);
+            dense.push(forced.unwrap_or(by_products < by_pairs));
+            cost_ns += by_pairs.min(by_products);
+        }
+        Self { configurations, threads, dense, cost_ns }
+    }
+
+    /// The same sums on one thread.
+    pub(super) fn on_one_thread(&self) -> Self {
+        Self { threads: 1, ..self.clone() }
+    }
+
+    /// `Σ_i w_i O_i` of every configuration, with `O` the features.
+    pub(super) fn feature_sums(&self, parameters: &[f64]) -> Vec<f64> {
+        let n = self.configurations.n_neurons();
+        let (fields, mut pairs) = parameters.split_at(n);
+        let mut form = vec![0.0; n * n];
+        let (mut row_sums, mut constant) = (vec![0.0; n], -fields.iter().sum::<f64>());
+        for i in 0..n {
+            let (row, rest) = pairs.split_at(i);
+            for (j, &coupling) in row.iter().enumerate() {
+                form[i * n + j] = 4.0 * coupling;
+                row_sums[i] += coupling;
+                row_sums[j] += coupling;
+                constant += coupling;
+            }
+            pairs = rest;
+        }
+        (0..n).for_each(|i| form[i * n + i] = 2.0 * (fields[i] - row_sums[i]));
+        let mut sums = self.quadratic_forms(&form);
+        sums.iter_mut().for_each(|sum| *sum += constant);
+        sums
+    }
+
+    /// `Σ_c w_c O(c)`, in the order of features.
+    pub(super) fn weighted_features(&self, weights: &[f64]) -> Vec<f64> {
+        let n = self.configurations.n_neurons();
+        let total: f64 = weights.iter().sum();
+        let sums = self.active_sums(weights);
+        let own = |i: usize| sums[i * n + i];
+        let mut features = Vec::with_capacity(n_features(n));
+        features.extend((0..n).map(|i| 2.0 * own(i) - total));
+        for i in 0..n {
+            features.extend((0..i).map(|j| 4.0 * sums[i * n + j] - 2.0 * own(i) - 2.0 * own(j) + total));
+        }
+        features
+    }
+
+    /// `Σ_{j≤i} Q_ij x_i x_j` of every configuration; `form` is `Q` row by row, zero above the diagonal.
+    fn quadratic_forms(&self, form: &[f64]) -> Vec<f64> {
+        let of_stretch = |stretch: usize| {
+            let stretch = self.stretch(stretch);
+            let mut values = Vec::with_capacity(stretch.len());
+            let mut tile = Tile::new(self.configurations.n_neurons());
+            for block in blocks(stretch) {
+                if self.dense[block.start / BLOCK] {
+                    tile.quadratic_forms(self.configurations, block, form, &mut values);
+                } else {
+                    values.extend(block.map(|c| sparse_form(self.configurations.active(c), form, tile.n)));
+                }
+            }
+            values
         };
-        (0..self.len()).map(energy).collect()
+        threads::map(self.useful_threads(), STRETCHES, of_stretch).concat()
+    }
+
+    /// `Σ_c w_c x_i x_j` for `j ≤ i`, row by row, shape `(n, n)`; what stands above the diagonal means nothing.
+    fn active_sums(&self, weights: &[f64]) -> Vec<f64> {
+        let n = self.configurations.n_neurons();
+        let of_stretch = |stretch: usize| {
+            let stretch = self.stretch(stretch);
+            let mut sums = vec![0.0; if stretch.is_empty() { 0 } else { n * n }];
+            let mut tile = Tile::new(n);
+            for block in blocks(stretch) {
+                if weights[block.clone()].iter().all(|&weight| weight == 0.0) {
+                    continue;
+                }
+                if self.dense[block.start / BLOCK] {
+                    tile.add_active_sums(self.configurations, block, weights, &mut sums);
+                } else {
+                    block.for_each(|c| add_sparse(self.configurations.active(c), weights[c], &mut sums, n));
+                }
+            }
+            sums
+        };
+        let mut parts = threads::map(self.useful_threads(), STRETCHES, of_stretch).into_iter();
+        let mut sums = parts.next().filter(|sums| !sums.is_empty()).unwrap_or_else(|| vec![0.0; n * n]);
+        for part in parts {
+            sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+        }
+        sums
+    }
+
+    fn useful_threads(&self) -> usize {
+        self.threads.min((self.cost_ns / THREAD_NS) as usize).max(1)
+    }
+
+    /// Whole blocks, as even as they can be.
+    fn stretch(&self, stretch: usize) -> std::ops::Range<usize> {
+        let edge = |k: usize| (k * self.dense.len() / STRETCHES * BLOCK).min(self.configurations.len());
+        edge(stretch)..edge(stretch + 1)
+    }
+}
+
+fn blocks(range: std::ops::Range<usize>) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let end = range.end;
+    range.step_by(BLOCK).map(move |start| start..(start + BLOCK).min(end))
+}
+
+fn sparse_form(active: &[u16], form: &[f64], n: usize) -> f64 {
+    let mut value = 0.0;
+    for (k, &i) in active.iter().enumerate() {
+        let row = &form[usize::from(i) * n..][..n];
+        value += active[..=k].iter().map(|&j| row[usize::from(j)]).sum::<f64>();
+    }
+    value
+}
+
+fn add_sparse(active: &[u16], weight: f64, sums: &mut [f64], n: usize) {
+    for (k, &i) in active.iter().enumerate() {
+        let row = &mut sums[usize::from(i) * n..][..n];
+        active[..=k].iter().for_each(|&j| row[usize::from(j)] += weight);
+    }
+}
+
+/// A block of configurations as matrices.
+struct Tile {
+    n: usize,
+    /// `x`, shape `(BLOCK, n)`, zero between uses.
+    activity: Mat<f64>,
+    /// `x Q` or `w x`, shape `(BLOCK, n)`.
+    product: Mat<f64>,
+}
+
+impl Tile {
+    fn new(n: usize) -> Self {
+        Self { n, activity: Mat::new(), product: Mat::new() }
+    }
+
+    fn lay_out(&mut self, configurations: &Configurations, block: std::ops::Range<usize>) {
+        if self.activity.ncols() < self.n {
+            self.activity = Mat::zeros(BLOCK, self.n);
+            self.product = Mat::zeros(BLOCK, self.n);
+        }
+        self.activity.as_mut().fill(0.0);
+        for (row, c) in block.enumerate() {
+            configurations.active(c).iter().for_each(|&i| self.activity[(row, usize::from(i))] = 1.0);
+        }
+    }
+
+    fn quadratic_forms(
+        &mut self,
+        configurations: &Configurations,
+        block: std::ops::Range<usize>,
+        form: &[f64],
+        values: &mut Vec<f64>,
+    ) {
+        let (n, rows) = (self.n, block.len());
+        self.lay_out(configurations, block);
+        // Rows of `form` are columns here, and what was below the diagonal is above it.
+        let form = MatRef::from_column_major_slice(form, n, n);
+        triangular::matmul(
+            self.product.as_mut().subrows_mut(0, rows),
+            BlockStructure::Rectangular,
+            Accum::Replace,
+            self.activity.as_ref().subrows(0, rows),
+            BlockStructure::Rectangular,
+            form,
+            BlockStructure::TriangularUpper,
+            1.0,
+            Par::Seq,
+        );
+        let first = values.len();
+        values.resize(first + rows, 0.0);
+        for i in 0..n {
+            let (x, product) = (self.activity.col_as_slice(i), self.product.col_as_slice(i));
+            values[first..].iter_mut().zip(x.iter().zip(product)).for_each(|(value, (x, p))| *value += x * p);
+        }
+    }
+
+    fn add_active_sums(
+        &mut self,
+        configurations: &Configurations,
+        block: std::ops::Range<usize>,
+        weights: &[f64],
+        sums: &mut [f64],
+    ) {
+        let (n, rows) = (self.n, block.len());
+        self.lay_out(configurations, block.clone());
+        let weights = &weights[block];
+        for i in 0..n {
+            let weighted = self.product.col_as_slice_mut(i).iter_mut().zip(self.activity.col_as_slice(i));
+            weighted.zip(weights).for_each(|((product, x), weight)| *product = x * weight);
+        }
+        triangular::matmul(
+            MatMut::from_column_major_slice_mut(sums, n, n),
+            BlockStructure::TriangularUpper,
+            Accum::Add,
+            self.activity.as_ref().subrows(0, rows).transpose(),
+            BlockStructure::Rectangular,
+            self.product.as_ref().subrows(0, rows),
+            BlockStructure::Rectangular,
+            1.0,
+            Par::Seq,
+        );
+    }
+}
+
+fn symmetric(n: usize, lower: &[f64]) -> Array2<f64> {
+    Array2::from_shape_fn((n, n), |(i, j)| lower[i.max(j) * n + i.min(j)])
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::model::{Runs, SpikeBlock};
+
+    fn random_bins(n: usize, bins: usize, probability: f64) -> Configurations {
+        let mut random = ChaCha8Rng::seed_from_u64(n as u64);
+        let mut block = SpikeBlock::empty(0);
+        for _ in 0..bins {
+            let active: Vec<u16> = (0..n as u16).filter(|_| random.random::<f64>() < probability).collect();
+            block.push_sorted(&active);
+        }
+        Configurations::of(&Runs { n_neurons: n, blocks: vec![block] })
+    }
+
+    fn spins(configurations: &Configurations, c: usize) -> Vec<f64> {
+        let mut spins = vec![-1.0; configurations.n_neurons()];
+        configurations.active(c).iter().for_each(|&i| spins[usize::from(i)] = 1.0);
+        spins
+    }
+
+    fn features(spins: &[f64]) -> Vec<f64> {
+        let n = spins.len();
+        let pairs = (0..n).flat_map(|i| (0..i).map(move |j| spins[i] * spins[j]));
+        spins.iter().copied().chain(pairs).collect()
+    }
+
+    #[test]
+    fn sparse_and_dense_sums_equal_brute_force_whatever_the_threads() {
+        // The last has less than a block per stretch and a last block of one.
+        for (n, bins, probability) in [(1, 5, 0.5), (7, 300, 0.3), (49, 1500, 0.4), (101, 513, 0.1)] {
+            let configurations = random_bins(n, bins, probability);
+            let mut random = ChaCha8Rng::seed_from_u64(3);
+            let mut draw =
+                |count: usize| -> Vec<f64> { (0..count).map(|_| random.random::<f64>() - 0.5).collect() };
+            let (parameters, weights) = (draw(n_features(n)), draw(configurations.len()));
+            let mut energies = Vec::new();
+            let mut moments = vec![0.0; n_features(n)];
+            for (c, weight) in weights.iter().enumerate() {
+                let features = features(&spins(&configurations, c));
+                energies.push(features.iter().zip(&parameters).map(|(o, w)| o * w).sum::<f64>());
+                moments.iter_mut().zip(features).for_each(|(sum, o)| *sum += weight * o);
+            }
+            let close = |a: &[f64], b: &[f64]| {
+                // Sums of up to 5,000 terms of order 1.
+                assert_eq!(a.len(), b.len());
+                assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-10), "n = {n}");
+            };
+            for dense in [Some(false), Some(true), None] {
+                let sums = Sums::with(&configurations, 1, dense);
+                let (of_one, features_of_one) =
+                    (sums.feature_sums(&parameters), sums.weighted_features(&weights));
+                close(&of_one, &energies);
+                close(&features_of_one, &moments);
+                for threads in [2, 3, 16] {
+                    // Whatever the model of costs says of threads.
+                    let sums = Sums { cost_ns: f64::INFINITY, ..Sums::with(&configurations, threads, dense) };
+                    assert_eq!(sums.feature_sums(&parameters), of_one, "{threads} threads");
+                    assert_eq!(sums.weighted_features(&weights), features_of_one, "{threads} threads");
+                }
+            }
+            let (couplings, fields) = unpack(n, &parameters);
+            close(&configurations.minus_energies(&couplings, &fields), &energies);
+            let (first, second) = configurations.weighted_moments(&weights);
+            close(&pack(&second, &first), &moments);
+            assert_eq!(pack(&couplings, &fields), parameters);
+        }
+    }
+
+    #[test]
+    fn no_configuration_and_no_neuron_are_empty_sums() {
+        let none = random_bins(3, 0, 0.5);
+        assert!(Sums::new(&none, 2).feature_sums(&[1.0; 6]).is_empty());
+        assert_eq!(Sums::new(&none, 2).weighted_features(&[]), [0.0; 6]);
+        let nobody = random_bins(0, 4, 0.5);
+        assert_eq!(Sums::new(&nobody, 2).feature_sums(&[]), [0.0]);
+        assert!(Sums::new(&nobody, 2).weighted_features(&[0.25]).is_empty());
     }
 }

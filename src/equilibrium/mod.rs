@@ -3,19 +3,28 @@
 //! Every method takes [`Samples`]: the distinct configurations of the bins with their multiplicities. Neurons that are silent,
 //! saturated or repeat another's spikes take no part and say so.
 
+mod boltzmann;
 mod check;
 mod configurations;
+mod erasure;
 mod error;
 mod fit;
+mod hopfield;
+mod jackknife;
 mod kernels;
+mod mean_field;
 mod predict;
 mod reconstruct;
 mod samples;
 
+pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
 pub use check::{CheckOptions, check};
 pub use configurations::Configurations;
+pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
+pub use hopfield::{HopfieldOptions, hopfield};
+pub use mean_field::{MeanFieldOptions, nmf, tap};
 pub use predict::{Conditional, Rates};
 pub use reconstruct::{
     Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,

@@ -33,7 +33,6 @@ mod exact;
 mod exact_mean_field;
 mod gauss_hermite;
 mod inversion;
-mod logistic;
 mod nmf;
 mod online;
 mod participation;

@@ -2,10 +2,9 @@ use std::f64::consts::LN_2;
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
-use super::logistic::{FACTORS_MAX, add_softplus};
-
 use crate::model::{Estimate, Runs, Score, SpikeBlock, Trial};
 use crate::moments::Counts;
+use crate::regression::{FACTORS_MAX, add_softplus};
 
 /// The probability of a spike in the next bin, by one estimate.
 ///

@@ -197,7 +197,10 @@ pub struct BoltzmannDiagnostics {
     pub monte_carlo_error: f64,
     /// Root mean square error of couplings and fields that stems from the finite chains alone.
     pub parameter_error: f64,
-    /// Whether the residual is down to the Monte Carlo error.
+    /// Spread between chains over what pieces of single chains let expect, as a ratio of standard deviations, cut at 1000: about 1 when every
+    /// chain visits what the others do, far above when each stays in a state of its own or pieces are too short to forget the one before.
+    pub chain_disagreement: f64,
+    /// Whether the residual is down to the Monte Carlo error, that is small enough, and chains agree.
     pub converged: bool,
 }
 

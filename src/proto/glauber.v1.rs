@@ -1118,6 +1118,10 @@ pub struct BoltzmannDiagnostics {
     pub parameter_error: f64,
     #[prost(bool, tag = "7")]
     pub converged: bool,
+    /// Spread between chains over what single chains let expect, as a ratio of standard deviations; far above 1 when chains stay in states of
+    /// their own.
+    #[prost(double, tag = "8")]
+    pub chain_disagreement: f64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ManyStatesDiagnostics {

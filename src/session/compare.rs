@@ -34,6 +34,16 @@ pub enum ComparisonError {
         /// The share given.
         found: f64,
     },
+    /// A part without an observed bin.
+    #[error(
+        "too short to compare on: {train} observed bins to fit to and {held_out} to judge by, both must be at least 1"
+    )]
+    NoBins {
+        /// Bins of the first part.
+        train: u64,
+        /// Bins of the rest.
+        held_out: u64,
+    },
     /// A part without a transition.
     #[error(
         "too short to compare on: {train} transitions to fit to and {held_out} to score, both must be at least 1"

@@ -8,6 +8,7 @@
 //! transitions that have *both* bins inside it, as if the recording began at that edge.
 
 mod compare;
+mod compare_equilibrium;
 mod equilibrium;
 mod offline;
 mod push;
@@ -18,6 +19,7 @@ mod tracker;
 mod trials;
 
 pub use compare::{Compared, ComparedRidge, Comparison, ComparisonError, Prequential};
+pub use compare_equilibrium::{ComparedEquilibrium, EquilibriumComparison, UnfitMethod};
 pub use equilibrium::{
     EquilibriumBins, EquilibriumFit, EquilibriumSpec, EquilibriumTask, EquilibriumTracker, FittedEquilibrium,
     Refusal, ScoredEquilibrium, best_equilibrium,

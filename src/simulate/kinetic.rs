@@ -3,6 +3,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::SimulationError;
 use crate::model::{NEURONS_MAX, SpikeBlock};
 
 /// A kinetic Ising network: `P(s_i(t+1) = 1 | s(t)) = 1 / (1 + exp[−2 θ_i(t)])`, `θ_i = h_i + Σ_j J_ij s_j`.
@@ -12,58 +13,6 @@ pub struct KineticIsing {
     pub couplings: Array2<f64>,
     /// `h`, shape `(n_neurons)`.
     pub fields: Array1<f64>,
-}
-
-/// A network that cannot be built.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum SimulationError {
-    /// Too few or too many neurons.
-    #[error("a simulation has 1 to {NEURONS_MAX} neurons, got {found}")]
-    NeuronCount {
-        /// Number asked for.
-        found: usize,
-    },
-    /// A standard deviation of the summed input that is negative, not a number or absurdly large.
-    #[error(
-        "coupling standard deviation {found} is not allowed: expected 0 to {}",
-        KineticIsing::COUPLING_STD_MAX
-    )]
-    CouplingStd {
-        /// The value given.
-        found: f64,
-    },
-    /// A field that is not a number or absurdly large.
-    #[error("field {found} is not allowed: expected -{0} to {0}", KineticIsing::FIELD_MAX)]
-    Field {
-        /// The value given.
-        found: f64,
-    },
-    /// A drive of another shape than the network's.
-    #[error(
-        "a drive of {neurons} neurons and {bins} bins does not fit: expected {expected} neurons and at least 1 bin"
-    )]
-    DriveShape {
-        /// Neurons of the drive.
-        neurons: usize,
-        /// Bins of the drive.
-        bins: usize,
-        /// Neurons of the network.
-        expected: usize,
-    },
-    /// A standard deviation of a drive that is negative, not a number or absurdly large.
-    #[error("drive standard deviation {found} is not allowed: expected 0 to {}", KineticIsing::DRIVE_STD_MAX)]
-    Drive {
-        /// The value given.
-        found: f64,
-    },
-    /// A spike probability per bin that is not strictly between 0 and 1, or too close to either for a finite field.
-    #[error(
-        "spike probability per bin {found} is not allowed: expected more than 1e-15 and less than 1 - 1e-15"
-    )]
-    SpikeProbability {
-        /// The value given.
-        found: f64,
-    },
 }
 
 impl KineticIsing {

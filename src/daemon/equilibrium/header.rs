@@ -102,6 +102,7 @@ fn boltzmann(told: &BoltzmannDiagnostics) -> v1::BoltzmannDiagnostics {
         moment_residual_max: told.moment_residual_max,
         monte_carlo_error: told.monte_carlo_error,
         parameter_error: told.parameter_error,
+        chain_disagreement: told.chain_disagreement,
         converged: told.converged,
     }
 }

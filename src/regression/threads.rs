@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 ///
 /// Pieces depend on the items alone and each is worked on by one thread, so that what becomes of an item never depends on how many
 /// threads there are.
-pub(super) fn for_each_piece<T: Send>(
+pub(crate) fn for_each_piece<T: Send>(
     threads: usize,
     items: &mut [T],
     piece: usize,
@@ -30,7 +30,7 @@ pub(super) fn for_each_piece<T: Send>(
 }
 
 /// `work(0), …, work(count − 1)`, computed on up to `threads` threads, in this order.
-pub(super) fn map<R: Send>(threads: usize, count: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+pub(crate) fn map<R: Send>(threads: usize, count: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
     let mut slots: Vec<(usize, Option<R>)> = (0..count).map(|unit| (unit, None)).collect();
     for_each_piece(threads, &mut slots, 1, |slots| {
         for (unit, result) in slots {

@@ -8,15 +8,15 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::solvers::{DenseSolveCore, Solve};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 
-use super::super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::cost::Layout;
+use super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::pass::{LogOdds, RowBlock, TILE_PATTERNS, Tile};
 use super::patterns::Patterns;
 use super::problem::{Parameters, Problem};
 use super::threads;
 
 /// `(H + Λ)⁻¹ g` of the mean penalised log-likelihood, for each row; `None` where the matrix is singular.
-pub(super) fn newton_directions(
+pub(crate) fn newton_directions(
     problem: &Problem,
     points: &[(usize, &Parameters)],
     gradients: &[&Parameters],
@@ -27,7 +27,7 @@ pub(super) fn newton_directions(
         let gradient = gradients[k];
         let mut direction = Mat::from_fn(problem.n() + 1, 1, |j, _| {
             let component = if j == 0 { gradient.drive } else { gradient.couplings[j - 1] };
-            component * problem.transitions
+            component * problem.observations
         });
         factor.solve_in_place(direction.as_mut());
         let direction = Parameters {
@@ -39,46 +39,89 @@ pub(super) fn newton_directions(
 }
 
 /// Squared standard errors of a row.
-pub(super) struct RowVariance {
-    /// Of the couplings.
-    pub(super) couplings: Vec<f64>,
+pub(crate) struct RowVariance {
+    /// Of the couplings; 0 for one that is held.
+    pub(crate) couplings: Vec<f64>,
     /// Of the field `h_i`.
-    pub(super) field: f64,
+    pub(crate) field: f64,
 }
 
 /// Diagonal of `(H + Λ)⁻¹ H (H + Λ)⁻¹` at the points, for `(h, J)`; `None` where the matrix is singular.
-pub(super) fn variances(
+pub(crate) fn variances(
     problem: &Problem,
     points: &[(usize, &Parameters)],
     threads: usize,
 ) -> Vec<Option<RowVariance>> {
     for_each_row(problem, points, threads, |k, information| {
-        let n = problem.n();
-        let factor = penalised(problem, points[k].0, &information).llt(Side::Lower).ok()?;
-        let inverse = factor.inverse();
-        // h = u − Σ_j J_j m_j⁻.
-        let field = Mat::from_fn(n + 1, 1, |j, _| if j == 0 { 1.0 } else { -problem.magnetization(j - 1) });
-        let along = &inverse * &field;
-        let variance = if problem.ridge == 0.0 {
-            RowVariance {
-                couplings: (1..=n).map(|j| inverse[(j, j)]).collect(),
-                field: (field.transpose() * &along)[(0, 0)],
-            }
-        } else {
-            let product = &information * &inverse;
-            RowVariance {
-                couplings: (1..=n).map(|j| (inverse.col(j).transpose() * product.col(j)).max(0.0)).collect(),
-                field: (along.transpose() * &information * &along)[(0, 0)],
-            }
-        };
-        let finite = variance.field.is_finite() && variance.couplings.iter().all(|v| v.is_finite());
-        finite.then_some(variance)
+        let row = points[k].0;
+        let inverse = penalised(problem, row, &information).llt(Side::Lower).ok()?.inverse();
+        row_variance(problem, row, &information, &inverse)
     })
+}
+
+/// A row's [`RowVariance`], and how its parameters follow gradients.
+pub(crate) struct RowResponse {
+    /// As from [`variances`].
+    pub(crate) variance: RowVariance,
+    /// `(H + Λ)⁻¹ g` of each gradient, shape `(1 + n, gradients)`: the drive first, then the couplings.
+    pub(crate) moved: Mat<f64>,
+}
+
+/// What sums of gradients (of observations, not their mean) do to each row, the gradients of row `k` being the columns of `gradients[k]`,
+/// shape `(1 + n, …)`; `None` where the matrix is singular.
+pub(crate) fn responses(
+    problem: &Problem,
+    points: &[(usize, &Parameters)],
+    gradients: &[Mat<f64>],
+    threads: usize,
+) -> Vec<Option<RowResponse>> {
+    for_each_row(problem, points, threads, |k, information| {
+        let row = points[k].0;
+        let factor = penalised(problem, row, &information).llt(Side::Lower).ok()?;
+        let variance = row_variance(problem, row, &information, &factor.inverse())?;
+        let mut moved = gradients[k].clone();
+        factor.solve_in_place(moved.as_mut());
+        let finite = moved.col_iter().all(|column| column.iter().all(|v| v.is_finite()));
+        finite.then_some(RowResponse { variance, moved })
+    })
+}
+
+fn row_variance(
+    problem: &Problem,
+    row: usize,
+    information: &Mat<f64>,
+    inverse: &Mat<f64>,
+) -> Option<RowVariance> {
+    let n = problem.n();
+    let free = |j: usize| !problem.holds(row, j - 1);
+    // h = u − Σ_j J_j m_j⁻.
+    let field = Mat::from_fn(n + 1, 1, |j, _| match j {
+        0 => 1.0,
+        j if free(j) => -problem.magnetization(j - 1),
+        _ => 0.0,
+    });
+    let along = inverse * &field;
+    let only_free = |j: usize, variance: f64| if free(j) { variance } else { 0.0 };
+    let variance = if problem.ridge == 0.0 {
+        RowVariance {
+            couplings: (1..=n).map(|j| only_free(j, inverse[(j, j)])).collect(),
+            field: (field.transpose() * &along)[(0, 0)],
+        }
+    } else {
+        let product = information * inverse;
+        let coupling = |j: usize| (inverse.col(j).transpose() * product.col(j)).max(0.0);
+        RowVariance {
+            couplings: (1..=n).map(|j| only_free(j, coupling(j))).collect(),
+            field: (along.transpose() * information * &along)[(0, 0)],
+        }
+    };
+    let finite = variance.field.is_finite() && variance.couplings.iter().all(|v| v.is_finite());
+    finite.then_some(variance)
 }
 
 /// `H + Λ`, `Λ = T λ a_i` on couplings.
 fn penalised(problem: &Problem, row: usize, information: &Mat<f64>) -> Mat<f64> {
-    let penalty = problem.transitions * problem.penalty(row);
+    let penalty = problem.observations * problem.penalty(row);
     let mut penalised = information.clone();
     for j in 1..=problem.n() {
         penalised[(j, j)] += penalty;
@@ -97,7 +140,10 @@ fn for_each_row<R: Send>(
     let results = threads::map(threads, blocks.len(), |block| {
         let rows: Vec<LogOdds> = blocks[block].iter().map(|(_, point)| problem.log_odds(point)).collect();
         let rows = RowBlock::of(&rows, problem.n());
-        let finish = |row: usize, lower: Mat<f64>| finish(block * LANES + row, centred(problem, &lower));
+        let finish = |row: usize, lower: Mat<f64>| {
+            let (place, _) = blocks[block][row];
+            finish(block * LANES + row, centred(problem, place, &lower))
+        };
         match problem.costs.fisher_layout {
             Layout::Sparse => sparse(problem.patterns, &rows, finish),
             Layout::Dense => dense(problem.patterns, &rows, finish),
@@ -106,13 +152,20 @@ fn for_each_row<R: Send>(
     results.into_iter().flatten().collect()
 }
 
-/// `H` from the lower triangle of `A`.
-fn centred(problem: &Problem, lower: &Mat<f64>) -> Mat<f64> {
+/// `H` of a row from the lower triangle of `A`. A coupling that is held is separate from the others, with the information of the drive.
+fn centred(problem: &Problem, row: usize, lower: &Mat<f64>) -> Mat<f64> {
     // y_j = 2 (n_j − K_j⁻/T)
     let share = |j: usize| problem.sender_share[j - 1];
     Mat::from_fn(lower.nrows(), lower.ncols(), |j, k| {
         let (j, k) = (j.max(k), j.min(k));
         match (j, k) {
+            (j, k) if j > 0 && problem.holds(row, j - 1) || k > 0 && problem.holds(row, k - 1) => {
+                if j == k {
+                    4.0 * lower[(0, 0)]
+                } else {
+                    0.0
+                }
+            }
             (0, 0) => 4.0 * lower[(0, 0)],
             (j, 0) => 8.0 * (lower[(j, 0)] - share(j) * lower[(0, 0)]),
             (j, k) => {

@@ -15,7 +15,7 @@ const ROUNDING: f64 = 1e-13;
 
 /// What became of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// Steps lie ahead.
     Moving,
     /// The gradient is as small as asked for.
@@ -25,17 +25,17 @@ pub(super) enum Progress {
 }
 
 /// A row on its way to its maximum.
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Place among the neurons that take part.
-    pub(super) place: usize,
-    pub(super) progress: Progress,
-    pub(super) parameters: Parameters,
-    pub(super) here: Evaluation,
+    pub(crate) place: usize,
+    pub(crate) progress: Progress,
+    pub(crate) parameters: Parameters,
+    pub(crate) here: Evaluation,
     /// Euclidean norm of the gradient with respect to `(h_i, J_i·)`.
-    pub(super) gradient_norm: f64,
-    pub(super) iterations: u32,
+    pub(crate) gradient_norm: f64,
+    pub(crate) iterations: u32,
     /// Whether the row needs a new direction.
-    pub(super) turning: bool,
+    pub(crate) turning: bool,
     direction: Parameters,
     slope: f64,
     step: f64,
@@ -63,7 +63,7 @@ struct Step {
 }
 
 impl Row {
-    pub(super) fn new(place: usize, parameters: Parameters, here: Evaluation) -> Self {
+    pub(crate) fn new(place: usize, parameters: Parameters, here: Evaluation) -> Self {
         let direction = Parameters { drive: 0.0, couplings: Vec::new() };
         Self {
             place,
@@ -82,8 +82,8 @@ impl Row {
     }
 
     /// Note the gradient; true if it is small enough.
-    pub(super) fn settle(&mut self, problem: &Problem, gradient_norm_max: f64) -> bool {
-        self.gradient_norm = problem.gradient_norm(&self.here.gradient);
+    pub(crate) fn settle(&mut self, problem: &Problem, gradient_norm_max: f64) -> bool {
+        self.gradient_norm = problem.gradient_norm(self.place, &self.here.gradient);
         if self.gradient_norm <= gradient_norm_max {
             self.progress = Progress::Converged;
         }
@@ -91,12 +91,12 @@ impl Row {
     }
 
     /// Where the likelihood is wanted next.
-    pub(super) fn trial(&self) -> Parameters {
+    pub(crate) fn trial(&self) -> Parameters {
         self.parameters.moved(self.step, &self.direction)
     }
 
     /// Start along a direction of ascent.
-    pub(super) fn head(&mut self, direction: Parameters) {
+    pub(crate) fn head(&mut self, direction: Parameters) {
         self.slope = self.here.gradient.dot(&direction);
         self.direction = direction;
         (self.step, self.shortenings, self.turning) = (1.0, 0, false);
@@ -109,7 +109,7 @@ impl Row {
     ///
     /// The likelihood is concave, so that a step is good if it gains in proportion to the slope. Near the maximum gains drown in
     /// rounding long before the gradient does; then the slope at the end of the step decides.
-    pub(super) fn judge(&mut self, trial: Parameters, there: Evaluation) {
+    pub(crate) fn judge(&mut self, trial: Parameters, there: Evaluation) {
         self.iterations += 1;
         let slope = there.gradient.dot(&self.direction);
         let gain = there.value - self.here.value;
@@ -133,13 +133,13 @@ impl Row {
     }
 
     /// Forget the curvature met so far.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.whitened = Whitened::default();
     }
 
     /// Direction of the quasi-Newton method (L-BFGS: Nocedal, Math. Comp. 35, 773 (1980)) from the gradient, both whitened: the field
     /// first, then the couplings.
-    pub(super) fn quasi_newton(&mut self, gradient: Vec<f64>) -> &[f64] {
+    pub(crate) fn quasi_newton(&mut self, gradient: Vec<f64>) -> &[f64] {
         let whitened = &mut self.whitened;
         if let Some(taken) = whitened.taken.take()
             && whitened.gradient.len() == gradient.len()

@@ -11,11 +11,8 @@
 //! a concave logistic regression (Roudi & Hertz, PRL 106, 048702 (2011), Eqs. 2 and 3). Scaled by `a_i`, the ridge `λ` is to first order
 //! that of naive mean field, `B = D (C + λI)⁻¹`: one value serves all estimators.
 //!
-//! How: receivers enter through integer counts, so that a pass needs sender bins alone, each distinct pattern of active neurons once, at
-//! O(active neurons) per pattern and row, or by products of matrices where many are active (`pass`). All rows advance in lockstep, with
-//! quasi-Newton steps whitened by one shared Cholesky factor of `C + λI`, later with Newton steps where those are the cheaper
-//! (`solve`). No step is taken that does not raise the likelihood (`row`): undamped steps diverge on sparse recordings. The start is
-//! independent rates, from which the first step is naive mean field, or a warm start.
+//! How: [`crate::regression`], which equilibrium models share. The start is independent rates, from which the first step is naive mean
+//! field, or a warm start.
 //!
 //! What cannot be estimated is zero and says why. Silent, saturated and repeated neurons take no part. Without a ridge, rows whose
 //! likelihood has no finite maximum are [`RowStatus::Separated`]: told exactly from the counts if one sender is to blame, which is common
@@ -26,15 +23,6 @@
 //! pattern), some 25 n² numbers and, while rows take Newton steps or get standard errors from Fisher information, per thread another 16 n²
 //! (sums over pairs of active senders) or 32 n² (products of matrices). Checked against scikit-learn, scipy and the Cramér–Rao bound in `tests/exact.rs`.
 
-mod cost;
-mod fisher;
-mod pass;
-mod patterns;
-mod problem;
-mod row;
-mod solve;
-mod threads;
-
 use ndarray::{Array1, Array2};
 
 use super::inversion::{Inversion, InversionError, Moments};
@@ -42,12 +30,10 @@ use super::participation::Participation;
 use super::without_rows;
 use crate::model::{Convergence, Estimate, Estimator, Ridges, RowStatus, Runs, SamplingVariance};
 use crate::moments::Counts;
-use cost::Costs;
-use fisher::RowVariance;
-use pass::{LogOdds, Summand};
-use patterns::Patterns;
-use problem::Problem;
-use row::{Progress, Row};
+use crate::regression::{self, separation};
+use crate::regression::{
+    Costs, LogOdds, Own, Patterns, Problem, Progress, Row, RowVariance, Stopping, Summand, Table,
+};
 
 /// Standard errors come from each row's own Fisher information ([`SamplingVariance::Full`]) if that is expected to cost no more than
 /// this many passes over the transitions, about twice a fit, and no more than [`FISHER_SECONDS_MAX`]; or less than
@@ -66,13 +52,6 @@ pub const FISHER_SECONDS_MAX: f64 = 4.0;
 
 /// See [`FISHER_PASSES_MAX`]; expected seconds of one core with AVX-512.
 pub const FISHER_SECONDS_FREE: f64 = 0.1;
-
-/// Information about a coefficient (a log-odds), in observations, below which a row without ridge counts as separated. At a maximum at
-/// finite couplings, transitions that pull either way hold some tenths at least.
-const INFORMATION_MIN: f64 = 0.01;
-
-/// Log-odds per sender beyond which a row without ridge that still moves counts as separated.
-const LOG_ODDS_MAX: f64 = 50.0;
 
 /// How the likelihood is maximised.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +119,7 @@ pub fn exact_path(
 struct Fit<'a> {
     counts: &'a Counts,
     participation: Participation,
+    table: Table,
     patterns: Patterns,
 }
 
@@ -149,8 +129,9 @@ impl<'a> Fit<'a> {
         assert_eq!(runs.n_neurons, counts.n_neurons, "counts of other neurons");
         assert_eq!((1, runs.transitions()), (lag.lag_bins, lag.transitions), "counts of other bins");
         let participation = Participation::of(counts);
-        let patterns = Patterns::of(runs, &participation.active);
-        Self { counts, participation, patterns }
+        let table = table(counts, &participation.active);
+        let patterns = Patterns::of_transitions(runs, &participation.active);
+        Self { counts, participation, table, patterns }
     }
 
     fn estimate(&self, options: &ExactOptions, warm: Option<&Estimate>) -> Estimate {
@@ -166,7 +147,7 @@ impl<'a> Fit<'a> {
             Err(InversionError::Undersampled) => return self.nothing(options, RowStatus::Undersampled),
             Err(InversionError::Singular) => return self.nothing(options, RowStatus::Singular),
         };
-        let Some(problem) = Problem::new(self.counts, &self.patterns, active, options.ridge) else {
+        let Some(problem) = Problem::new(&self.table, &self.patterns, options.ridge) else {
             return self.nothing(options, RowStatus::Singular);
         };
         let mut rows: Vec<Row> = (0..problem.n())
@@ -177,28 +158,24 @@ impl<'a> Fit<'a> {
             })
             .collect();
         if let Some(warm) = warm {
-            start_at(&problem, &mut rows, warm, options.threads);
+            start_at(&problem, active, &mut rows, warm, options.threads);
         }
-        solve::maximise(&problem, &mut rows, options);
+        let ExactOptions { gradient_norm_max, iterations_max, threads, .. } = *options;
+        regression::maximise(&problem, &mut rows, Stopping { gradient_norm_max, iterations_max, threads });
         let full = options.fisher && fisher_is_affordable(&problem.costs, rows.len());
-        let errors = if full { row_variances(&problem, &rows, options.threads) } else { Vec::new() };
-        let separated = if options.ridge > 0.0 {
-            vec![false; rows.len()]
-        } else if full {
-            rows.iter()
-                .zip(&errors)
-                .map(|(row, errors)| diverges(row) || uninformed(errors.as_ref()))
-                .collect()
+        let errors = if full { row_variances(&problem, &rows, threads) } else { Vec::new() };
+        let separated = if full {
+            separation::by_variances(&problem, &rows, errors.iter().map(Option::as_ref))
         } else {
-            uninformed_alone(&problem, &rows, options.threads)
+            separation::by_gains(&problem, &rows, threads)
         };
         let mut result = self.nothing(options, RowStatus::Separated);
         result.variance = if full {
-            self.full(&problem, &rows, &separated, errors)
+            self.full(&rows, &separated, errors)
         } else {
             self.factored(&inversion, &rows, &separated)
         };
-        fill(&mut result, &problem, &rows, &separated);
+        fill(&mut result, &problem, active, &rows, &separated);
         result
     }
 
@@ -216,20 +193,15 @@ impl<'a> Fit<'a> {
         Estimate { convergence: Some(convergence), ..empty }
     }
 
-    fn full(
-        &self,
-        problem: &Problem,
-        rows: &[Row],
-        separated: &[bool],
-        errors: Vec<Option<RowVariance>>,
-    ) -> SamplingVariance {
+    fn full(&self, rows: &[Row], separated: &[bool], errors: Vec<Option<RowVariance>>) -> SamplingVariance {
         let n = self.counts.n_neurons;
+        let active = &self.participation.active;
         let (mut couplings, mut fields) = (Array2::zeros((n, n)), Array1::zeros(n));
         for ((row, _), errors) in rows.iter().zip(separated).zip(errors).filter(|((_, s), _)| !**s) {
             let Some(errors) = errors else { continue };
-            let i = problem.active[row.place];
+            let i = active[row.place];
             fields[i] = errors.field;
-            for (&j, variance) in problem.active.iter().zip(errors.couplings) {
+            for (&j, variance) in active.iter().zip(errors.couplings) {
                 couplings[[i, j]] = variance;
             }
         }
@@ -251,9 +223,9 @@ impl<'a> Fit<'a> {
 }
 
 /// Put fitted rows into an estimate of all neurons; those separated keep their zeros.
-fn fill(estimate: &mut Estimate, problem: &Problem, rows: &[Row], separated: &[bool]) {
+fn fill(estimate: &mut Estimate, problem: &Problem, active: &[usize], rows: &[Row], separated: &[bool]) {
     for (row, &separated) in rows.iter().zip(separated) {
-        let i = problem.active[row.place];
+        let i = active[row.place];
         if let Some(convergence) = &mut estimate.convergence {
             convergence.iterations[i] = row.iterations;
             convergence.gradient_norm[i] = row.gradient_norm;
@@ -266,28 +238,45 @@ fn fill(estimate: &mut Estimate, problem: &Problem, rows: &[Row], separated: &[b
             Progress::Moving | Progress::Stopped => RowStatus::NotConverged,
         };
         estimate.fields[i] = problem.field(&row.parameters);
-        for (&j, &coupling) in problem.active.iter().zip(&row.parameters.couplings) {
+        for (&j, &coupling) in active.iter().zip(&row.parameters.couplings) {
             estimate.couplings[[i, j]] = coupling;
         }
     }
 }
 
+/// Counts and correlations of the lag-1 transitions, of the neurons that take part.
+fn table(counts: &Counts, active: &[usize]) -> Table {
+    let lag = &counts.lags[0];
+    let (n, k) = (counts.n_neurons, active.len());
+    let square = |all: Array2<f64>| Array2::from_shape_fn((k, k), |(i, j)| all[[active[i], active[j]]]);
+    Table {
+        observations: lag.transitions,
+        senders: active.iter().map(|&j| lag.sender[j]).collect(),
+        receivers: active.iter().map(|&i| lag.receiver[i]).collect(),
+        together: active.iter().flat_map(|&i| active.iter().map(move |&j| lag.delayed[i * n + j])).collect(),
+        correlations: square(counts.equal_time_correlations()),
+        cross_correlations: square(lag.delayed_correlations()),
+        own: Own::Free,
+    }
+}
+
 /// Move rows to a warm start where that is more likely than independent rates.
-fn start_at(problem: &Problem, rows: &mut [Row], warm: &Estimate, threads: usize) {
+fn start_at(problem: &Problem, active: &[usize], rows: &mut [Row], warm: &Estimate, threads: usize) {
     let n = warm.n_neurons();
-    if problem.active.last().is_none_or(|&last| last >= n) || warm.couplings.dim() != (n, n) {
+    if active.last().is_none_or(|&last| last >= n) || warm.couplings.dim() != (n, n) {
         return;
     }
     let starts: Vec<_> = rows
         .iter()
         .map(|row| {
-            let field = warm.fields[problem.active[row.place]];
-            problem.restricted(row.place, &warm.couplings, field)
+            let i = active[row.place];
+            let couplings = active.iter().map(|&j| warm.couplings[[i, j]]).collect();
+            problem.centred(couplings, warm.fields[i])
         })
         .collect();
     let log_odds: Vec<LogOdds> = starts.iter().map(|start| problem.log_odds(start)).collect();
     let layout = problem.costs.pass_layout;
-    let sums = pass::sums(problem.patterns, layout, &log_odds, Summand::Probability, threads);
+    let sums = regression::sums(problem.patterns, layout, &log_odds, Summand::Probability, threads);
     for ((row, start), sums) in rows.iter_mut().zip(starts).zip(sums) {
         let there = problem.evaluation(row.place, &start, &sums);
         if start.is_finite() && there.gradient.is_finite() && there.value > row.here.value {
@@ -305,29 +294,5 @@ fn fisher_is_affordable(costs: &Costs, rows: usize) -> bool {
 
 fn row_variances(problem: &Problem, rows: &[Row], threads: usize) -> Vec<Option<RowVariance>> {
     let points: Vec<_> = rows.iter().map(|row| (row.place, &row.parameters)).collect();
-    fisher::variances(problem, &points, threads)
-}
-
-fn diverges(row: &Row) -> bool {
-    row.progress != Progress::Converged
-        && row.parameters.couplings.iter().any(|j| 4.0 * j.abs() > LOG_ODDS_MAX)
-}
-
-/// Whether the data say next to nothing about some coefficient, the others being free.
-fn uninformed(errors: Option<&RowVariance>) -> bool {
-    // A coupling is a quarter of a log-odds.
-    errors
-        .is_none_or(|errors| errors.couplings.iter().any(|variance| 16.0 * variance * INFORMATION_MIN > 1.0))
-}
-
-/// Whether the data say next to nothing about some coefficient, the others being known: one pass instead of a matrix per row.
-fn uninformed_alone(problem: &Problem, rows: &[Row], threads: usize) -> Vec<bool> {
-    let log_odds: Vec<LogOdds> = rows.iter().map(|row| problem.log_odds(&row.parameters)).collect();
-    let layout = problem.costs.pass_layout;
-    let sums = pass::sums(problem.patterns, layout, &log_odds, Summand::Gain, threads);
-    let uninformed = |sums: &pass::RowSums| {
-        let (all, senders) = sums.sums.split_first().unwrap_or((&0.0, &[]));
-        senders.iter().any(|&active| active < INFORMATION_MIN || all - active < INFORMATION_MIN)
-    };
-    rows.iter().zip(&sums).map(|(row, sums)| diverges(row) || uninformed(sums)).collect()
+    regression::variances(problem, &points, threads)
 }

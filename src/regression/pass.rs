@@ -1,4 +1,4 @@
-//! One pass over the transitions: `Σ_t p_i(t)`, `Σ_t p_i(t) n_j(t)` and `Σ_t log(1 + exp x_i(t))` for many rows at once, with
+//! One pass over the observations: `Σ_t p_i(t)`, `Σ_t p_i(t) n_j(t)` and `Σ_t log(1 + exp x_i(t))` for many rows at once, with
 //! `n_j = 1` for an active sender and `x_i = 2 θ_i = b_i + Σ_{j active} v_ij` the log-odds of a spike.
 //!
 //! A unit of work is a block of rows and a range of patterns; both depend on the problem alone, and sums of units are added in their
@@ -9,8 +9,8 @@ use std::ops::Range;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-use super::super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::cost::Layout;
+use super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::patterns::Patterns;
 use super::threads;
 
@@ -19,35 +19,35 @@ const UNITS: usize = 16;
 /// Fewest patterns worth a unit of their own.
 const UNIT_PATTERNS_MIN: usize = 4096;
 /// Patterns that a dense tile expands at a time.
-pub(super) const TILE_PATTERNS: usize = 256;
+pub(crate) const TILE_PATTERNS: usize = 256;
 /// Groups of [`LANES`] rows that share a dense tile.
 const DENSE_GROUPS: usize = 4;
 
 /// Log-odds of a row: `b` first, then `v` of every sender.
-pub(super) type LogOdds = Vec<f64>;
+pub(crate) type LogOdds = Vec<f64>;
 
-/// What is summed over the transitions for each sender.
+/// What is summed over the observations for each sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Summand {
+pub(crate) enum Summand {
     /// `p`: gives the gradient.
     Probability,
     /// `p (1 − p)`: gives the information about each coefficient alone.
     Gain,
 }
 
-/// Sums of one row over the transitions.
+/// Sums of one row over the observations.
 #[derive(Debug, Clone)]
-pub(super) struct RowSums {
+pub(crate) struct RowSums {
     /// `Σ_t f(t)`, then `Σ_t f(t) n_j(t)` of every sender, `f` the [`Summand`].
-    pub(super) sums: Vec<f64>,
+    pub(crate) sums: Vec<f64>,
     /// `Σ_t log(1 + exp x(t))`.
-    pub(super) softplus: f64,
+    pub(crate) softplus: f64,
     /// `Σ_t p(t) (1 − p(t))`.
-    pub(super) gain: f64,
+    pub(crate) gain: f64,
 }
 
-/// Run over the transitions once for all `rows`.
-pub(super) fn sums(
+/// Run over the observations once for all `rows`.
+pub(crate) fn sums(
     patterns: &Patterns,
     layout: Layout,
     rows: &[LogOdds],
@@ -85,16 +85,16 @@ fn ranges(patterns: usize, blocks: usize) -> Vec<Range<usize>> {
 }
 
 /// Coefficients of a block of rows, row by row beside each other.
-pub(super) struct RowBlock {
-    pub(super) n_rows: usize,
+pub(crate) struct RowBlock {
+    pub(crate) n_rows: usize,
     /// Groups of [`LANES`] rows.
-    pub(super) groups: usize,
+    pub(crate) groups: usize,
     /// Shape `(1 + n_senders, groups)` of lanes: `b`, then `v` of every sender. Lanes without a row are zero.
-    pub(super) coefficients: Vec<Lanes>,
+    pub(crate) coefficients: Vec<Lanes>,
 }
 
 impl RowBlock {
-    pub(super) fn of(rows: &[LogOdds], n_senders: usize) -> Self {
+    pub(crate) fn of(rows: &[LogOdds], n_senders: usize) -> Self {
         let groups = rows.len().div_ceil(LANES);
         let mut coefficients = vec![[0.0; LANES]; (1 + n_senders) * groups];
         for (place, row) in rows.iter().enumerate() {
@@ -204,19 +204,19 @@ fn dense_unit(patterns: &Patterns, range: Range<usize>, block: &RowBlock, summan
 }
 
 /// Some patterns written out as a matrix.
-pub(super) struct Tile {
+pub(crate) struct Tile {
     columns: usize,
     /// Patterns it holds.
-    pub(super) n: usize,
+    pub(crate) n: usize,
     /// Shape `(n, 1 + n_senders)`: 1, then 1 for an active sender and 0 for a silent one.
-    pub(super) senders: Vec<f64>,
-    pub(super) weights: Vec<f64>,
+    pub(crate) senders: Vec<f64>,
+    pub(crate) weights: Vec<f64>,
     /// Shape `(n, groups)` of lanes.
-    pub(super) log_odds: Vec<Lanes>,
+    pub(crate) log_odds: Vec<Lanes>,
 }
 
 impl Tile {
-    pub(super) fn new(n_senders: usize, groups: usize) -> Self {
+    pub(crate) fn new(n_senders: usize, groups: usize) -> Self {
         let columns = 1 + n_senders;
         Self {
             columns,
@@ -227,7 +227,7 @@ impl Tile {
         }
     }
 
-    pub(super) fn expand(&mut self, patterns: &Patterns, range: Range<usize>) {
+    pub(crate) fn expand(&mut self, patterns: &Patterns, range: Range<usize>) {
         self.n = range.len();
         self.weights.clear();
         self.weights.extend(range.clone().map(|pattern| patterns.weight(pattern)));
@@ -241,12 +241,12 @@ impl Tile {
     }
 
     /// Shape `(1 + n_senders, n)`.
-    pub(super) fn senders(&self) -> MatRef<'_, f64> {
+    pub(crate) fn senders(&self) -> MatRef<'_, f64> {
         MatRef::from_column_major_slice(&self.senders[..self.columns * self.n], self.columns, self.n)
     }
 
     /// Log-odds of all rows of the block in all patterns of the tile.
-    pub(super) fn log_odds(&mut self, block: &RowBlock) {
+    pub(crate) fn log_odds(&mut self, block: &RowBlock) {
         let (rows, stride) = (block.n_rows, block.groups * LANES);
         let coefficients = MatRef::from_column_major_slice_with_stride(
             block.coefficients.as_flattened(),
@@ -284,34 +284,55 @@ fn take_tile_body<const FMA: bool>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinetic::exact::problem::{Parameters, Problem};
-    use crate::model::{Lags, Runs, SpikeBlock};
-    use crate::moments::Accumulator;
+    use crate::regression::table::{Own, Table};
+    use crate::regression::{Grouping, Parameters, Problem};
+    use ndarray::Array2;
 
     #[test]
     fn both_layouts_give_the_gradient_of_the_value() {
-        let lists: Vec<Vec<u16>> = (0..700u32)
-            .map(|t| (0..4).filter(|i| (t * t + 31 * t * (i + 1)) % 7 < 2 + i).map(|i| i as u16).collect())
-            .collect();
-        let runs = Runs { n_neurons: 4, blocks: vec![SpikeBlock::from_lists(0, &lists, 4).unwrap()] };
-        let mut counts = Accumulator::new(4, &Lags::default());
-        counts.add_newest(&runs.blocks[0], 0..700);
-        let (counts, active) = (counts.counts(), [0, 1, 2, 3]);
-        let patterns = Patterns::of(&runs, &active);
-        let problem = Problem::new(&counts, &patterns, &active, 0.2).unwrap();
-        let point = Parameters { drive: -0.4, couplings: vec![0.3, -0.2, 0.15, 0.4] };
-        let at = |point: &Parameters, layout| {
-            let sums = sums(&patterns, layout, &[problem.log_odds(point)], Summand::Probability, 1);
-            problem.evaluation(2, point, &sums[0])
+        let mut grouping = Grouping::new(4, &[0, 1, 2, 3]);
+        for t in 0..700u32 {
+            let fires = |i: &u32| (t * t + 31 * t * (i + 1)) % 7 < 2 + i;
+            grouping.add(&(0..4).filter(fires).map(|i| i as u16).collect::<Vec<_>>());
+        }
+        let sets = grouping.finish();
+        let all = sets.counts().iter().copied().enumerate();
+        let patterns = Patterns::of_sets(&sets, 4, &[0, 1, 2, 3], all);
+        let together = patterns.pair_counts();
+        let own: Vec<u64> = (0..4).map(|i| together[5 * i]).collect();
+        let (senders, receivers) = (own.clone(), own);
+        let (correlations, cross_correlations) = (Array2::eye(4), Array2::zeros((4, 4)));
+        let table = |own| Table {
+            observations: 700,
+            senders: senders.clone(),
+            receivers: receivers.clone(),
+            together: together.clone(),
+            correlations: correlations.clone(),
+            cross_correlations: cross_correlations.clone(),
+            own,
         };
-        for layout in [Layout::Sparse, Layout::Dense] {
-            let gradient = at(&point, layout).gradient;
-            for k in 0..5 {
-                let mut direction = Parameters { drive: 0.0, couplings: vec![0.0; 4] };
-                *if k == 0 { &mut direction.drive } else { &mut direction.couplings[k - 1] } = 1.0;
-                let value = |step| at(&point.moved(step, &direction), layout).value;
-                let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
-                assert!((difference - gradient.dot(&direction)).abs() < 1e-9, "{layout:?}, component {k}");
+        let tables = [table(Own::Free), table(Own::Held)];
+        for table in &tables {
+            let problem = Problem::new(table, &patterns, 0.2).unwrap();
+            let held = |k: usize| k == 3 && table.own == Own::Held;
+            let mut point = Parameters { drive: -0.4, couplings: vec![0.3, -0.2, 0.15, 0.4] };
+            if held(3) {
+                point.couplings[2] = 0.0;
+            }
+            let at = |point: &Parameters, layout| {
+                let sums = sums(&patterns, layout, &[problem.log_odds(point)], Summand::Probability, 1);
+                problem.evaluation(2, point, &sums[0])
+            };
+            for layout in [Layout::Sparse, Layout::Dense] {
+                let gradient = at(&point, layout).gradient;
+                for k in 0..5 {
+                    let mut direction = Parameters { drive: 0.0, couplings: vec![0.0; 4] };
+                    *if k == 0 { &mut direction.drive } else { &mut direction.couplings[k - 1] } = 1.0;
+                    let value = |step| at(&point.moved(step, &direction), layout).value;
+                    let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
+                    let expected = if held(k) { 0.0 } else { difference };
+                    assert!((expected - gradient.dot(&direction)).abs() < 1e-9, "{layout:?}, component {k}");
+                }
             }
         }
     }

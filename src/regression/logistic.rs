@@ -6,10 +6,10 @@
 //! `1 − tanh² θ = 4 p (1 − p)`.
 
 /// Rows worked on side by side.
-pub(super) const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 
 /// One number for each of [`LANES`] rows.
-pub(super) type Lanes = [f64; LANES];
+pub(crate) type Lanes = [f64; LANES];
 
 /// Compile a body for several instruction sets and choose among them at run time.
 ///
@@ -17,7 +17,7 @@ pub(super) type Lanes = [f64; LANES];
 macro_rules! per_instruction_set {
     ($(#[$doc:meta])* fn $name:ident($($argument:ident: $kind:ty),* $(,)?) = $body:ident) => {
         $(#[$doc])*
-        pub(super) fn $name($($argument: $kind),*) {
+        pub(crate) fn $name($($argument: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512dq,avx512vl,fma")]
@@ -45,7 +45,7 @@ macro_rules! per_instruction_set {
         }
     };
 }
-pub(super) use per_instruction_set;
+pub(crate) use per_instruction_set;
 
 const SHIFT: f64 = 6_755_399_441_055_744.0; // 1.5 · 2⁵²: adding it rounds to an integer, kept in the low bits
 const LN_2_HIGH: f64 = 0.693_147_180_369_123_8; // ln 2 to 33 bits: its products with small integers are exact
@@ -93,7 +93,7 @@ fn exp_of_minus_abs<const FMA: bool>(x: f64) -> f64 {
 
 /// Replace log-odds `x` by probabilities `p`; gives `1 + exp(−|x|)`, `max(x, 0)` and `p (1 − p)`.
 #[inline(always)]
-pub(super) fn logistic<const FMA: bool>(
+pub(crate) fn logistic<const FMA: bool>(
     log_odds: &mut Lanes,
     one_plus: &mut Lanes,
     positive: &mut Lanes,
@@ -130,7 +130,7 @@ per_instruction_set!(
 /// Running `Σ w log(1 + exp x)` and `Σ w p (1 − p)` of each row.
 ///
 /// Factors `1 + e ≤ 2` are multiplied up and their logarithm is taken once for many.
-pub(super) struct Sums {
+pub(crate) struct Sums {
     product: Lanes,
     factors: usize,
     softplus: Lanes,
@@ -138,16 +138,16 @@ pub(super) struct Sums {
 }
 
 /// Factors of at most 2 whose product stays far below the largest number.
-pub(super) const FACTORS_MAX: usize = 512;
+pub(crate) const FACTORS_MAX: usize = 512;
 
 impl Sums {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { product: [1.0; LANES], factors: 0, softplus: [0.0; LANES], gain: [0.0; LANES] }
     }
 
     /// Take up log-odds that occur `weight` times; they become `weight · p`, or `weight · p (1 − p)` if `gains` is asked for.
     #[inline(always)]
-    pub(super) fn take<const FMA: bool>(&mut self, log_odds: &mut Lanes, weight: f64, gains: bool) {
+    pub(crate) fn take<const FMA: bool>(&mut self, log_odds: &mut Lanes, weight: f64, gains: bool) {
         let (mut one_plus, mut positive, mut gain) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
         logistic::<FMA>(log_odds, &mut one_plus, &mut positive, &mut gain);
         if weight == 1.0 {
@@ -182,7 +182,7 @@ impl Sums {
     }
 
     /// `(Σ w log(1 + exp x), Σ w p (1 − p))` of each row.
-    pub(super) fn finish(mut self) -> (Lanes, Lanes) {
+    pub(crate) fn finish(mut self) -> (Lanes, Lanes) {
         self.flush();
         (self.softplus, self.gain)
     }

@@ -1,4 +1,4 @@
-//! All rows to their maxima in lockstep: every pass over the transitions serves all rows that still move.
+//! All rows to their maxima in lockstep: every pass over the observations serves all rows that still move.
 
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
 use faer::{MatMut, Par};
@@ -6,19 +6,30 @@ use faer::{MatMut, Par};
 use super::pass::{self, LogOdds, Summand};
 use super::problem::{Parameters, Problem};
 use super::row::{Progress, Row};
-use super::{ExactOptions, fisher, threads};
+use super::{fisher, threads};
 
 /// Rows whitened together; fixed, so that results do not depend on threads.
 const WHITENED_ROWS: usize = 32;
 /// Newton steps that a row is expected to need once it takes them.
 const NEWTON_STEPS: f64 = 4.0;
 
+/// When the iteration ends, and on how many threads it runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopping {
+    /// Largest Euclidean norm of the gradient with respect to `(h_i, J_i·)` of a row that has converged.
+    pub(crate) gradient_norm_max: f64,
+    /// Most passes over the observations.
+    pub(crate) iterations_max: u32,
+    /// Most threads; the result does not depend on it.
+    pub(crate) threads: usize,
+}
+
 /// Move every row until it converges or stops.
 ///
 /// Rows begin with quasi-Newton steps, whitened by the one Cholesky factor of `C + λI` they share; near weak couplings each is nearly
 /// a Newton step. A row not there after as many passes as a few steps of Newton's method with the row's own Fisher information would
 /// cost takes those: never much more than twice the cost of the better of the two methods, whichever it is.
-pub(super) fn maximise(problem: &Problem, rows: &mut [Row], options: &ExactOptions) {
+pub(crate) fn maximise(problem: &Problem, rows: &mut [Row], options: Stopping) {
     let costs = &problem.costs;
     let patience = (NEWTON_STEPS * (1.0 + costs.fisher / costs.pass)).min(f64::from(u32::MAX)) as u32;
     // Where Fisher information costs about as little as a pass, there is nothing to be patient for.
@@ -88,6 +99,7 @@ fn quasi_newton(problem: &Problem, rows: &mut [&mut Row]) {
     );
     let mut drives = Vec::with_capacity(count);
     for (row, column) in rows.iter_mut().zip(columns.chunks_exact_mut(n)) {
+        problem.hold(row.place, column);
         let gradient = std::iter::once(row.here.gradient.drive).chain(column.iter().copied()).collect();
         let direction = row.quasi_newton(gradient);
         drives.push(direction[0]);
@@ -99,6 +111,11 @@ fn quasi_newton(problem: &Problem, rows: &mut [&mut Row]) {
         Par::Seq,
     );
     for ((row, column), drive) in rows.iter_mut().zip(columns.chunks_exact(n)).zip(drives) {
-        row.head(Parameters { drive, couplings: column.to_vec() });
+        let mut couplings = column.to_vec();
+        if problem.holds(row.place, row.place) {
+            // Rounding is all that is left of it.
+            couplings[row.place] = 0.0;
+        }
+        row.head(Parameters { drive, couplings });
     }
 }

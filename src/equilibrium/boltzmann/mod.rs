@@ -1,0 +1,190 @@
+//! Boltzmann learning (Ackley, Hinton & Sejnowski 1985): couplings and fields whose model moments are those of the data, the maximum
+//! likelihood estimate, with model moments from persistent Monte Carlo chains (Tieleman 2008).
+//!
+//! `w ← w + η_k P (⟨O⟩_data − ⟨O⟩_model)`, `w = (h, J)`, `O = (s_i, s_i s_j)`. `P` stands for the inverse of the Fisher information. First
+//! comes an approach with a step size that is halved and taken back when the residual grows; then steps with decreasing `η_k`, the later
+//! two thirds of which are averaged (Polyak & Juditsky 1992), so that the result has the variance `F⁻¹ / sweeps` whatever `P` is; then the
+//! chains run on at the average, which is where the residual is measured.
+//!
+//! | number | from |
+//! |---|---|
+//! | Monte Carlo error of moments | spread between chains: correlations in time are in it |
+//! | error of parameters by finite chains | `F⁻¹` times that spread while averaging |
+//! | disagreement of chains | spread between chains over spread between pieces of one chain |
+//!
+//! Chains that stay each in a state of their own do not sample the model: they are told by the last number, and the result is
+//! [`RowStatus::NotConverged`]. A recording in which a pair never fires together, or never one alone, has no finite maximum; couplings then end
+//! where chains as long as these cannot tell the difference, and there are no standard errors.
+//!
+//! Cost: O(n) and O(n) for each spin that flips per sweep, n²/128 for its moments; O(n³) a step. Chains have their own seeds: no result
+//! depends on the number of threads. Tests: `tests/boltzmann.rs`.
+
+mod chains;
+mod information;
+mod learn;
+mod pairs;
+mod tied;
+mod tying;
+
+pub use tied::{TiedModel, TiedParameter, boltzmann_tied};
+pub use tying::Tying;
+
+use self::chains::Family;
+use self::information::Information;
+use self::learn::{Learnt, learn};
+use self::pairs::Pairs;
+use super::{ERROR_BLOCKS, EquilibriumError, Samples};
+use crate::model::{
+    BoltzmannDiagnostics, EquilibriumDiagnostics, EquilibriumErrors, EquilibriumMethod, EquilibriumModel,
+    RowStatus,
+};
+
+/// How Boltzmann learning goes about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoltzmannOptions {
+    /// Persistent chains, 2 to 256. Errors come from their spread and are themselves uncertain by a factor of about `1 ± 1/√(2 (chains − 1))`.
+    pub chains: usize,
+    /// Parameter updates, 8 to 1,000,000. Beside them chains run a quarter as long again to measure what is left.
+    pub steps: usize,
+    /// Sweeps of each chain between updates, 1 to 1,000,000. The error by finite chains falls as `1/√(chains · steps · sweeps_per_step)`.
+    pub sweeps_per_step: usize,
+    /// Largest Monte Carlo error (root mean square over moments) with which a fit counts as converged.
+    pub moment_error_max: f64,
+    /// Whether to give standard errors, where there are at most [`BoltzmannOptions::ERROR_PARAMETERS_MAX`] parameters.
+    pub errors: bool,
+    /// Seed of the chains.
+    pub seed: u64,
+    /// Most threads to use; 0 counts as 1. The result does not depend on it.
+    pub threads: usize,
+}
+
+impl Default for BoltzmannOptions {
+    fn default() -> Self {
+        Self {
+            chains: 8,
+            steps: 400,
+            sweeps_per_step: 256,
+            moment_error_max: 5e-3,
+            errors: true,
+            seed: 1,
+            threads: 1,
+        }
+    }
+}
+
+impl BoltzmannOptions {
+    /// Most parameters, fields and couplings, with standard errors: those of 64 neurons. Their Fisher information is a matrix with so many
+    /// rows, sampled with twenty times as many configurations.
+    pub const ERROR_PARAMETERS_MAX: usize = 2080;
+
+    fn check(&self) -> Result<(), EquilibriumError> {
+        let count = |what, min, max, found| {
+            if (min..=max).contains(&found) {
+                Ok(())
+            } else {
+                Err(EquilibriumError::Count { what, min, max, found })
+            }
+        };
+        count("chains", 2, 256, self.chains)?;
+        count("steps", 8, 1_000_000, self.steps)?;
+        count("sweeps per step", 1, 1_000_000, self.sweeps_per_step)?;
+        let found = self.moment_error_max;
+        if !(found > 0.0 && found <= 1.0) {
+            return Err(EquilibriumError::Range { what: "largest moment error", found, min: 0.0, max: 1.0 });
+        }
+        Ok(())
+    }
+
+    /// What is said when nothing was learned.
+    fn nothing(&self) -> BoltzmannDiagnostics {
+        BoltzmannDiagnostics {
+            chains: self.chains as u32,
+            sweeps: 0,
+            moment_residual: 0.0,
+            moment_residual_max: 0.0,
+            monte_carlo_error: 0.0,
+            parameter_error: 0.0,
+            chain_disagreement: 0.0,
+            converged: false,
+        }
+    }
+}
+
+/// Maximum likelihood by Boltzmann learning. See the module for the method.
+///
+/// Rows are [`RowStatus::NotConverged`], and hold the last values, when the residual is more than three Monte Carlo errors, when that error
+/// is above its bound, or when chains disagree.
+///
+/// Standard errors are `F⁻¹` times the differences of the moments between [`ERROR_BLOCKS`] blocks of bins, with the error by finite chains in
+/// them. `F` is sampled; its inverse is made smaller by `(M − p − 1)/M`, by which the inverse of a covariance of M samples is too large.
+/// `None` beyond [`BoltzmannOptions::ERROR_PARAMETERS_MAX`], with fewer bins than blocks, or where `F` is singular.
+///
+/// # Errors
+/// [`EquilibriumError`] for options outside their range.
+pub fn boltzmann(
+    samples: &Samples,
+    options: &BoltzmannOptions,
+) -> Result<EquilibriumModel, EquilibriumError> {
+    options.check()?;
+    if samples.n() == 0 || samples.is_undersampled() {
+        let nothing = EquilibriumDiagnostics::Boltzmann(options.nothing());
+        return Ok(samples.nothing(EquilibriumMethod::Boltzmann, RowStatus::Undersampled, nothing));
+    }
+    let mut family = Pairs::of(samples);
+    let start = family.start();
+    let mut learnt = learn(&mut family, start, options);
+    let wanted = options.errors && learnt.parameters.len() <= BoltzmannOptions::ERROR_PARAMETERS_MAX;
+    let information = if wanted { Information::of(&family, &mut learnt, options) } else { None };
+    let chain_variance = learnt.parameter_variance(&family, information.as_ref());
+    learnt.diagnostics.parameter_error = learn::root_mean_square(chain_variance.iter().map(|v| v.sqrt()));
+    let errors = information.and_then(|information| errors(samples, &family, &information, &chain_variance));
+
+    let Learnt { parameters, diagnostics, .. } = learnt;
+    let (fields, couplings) = family.split(&parameters);
+    let found = if diagnostics.converged { RowStatus::Ok } else { RowStatus::NotConverged };
+    let status = samples.status.iter().map(|&s| if s == RowStatus::Ok { found } else { s }).collect();
+    Ok(EquilibriumModel {
+        method: EquilibriumMethod::Boltzmann,
+        couplings: samples.spread_matrix(&couplings),
+        fields: samples.spread(&fields),
+        status,
+        errors,
+        samples: samples.n_bins(),
+        distinct: samples.configurations.len() as u64,
+        iterations: options.steps as u32,
+        diagnostics: EquilibriumDiagnostics::Boltzmann(diagnostics),
+    })
+}
+
+/// Of data and chains together, as standard errors over all neurons.
+fn errors(
+    samples: &Samples,
+    family: &Pairs,
+    information: &Information,
+    chain_variance: &[f64],
+) -> Option<EquilibriumErrors> {
+    let order = samples.configurations.order();
+    if order.len() < ERROR_BLOCKS {
+        return None;
+    }
+    let mut variance = chain_variance.to_vec();
+    let block_of = |b: usize| order.len() * b / ERROR_BLOCKS..order.len() * (b + 1) / ERROR_BLOCKS;
+    for b in 0..ERROR_BLOCKS {
+        let block = &order[block_of(b)];
+        let mut weights = vec![0.0; samples.configurations.len()];
+        block.iter().for_each(|&c| weights[c as usize] += 1.0 / block.len() as f64);
+        let (first, second) = samples.configurations.weighted_moments(&weights);
+        let mut difference = family.join(&first, &second);
+        difference.iter_mut().zip(family.data()).for_each(|(moment, mean)| *moment -= mean);
+        let influence = information.solve(&difference);
+        let share = 1.0 / (ERROR_BLOCKS * (ERROR_BLOCKS - 1)) as f64;
+        variance.iter_mut().zip(&influence).for_each(|(variance, x)| *variance += share * x * x);
+    }
+    let deviations: Vec<f64> = variance.iter().map(|v| v.sqrt()).collect();
+    let (fields, couplings) = family.split(&deviations);
+    Some(EquilibriumErrors {
+        couplings: samples.spread_matrix(&couplings),
+        fields: samples.spread(&fields),
+        blocks: ERROR_BLOCKS as u32,
+    })
+}

@@ -1,0 +1,160 @@
+use super::super::Samples;
+use super::super::kernels::{Sums, n_features, pack};
+
+/// Shares of the distinct configurations, and their features as sums.
+pub(super) struct Problem<'a> {
+    pub(super) sums: Sums<'a>,
+    /// `f_c`.
+    shares: Vec<f64>,
+    /// `log f_c`.
+    log_shares: Vec<f64>,
+    /// `⟨O⟩_f`, in the order of features.
+    observed: Vec<f64>,
+}
+
+/// Parameters with the weights and means they give.
+#[derive(Debug, Clone)]
+pub(super) struct Point {
+    /// `w`.
+    pub(super) parameters: Vec<f64>,
+    /// `w·O_c`.
+    pub(super) energies: Vec<f64>,
+    /// `f̃_c`.
+    pub(super) weights: Vec<f64>,
+    /// `log Σ_c f_c exp((ε − 1) w·O_c)`.
+    pub(super) log_sum: f64,
+    /// `⟨O⟩_f̃`.
+    pub(super) means: Vec<f64>,
+}
+
+impl Point {
+    /// `ε w − ⟨O⟩_f̃`, the gradient of `F`.
+    pub(super) fn gradient(&self, epsilon: f64) -> Vec<f64> {
+        self.parameters.iter().zip(&self.means).map(|(w, mean)| epsilon * w - mean).collect()
+    }
+
+    /// Largest of the gradient.
+    pub(super) fn residual(&self, epsilon: f64) -> f64 {
+        largest(&self.gradient(epsilon))
+    }
+}
+
+impl<'a> Problem<'a> {
+    pub(super) fn new(samples: &'a Samples, threads: usize) -> Self {
+        let configurations = &samples.configurations;
+        let bins = configurations.n_bins() as f64;
+        let shares: Vec<f64> =
+            configurations.multiplicities().iter().map(|&count| count as f64 / bins).collect();
+        Self {
+            sums: Sums::new(configurations, threads),
+            log_shares: shares.iter().map(|share| share.ln()).collect(),
+            shares,
+            observed: pack(&samples.second_moments, &samples.magnetizations),
+        }
+    }
+
+    pub(super) fn n_features(&self) -> usize {
+        self.observed.len()
+    }
+
+    /// `⟨E⟩_f = −w·⟨O⟩_f`.
+    pub(super) fn mean_energy(&self, parameters: &[f64]) -> f64 {
+        -dot(parameters, &self.observed)
+    }
+
+    /// Hopfield's rule: the point of `ε = 1`.
+    pub(super) fn hopfield(&self) -> Point {
+        Point {
+            parameters: self.observed.clone(),
+            energies: self.sums.feature_sums(&self.observed),
+            weights: self.shares.clone(),
+            log_sum: 0.0,
+            means: self.observed.clone(),
+        }
+    }
+
+    /// `f̃` of the energies `energies + step · slopes` into `weights`; gives the log of their sum before they were made to sum to 1.
+    pub(super) fn reweigh(
+        &self,
+        epsilon: f64,
+        energies: &[f64],
+        (step, slopes): (f64, &[f64]),
+        weights: &mut Vec<f64>,
+    ) -> f64 {
+        let energies = energies.iter().zip(slopes).map(|(energy, slope)| energy + step * slope);
+        weights.clear();
+        weights
+            .extend(self.log_shares.iter().zip(energies).map(|(log, energy)| log + (epsilon - 1.0) * energy));
+        let top = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut sum = 0.0;
+        for weight in weights.iter_mut() {
+            *weight = (*weight - top).exp();
+            sum += *weight;
+        }
+        weights.iter_mut().for_each(|weight| *weight /= sum);
+        top + sum.ln()
+    }
+
+    /// Everything at some parameters: a full pass.
+    pub(super) fn point(&self, epsilon: f64, parameters: Vec<f64>) -> Point {
+        let energies = self.sums.feature_sums(&parameters);
+        let mut weights = Vec::with_capacity(energies.len());
+        let log_sum = self.reweigh(epsilon, &energies, (0.0, &energies), &mut weights);
+        let means = self.sums.weighted_features(&weights);
+        Point { parameters, energies, weights, log_sum, means }
+    }
+
+    /// The published iteration from zero, with the number of passes it took.
+    pub(super) fn iterate(&self, epsilon: f64, rate: f64, tolerance: f64, iterations: u32) -> (Point, u32) {
+        let mut point = self.point(epsilon, vec![0.0; self.n_features()]);
+        let mut passes = 1_u32;
+        for _ in 0..iterations {
+            let gradient = point.gradient(epsilon);
+            if largest(&gradient) <= tolerance {
+                break;
+            }
+            let mut parameters = point.parameters;
+            add(&mut parameters, -rate, &gradient);
+            point = self.point(epsilon, parameters);
+            passes = passes.saturating_add(1);
+        }
+        (point, passes)
+    }
+}
+
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    // Eight partial sums: fixed order, and not one long chain of additions.
+    let ((a8, a_rest), (b8, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a8.iter().zip(b8) {
+        for k in 0..8 {
+            sums[k] += a[k] * b[k];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+/// `target += factor · other`.
+pub(super) fn add(target: &mut [f64], factor: f64, other: &[f64]) {
+    target.iter_mut().zip(other).for_each(|(target, other)| *target += factor * other);
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest, value| value.abs().max(largest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_all_lengths() {
+        for n in 0..20 {
+            let a: Vec<f64> = (0..n).map(f64::from).collect();
+            assert_eq!(dot(&a, &a), (0..n).map(|k| f64::from(k * k)).sum::<f64>());
+        }
+        assert_eq!(largest(&[1.0, -3.0, 2.0]), 3.0);
+        assert_eq!(n_features(4), 10);
+    }
+}
