@@ -14,11 +14,16 @@ use glauber::archive::{
     ArchiveError, Overwrite, Provenance, StorageError, describe, read_snapshot, write_snapshot,
 };
 use glauber::model::{
-    BinWidth, Convergence, Estimator, Lags, Neuron, Ridges, RowStatus, SamplingVariance, Score, SpikeBlock,
+    ActiveCount, Agreement, BinWidth, BoltzmannDiagnostics, Convergence, CrossValidated,
+    EquilibriumDiagnostics, EquilibriumErrors, EquilibriumMethod, EquilibriumModel, ErasureStep, Estimator,
+    Lags, ModelCheck, Neuron, Ridges, RowStatus, RunningScore, SamplingVariance, Score, SpikeBlock,
     TrialFields, Window,
 };
 use glauber::moments::Counts;
-use glauber::session::{EquilibriumSpec, RidgeScore, ScoredEstimate, Session, SessionSpec, Snapshot};
+use glauber::session::{
+    EquilibriumSpec, FittedEquilibrium, Refusal, RidgeScore, ScoredEquilibrium, ScoredEstimate, Session,
+    SessionSpec, Snapshot,
+};
 use glauber::simulate::{KineticIsing, KineticSimulation};
 use ndarray::{Array1, Array2};
 
@@ -156,6 +161,163 @@ fn files_of_version_1_still_open() {
     assert!(nmf.estimate.n_ok() > 0 && error.iter().all(|e| e.abs() < 1e-12));
 }
 
+/// Written by `glauber fit tiny.nwb --bin-width 20ms --estimator nmf,exact --ridge 0.05 --lags 1,2` of version 0.1.0 while layout 2 was current,
+/// on `glauber simulate --neurons 6 --coupling-std 0.3 --duration 60s --bin-width 20ms --rate-hz 10 --seed 4`.
+#[test]
+fn files_of_version_2_still_open() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot_v2.h5");
+    let snapshot = read_snapshot(&path).unwrap().snapshot;
+    assert_eq!(describe(&path).unwrap().lags.as_slice(), [1, 2]);
+    assert!(snapshot.spec.equilibrium.is_empty() && snapshot.equilibrium.is_empty());
+    let [nmf, exact] = &snapshot.estimates[..] else { panic!("two estimates") };
+    assert_eq!((nmf.estimate.estimator, exact.estimate.estimator), (Estimator::Nmf, Estimator::Exact));
+    assert_eq!((exact.first_bin, exact.end_bin, exact.estimate.ridge), (0, 3000, 0.05));
+    // As the program that wrote it printed.
+    let bits = exact.score.total.bits_per_spike().unwrap();
+    assert!((bits - 0.104_025_724).abs() < 1e-9, "{bits}");
+    let strongest = exact.estimate.couplings[[3, 4]];
+    assert!((strongest + 0.2497).abs() < 5e-5, "{strongest}");
+    let again = Snapshot::compute(snapshot.spec.clone(), snapshot.window.clone());
+    let error = &again.estimates[0].estimate.couplings - &nmf.estimate.couplings;
+    assert!(error.iter().all(|e| e.abs() < 1e-12));
+}
+
+/// One model of each kind of diagnostics, one that was refused, and scores.
+fn equilibrium(n: usize) -> Vec<Arc<ScoredEquilibrium>> {
+    let step = |k: u32| ErasureStep {
+        epsilon: 1.0 - 0.1 * f64::from(k),
+        mean_energy: -0.3 * f64::from(k),
+        effective_samples: 77.5,
+        residual: 1e-9,
+        iterations: k,
+        converged: k == 1,
+    };
+    let point = |ridge| CrossValidated { ridge, bits_per_bin: -0.1 - ridge };
+    let boltzmann = BoltzmannDiagnostics {
+        chains: 8,
+        sweeps: (1 << 40) + 1,
+        moment_residual: 0.01,
+        moment_residual_max: 0.02,
+        monte_carlo_error: 0.003,
+        parameter_error: 0.004,
+        converged: true,
+    };
+    let (gradient_norm, ridge) = (Array1::from_elem(n, 1e-7), 0.1 + 0.2);
+    use EquilibriumDiagnostics as Kind;
+    let kinds = [
+        Kind::Erasure { chosen: 1, path: vec![step(0), step(1)] },
+        Kind::ClosedForm,
+        Kind::PseudoLikelihood {
+            ridge,
+            path: vec![point(0.0), point(1.0)],
+            gradient_norm: gradient_norm.clone(),
+        },
+        Kind::PseudoLikelihood { ridge, path: Vec::new(), gradient_norm },
+        Kind::MaximumLikelihood { gradient_norm: 1e-11, log_likelihood_bits: -4.5 },
+        Kind::Boltzmann(boltzmann),
+        Kind::ManyStates { bins: vec![(1 << 53) + 1, 3], residual: 0.25 },
+    ];
+    let methods = EquilibriumMethod::ALL;
+    let mut models: Vec<_> = methods
+        .iter()
+        .zip(kinds)
+        .map(|(&method, kind)| Arc::new(scored(method, Ok(model(method, n, kind)), n)))
+        .collect();
+    let refused = Err(Refusal("at most 20 neurons".to_owned()));
+    models.push(Arc::new(scored(methods[models.len()], refused, n)));
+    models
+}
+
+fn model(method: EquilibriumMethod, n: usize, diagnostics: EquilibriumDiagnostics) -> EquilibriumModel {
+    let mut status = vec![RowStatus::Ok; n];
+    status[0] = RowStatus::Silent;
+    let mut model = EquilibriumModel::zeros(method, status, 4000, 17, diagnostics);
+    model.couplings =
+        Array2::from_shape_fn((n, n), |(i, j)| if i == j { -0.0 } else { 0.1 * (i * j) as f64 });
+    model.fields = Array1::from_shape_fn(n, |i| 0.7 * i as f64 - 1.0);
+    model.iterations = 12;
+    // Not every method gives them.
+    model.errors = (method != EquilibriumMethod::Hopfield).then(|| EquilibriumErrors {
+        couplings: Array2::from_shape_fn((n, n), |(i, j)| 0.01 * (i + j) as f64),
+        fields: Array1::from_shape_fn(n, |i| 0.03 * i as f64),
+        blocks: 32,
+    });
+    model
+}
+
+fn scored(
+    method: EquilibriumMethod,
+    model: Result<EquilibriumModel, Refusal>,
+    n: usize,
+) -> ScoredEquilibrium {
+    let agreement = |correlation| Agreement {
+        values: 10,
+        correlation,
+        rms_difference: 0.01,
+        rms_observed: 0.1,
+        rms_error: 0.02,
+    };
+    let count = |active: u32| ActiveCount {
+        active,
+        observed: 0.5,
+        predicted: 1.0 / (1.0 + f64::from(active)),
+        predicted_error: 0.01,
+    };
+    let check = ModelCheck {
+        drawn: 1000,
+        bins: 4000,
+        means: agreement(Some(0.99)),
+        pair_correlations: agreement(Some(-0.25)),
+        triplet_correlations: agreement(None),
+        active_counts: (0..4).map(count).collect(),
+    };
+    let mut score = RunningScore::new(n);
+    let newer = Score {
+        transitions: 500.0,
+        spikes: Array1::from_elem(n, 3.0),
+        gain_bits: Array1::from_shape_fn(n, |i| i as f64 / 3.0 - 1.0),
+    };
+    score.add(&newer, 0.5);
+    score.add(&newer, 0.9);
+    let check = model.is_ok().then_some(check);
+    ScoredEquilibrium {
+        fitted: Arc::new(FittedEquilibrium { method, model, check, first_bin: 3, end_bin: 4003 }),
+        score,
+    }
+}
+
+#[test]
+fn equilibrium_models_read_back_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot.h5");
+    let mut written = snapshot(4, 5000);
+    let methods = EquilibriumMethod::ALL.to_vec();
+    Arc::make_mut(&mut written.spec).equilibrium =
+        EquilibriumSpec { methods, interval_bins: 3, bins_max: 65_537, seed: u64::MAX };
+    written.equilibrium = equilibrium(4);
+    write(&path, &written).unwrap();
+    let read = read_snapshot(&path).unwrap().snapshot;
+    assert_eq!(read, written);
+    let couplings = &read.equilibrium[0].fitted.model.as_ref().unwrap().couplings;
+    assert_eq!(couplings[[1, 1]].to_bits(), (-0.0_f64).to_bits());
+    assert_eq!(read.equilibrium.len(), 8, "the last method was not fitted yet");
+
+    let mut uneven = written.clone();
+    uneven.equilibrium = equilibrium(5);
+    let error = write(&folder.path().join("uneven.h5"), &uneven).unwrap_err();
+    assert!(matches!(error, ArchiveError::SizeMismatch { got: 5, expected: 4, .. }), "{error}");
+
+    let file = hdf5_metno::File::open_rw(&path).unwrap();
+    let group = file.group("equilibrium/erasure-machine").unwrap();
+    group.attr("chosen").unwrap().write_scalar(&2_u64).unwrap();
+    drop((group, file));
+    let error = read_snapshot(&path).unwrap_err();
+    assert!(
+        matches!(&error, ArchiveError::BadValue { object, .. } if object.ends_with("@chosen")),
+        "{error}"
+    );
+}
+
 #[test]
 fn counts_beyond_single_and_double_precision_survive() {
     let folder = tempfile::tempdir().unwrap();
@@ -285,9 +447,9 @@ fn what_is_no_snapshot_is_refused() {
         edit(&hdf5_metno::File::open_rw(&copy).unwrap()).unwrap();
         copy
     };
-    let newer = edit("newer.h5", &|file| file.attr("format_version")?.write_scalar(&3_u32));
+    let newer = edit("newer.h5", &|file| file.attr("format_version")?.write_scalar(&4_u32));
     let error = read_snapshot(newer).unwrap_err();
-    assert!(matches!(error, ArchiveError::UnsupportedVersion { got: 3, .. }), "{error}");
+    assert!(matches!(error, ArchiveError::UnsupportedVersion { got: 4, .. }), "{error}");
 
     let narrow = edit("narrow.h5", &|file| file.attr("bin_width_us")?.write_scalar(&3_u32));
     let error = describe(narrow).unwrap_err();

@@ -2,6 +2,7 @@
 #![cfg(feature = "daemon")]
 
 mod daemon {
+    mod equilibrium;
     mod inference;
     mod ingest;
     mod lifecycle;

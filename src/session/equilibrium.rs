@@ -281,3 +281,138 @@ impl FittedEquilibrium {
         Self { method, model, check, first_bin: range.start, end_bin: range.end }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SpikeBlock};
+    use crate::session::Session;
+    use crate::simulate::{KineticIsing, KineticSimulation};
+
+    const N: usize = 6;
+    const HOPFIELD: EquilibriumMethod = EquilibriumMethod::Hopfield;
+
+    fn spec(windows: Vec<Window>) -> SessionSpec {
+        SessionSpec {
+            name: String::new(),
+            neurons: (0..N as i64).map(|id| Neuron { id, label: String::new() }).collect(),
+            bin_width: BinWidth::from_us(20_000).unwrap(),
+            origin_ns: 0,
+            windows,
+            lags: Lags::default(),
+            estimators: vec![Estimator::Nmf],
+            ridges: Ridges::new(&[0.1]).unwrap(),
+            refresh_interval_bins: 50,
+            refit_interval_bins: 500,
+            refit_bins_max: SessionSpec::REFIT_BINS_MAX,
+            score_memory_bins: 1000,
+            equilibrium: EquilibriumSpec { methods: vec![HOPFIELD], ..EquilibriumSpec::default() },
+        }
+    }
+
+    fn bins() -> SpikeBlock {
+        let network =
+            KineticIsing::asymmetric_sk(N, 0.3, 0.0, 5).unwrap().with_spike_probability(0.1).unwrap();
+        KineticSimulation::new(&network, 7).bins(3000)
+    }
+
+    fn fitted(bins: Vec<Bins>, spec: &SessionSpec, tracker: &mut EquilibriumTracker) -> Vec<EquilibriumFit> {
+        let mut fits = Vec::new();
+        let end = EquilibriumTask::new(spec, bins).run(2, &mut |fit| {
+            tracker.adopt(fit);
+            fits.push(fit.clone());
+            ControlFlow::Continue(())
+        });
+        assert!(end.is_continue());
+        fits
+    }
+
+    #[test]
+    fn live_models_are_those_of_the_bins_at_once() {
+        let windows = vec![Window::All, Window::Last { ms: 20_000 }, Window::Last { ms: 600_000 }];
+        let mut spec = spec(windows);
+        spec.equilibrium.bins_max = 2000;
+        let (all, mut session) = (bins(), Session::new(spec.clone()).unwrap());
+        let mut tracker = EquilibriumTracker::new(Arc::new(spec.clone()));
+        let mut read_through = 0;
+        for start in (0..3000).step_by(100) {
+            session.push(&all.slice(start, start + 100), &mut |_| {}).unwrap();
+            if start % 700 == 0 {
+                let read = session.equilibrium_bins(read_through);
+                read_through = session.next_bin();
+                tracker.observe(&read.newest);
+                fitted(read.windows, &spec, &mut tracker);
+            }
+        }
+        let read = session.equilibrium_bins(read_through);
+        tracker.observe(&read.newest);
+        let live = fitted(read.windows, &spec, &mut tracker);
+        let starts: Vec<u64> = live.iter().map(|fit| fit.fitted.first_bin).collect();
+        assert_eq!(starts, [1000, 1984, 1000], "two windows longer than a fit reads, one shorter");
+        for fit in &live {
+            let range = fit.fitted.first_bin..3000;
+            let runs = Runs { n_neurons: N, blocks: vec![all.clone()] }.range(range.clone());
+            let options = FitOptions { threads: 1, seed: spec.equilibrium.seed };
+            let offline = FittedEquilibrium::new(HOPFIELD, &Samples::of(&runs), range, &options);
+            assert_eq!(*fit.fitted, offline);
+            assert!(offline.check.is_some());
+        }
+        assert!(Arc::ptr_eq(&live[0].fitted, &live[2].fitted), "what windows share is fitted once");
+        let models = tracker.models();
+        assert_eq!(models.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+        assert_eq!(models[0][0].score.total.transitions, 2900.0, "every bin after the first fit, once");
+    }
+
+    #[test]
+    fn a_model_is_scored_on_what_came_after_it_over_the_best_rates() {
+        let spec = spec(vec![Window::All]);
+        let all = Runs { n_neurons: N, blocks: vec![bins()] };
+        let mut tracker = EquilibriumTracker::new(Arc::new(spec.clone()));
+        let part = |range: Range<u64>| Bins::Unpacked { runs: all.range(range.clone()), range };
+        tracker.observe(&part(0..1000));
+        assert_eq!(tracker.best_rates(&all), None);
+        let first = fitted(vec![part(0..1000)], &spec, &mut tracker);
+        tracker.observe(&part(1000..1800));
+        let models = tracker.models();
+        let score = &models[0][0].score;
+        let (model, newer) = (first[0].fitted.model.as_ref().unwrap(), all.range(1000..1800));
+        let rates = Rates::of(&all.range(0..1000));
+        let expected = Conditional::new(model, &rates).score(&newer, &rates);
+        assert_eq!((&score.total, score.recent.transitions), (&expected, 800.0));
+        fitted(vec![part(0..1800)], &spec, &mut tracker);
+        tracker.observe(&part(1800..2800));
+        let models = tracker.models();
+        let score = &models[0][0].score;
+        assert_eq!(score.total.transitions, 1800.0);
+        let recent = 800.0 * (-1.0_f64).exp() + 1000.0;
+        assert!((score.recent.transitions - recent).abs() < 1e-9);
+        let best = best_equilibrium(models[0].iter().map(AsRef::as_ref)).unwrap();
+        assert!(std::ptr::eq(best, models[0][0].as_ref()));
+    }
+
+    #[test]
+    fn a_fit_can_be_ended_and_an_empty_session_has_models_of_nothing() {
+        let spec = spec(vec![Window::All, Window::Last { ms: 20_000 }]);
+        let session = Session::new(spec.clone()).unwrap();
+        let mut count = 0;
+        let end = EquilibriumTask::new(&spec, session.equilibrium_bins(0).windows).run(1, &mut |fit| {
+            count += 1;
+            assert!(fit.fitted.check.is_none());
+            assert!(fit.fitted.model.as_ref().unwrap().status.iter().all(|status| !status.has_estimate()));
+            ControlFlow::Break(())
+        });
+        assert!(end.is_break() && count == 1);
+    }
+
+    #[test]
+    fn the_bins_that_fits_read_are_kept_and_counted() {
+        let mut spec = spec(vec![Window::Last { ms: 20_000 }]);
+        let without =
+            Session::bytes_max(&SessionSpec { equilibrium: EquilibriumSpec::default(), ..spec.clone() });
+        spec.equilibrium.bins_max = 100_000;
+        let with = Session::bytes_max(&spec);
+        let ((without, _), (with, _)) = (without.unwrap(), with.unwrap());
+        assert!(with > 5 * without, "{with} {without}");
+        assert!(EquilibriumTracker::bytes_max(&spec) > 32 * (N * N) as u64);
+    }
+}

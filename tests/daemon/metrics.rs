@@ -8,7 +8,7 @@ use super::rig::{Producer, Rig, pattern, query, spec, test_config};
 use super::scores::next_model;
 
 /// What Prometheus would read.
-async fn scrape(address: SocketAddr) -> String {
+pub(super) async fn scrape(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = "GET /metrics HTTP/1.1\r\nHost: rig\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
