@@ -13,12 +13,12 @@ mod fit;
 mod hopfield;
 mod jackknife;
 mod kernels;
-mod mean_field;
 mod many_states;
 mod maximum_likelihood;
+mod mean_field;
 mod predict;
-mod reconstruct;
 mod pseudo_likelihood;
+mod reconstruct;
 mod samples;
 
 pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
@@ -28,15 +28,15 @@ pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
 pub use hopfield::{HopfieldOptions, hopfield};
-pub use mean_field::{MeanFieldOptions, nmf, tap};
 pub use many_states::{ManyStatesOptions, many_states};
 pub use maximum_likelihood::{MaximumLikelihoodOptions, maximum_likelihood};
+pub use mean_field::{MeanFieldOptions, nmf, tap};
 pub use predict::{Conditional, Rates};
+pub use pseudo_likelihood::{ERRORS_SECONDS_MAX, FOLDS_MAX, PseudoLikelihoodOptions, pseudo_likelihood};
 pub use reconstruct::{
     Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,
     ReconstructionScoreOptions, reconstruct, reconstruction_score,
 };
-pub use pseudo_likelihood::{ERRORS_SECONDS_MAX, FOLDS_MAX, PseudoLikelihoodOptions, pseudo_likelihood};
 pub use samples::Samples;
 
 /// Contiguous blocks of bins whose differences give standard errors.
