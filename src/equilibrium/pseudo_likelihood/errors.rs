@@ -41,7 +41,7 @@ impl Responses {
 
     /// Rows whose likelihood has no finite maximum.
     pub(super) fn separated(&self, fitted: &Fitted<'_>) -> Vec<bool> {
-        let variances = self.rows.iter().map(|row| row.as_ref().map(|row| &row.variance));
+        let variances = self.rows.iter().map(|row| row.as_ref().and_then(|row| row.variance.as_ref()));
         separation::by_variances(&fitted.problem, &fitted.rows, variances)
     }
 
