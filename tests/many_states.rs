@@ -45,11 +45,10 @@ fn coupling_error(model: &EquilibriumModel, truth: &Array2<f64>, scale: f64) -> 
     (squares / (n * (n - 1) / 2) as f64).sqrt()
 }
 
-/// `J ~ N(0, g²/n)` without fields, and independent draws by parallel tempering.
+/// `J ~ N(0, g²/n)` without fields, and independent draws from the probabilities of all configurations.
 fn sk_samples(n: usize, g: f64, bins: usize, seed: u64) -> (Array2<f64>, Samples) {
-    const REPLICAS: usize = 12;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut couplings = Array2::zeros((n, n));
+    let mut couplings = Array2::<f64>::zeros((n, n));
     for i in 0..n {
         for j in 0..i {
             let z: f64 = StandardNormal.sample(&mut random);
@@ -57,40 +56,32 @@ fn sk_samples(n: usize, g: f64, bins: usize, seed: u64) -> (Array2<f64>, Samples
             couplings[[j, i]] = couplings[[i, j]];
         }
     }
-    // Inverse temperatures from 0.1 to 1: the hottest forgets in a sweep.
-    let betas: Vec<f64> =
-        (0..REPLICAS).map(|r| 0.1_f64.powf(1.0 - r as f64 / (REPLICAS - 1) as f64)).collect();
-    let mut spins = vec![vec![1.0; n]; REPLICAS];
-    let mut lists = Vec::with_capacity(bins);
-    for round in 0..20 * (bins + 100) {
-        for (s, beta) in spins.iter_mut().zip(&betas) {
-            for i in 0..n {
-                let input: f64 = couplings.row(i).iter().zip(s.iter()).map(|(j, s)| j * s).sum();
-                s[i] = if random.random::<f64>() * (1.0 + (-2.0 * beta * input).exp()) < 1.0 {
-                    1.0
-                } else {
-                    -1.0
-                };
-            }
-        }
-        let energies: Vec<f64> = spins
-            .iter()
-            .map(|s| {
-                -0.5 * (0..n)
-                    .map(|i| s[i] * couplings.row(i).iter().zip(s).map(|(j, s)| j * s).sum::<f64>())
-                    .sum::<f64>()
-            })
-            .collect();
-        for r in (round % 2..REPLICAS - 1).step_by(2) {
-            let change = (betas[r + 1] - betas[r]) * (energies[r + 1] - energies[r]);
-            if random.random::<f64>() < change.exp() {
-                spins.swap(r, r + 1);
-            }
-        }
-        if round >= 2000 && round % 20 == 0 {
-            lists.push((0..n as u16).filter(|&i| spins[REPLICAS - 1][usize::from(i)] > 0.0).collect());
-        }
+    // In Gray-code order; bit i of a state's number says whether neuron i fires.
+    let mut spins = vec![-1.0; n];
+    let mut inputs: Vec<f64> = couplings.rows().into_iter().map(|row| -row.sum()).collect();
+    let mut exponent = 0.5 * couplings.sum();
+    let (mut state, mut cumulated) = (0_usize, vec![0.0; 1 << n]);
+    cumulated[0] = exponent;
+    for step in 1..1_usize << n {
+        let i = step.trailing_zeros() as usize;
+        exponent -= 2.0 * spins[i] * inputs[i];
+        spins[i] = -spins[i];
+        state ^= 1 << i;
+        inputs.iter_mut().zip(couplings.row(i)).for_each(|(input, j)| *input += 2.0 * spins[i] * j);
+        cumulated[state] = exponent;
     }
+    let highest = cumulated.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sum = 0.0;
+    for weight in &mut cumulated {
+        sum += (*weight - highest).exp();
+        *weight = sum;
+    }
+    let draw = |_| {
+        let at = random.random::<f64>() * sum;
+        let state = cumulated.partition_point(|&c| c < at);
+        (0..n as u16).filter(|&i| state >> i & 1 == 1).collect()
+    };
+    let lists: Vec<Vec<u16>> = (0..bins).map(draw).collect();
     (couplings, Samples::of(&runs(&lists, n)))
 }
 
@@ -111,25 +102,21 @@ fn assert_finite(model: &EquilibriumModel) {
 fn two_states_of_curie_weiss_are_consistent_and_one_is_not() {
     let (n, beta) = (100, 1.42);
     let truth = Array2::from_elem((n, n), beta / n as f64);
-    let mean_error = |states: usize, bins: usize| {
-        let of = |seed: u64| {
-            let model = many_states(&curie_weiss(n, beta, bins, seed), &with(states, false)).unwrap();
-            assert!(model.status.iter().all(|&status| status == RowStatus::Ok));
-            coupling_error(&model, &truth, beta)
-        };
-        let found: Vec<f64> = (1..=3).map(of).collect();
-        println!("{states} states, {bins} bins: {found:.4?}");
-        found.iter().sum::<f64>() / 3.0
-    };
     // 4950 couplings: an error is known to a percent or so, and to some percent as samples differ in how the states divide them.
-    for (states, bins, reference) in
-        [(2, 10_000, 0.0210), (2, 100_000, 0.0068), (1, 10_000, 0.0239), (1, 100_000, 0.0126)]
-    {
-        let found = mean_error(states, bins);
-        assert!(
-            (found / reference - 1.0).abs() < 0.08,
-            "{states} states, {bins} bins: {found} for {reference}"
-        );
+    for (bins, references) in [(10_000, [0.0239, 0.0210]), (100_000, [0.0126, 0.0068])] {
+        for seed in 1..=3 {
+            let samples = curie_weiss(n, beta, bins, seed);
+            for (states, reference) in [1, 2].into_iter().zip(references) {
+                let model = many_states(&samples, &with(states, false)).unwrap();
+                assert!(model.status.iter().all(|&status| status == RowStatus::Ok));
+                let found = coupling_error(&model, &truth, beta);
+                let differs = found / reference - 1.0;
+                assert!(
+                    differs.abs() < 0.06,
+                    "{states} states, {bins} bins, seed {seed}: {found}, not {reference}"
+                );
+            }
+        }
     }
 }
 
@@ -141,27 +128,35 @@ fn more_states_make_one_state_worse() {
         let samples = curie_weiss(n, beta, 10_000, seed);
         let error =
             |states| coupling_error(&many_states(&samples, &with(states, false)).unwrap(), &truth, beta);
-        assert!(error(1) < 0.9 * error(2) && error(2) < error(6), "{} {} {}", error(1), error(2), error(6));
+        let (one, two, six) = (error(1), error(2), error(6));
+        assert!(one < two && 1.3 * one < six, "{one} {two} {six}");
     }
 }
 
 #[test]
 fn more_states_and_tap_are_better_at_low_temperature() {
+    // Means over networks: single ones differ by a factor of 8, and at the mildest TAP is no better.
+    let numbers = [1, 2, 4, 8];
+    let mut errors = [[0.0; 4]; 2];
     for seed in 1..=3 {
-        let (truth, samples) = sk_samples(20, 1.6, 8000, seed);
-        let error = |states, tap| {
-            let model = many_states(&samples, &with(states, tap)).unwrap();
-            assert_finite(&model);
-            let ok = model.status.iter().filter(|&&status| status == RowStatus::Ok).count();
-            (coupling_error(&model, &truth, 1.0), ok)
-        };
-        let by_states: Vec<_> =
-            [1, 2, 4, 8].into_iter().map(|states| (error(states, false), error(states, true))).collect();
-        println!("seed {seed}: {by_states:.4?}");
-        for k in 1..4 {
-            assert!(by_states[k].0.0 < by_states[0].0.0, "seed {seed}: {by_states:?}");
+        let (truth, samples) = sk_samples(20, 1.5, 10_000, seed);
+        for (k, states) in numbers.into_iter().enumerate() {
+            for tap in [false, true] {
+                let model = many_states(&samples, &with(states, tap)).unwrap();
+                assert_finite(&model);
+                // In one state TAP does not hold and need not converge; it must say so and stay finite.
+                assert!(model.status.iter().all(|status| status.has_estimate()));
+                errors[usize::from(tap)][k] += coupling_error(&model, &truth, 1.0) / 3.0;
+            }
         }
-        assert!(by_states[3].1.0 < by_states[3].0.0, "seed {seed}: {by_states:?}");
+    }
+    println!("naive mean field {:.3?}, TAP {:.3?}", errors[0], errors[1]);
+    for by_states in errors {
+        assert!(by_states.windows(2).all(|pair| pair[1] < pair[0]), "{errors:?}");
+    }
+    // With eight states there is little left for TAP to correct.
+    for k in 0..3 {
+        assert!(errors[1][k] < 0.8 * errors[0][k], "{} states: {errors:?}", numbers[k]);
     }
 }
 

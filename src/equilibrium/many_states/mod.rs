@@ -60,7 +60,9 @@ impl ManyStatesOptions {
 ///
 /// Configurations are divided into states by spherical k-means, and the equations of naive mean field, or of TAP, in every state are solved for
 /// one set of couplings by least squares; see the equations in `mean_field.rs` and `tap.rs`. Fields are means over states. All states count the
-/// same. TAP starts from the couplings of naive mean field and need not find the lowest of several minima.
+/// same. TAP starts from the couplings of naive mean field, or a part of them that fits its equations better, and need not find the lowest of
+/// several minima. With fewer states than there are it often does not converge; with enough of them it is no better than naive
+/// mean field, which unlike it leaves free what a neuron does to itself through others.
 ///
 /// A neuron that is active in all bins of a state, or in none, has no equation there (`atanh ±1`). Neurons without an equation in any state, or
 /// with couplings that no equation determines, say [`RowStatus::Singular`] and are zero: as few as suffice for the others to be
@@ -206,6 +208,10 @@ fn by_tap(states: &[State], mean_field: &MeanField, kept: &[usize], iterations_m
         let fields = problem.mean_fields(&problem.fields(&start));
         return Found { couplings: start, fields, residual: 0.0, iterations: 0, converged: kept.is_empty() };
     };
+    // Naive mean field can be far off; J² then is more so.
+    let values = [1.0, 0.5, 0.25, 0.0].map(|part| (problem.evaluate(&(&start * part)).value, part));
+    let least = values.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+    let start = start * least.map_or(0.0, |(_, part)| part);
     let minimum = descent::minimise(&problem, &preconditioner, start, iterations_max);
     Found {
         fields: problem.mean_fields(&problem.fields(&minimum.couplings)),

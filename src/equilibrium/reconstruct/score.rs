@@ -46,7 +46,7 @@ pub struct ReconstructionScore {
     pub active: u64,
     /// Of them recovered by the model.
     pub active_recovered: u64,
-    /// Recovered by the best guess from rates: those of neurons active in more than half of the bins.
+    /// Recovered by the best guess from rates: those of neurons more often active than not.
     pub active_recovered_by_rates: u64,
     /// Log-probability of the hidden values, each by its own conditional probability, gained over rates; bits. No probability counts as less than
     /// 10⁻³⁰⁰.
