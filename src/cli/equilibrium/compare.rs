@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use glauber::equilibrium::FitOptions;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{EquilibriumMethod, RowStatus};
+use glauber::model::{EquilibriumMethod, EquilibriumModel, RowStatus};
 use glauber::session::{ComparedEquilibrium, EquilibriumComparison, UnfitMethod};
 use serde_json::{Value, json};
 
@@ -118,22 +118,22 @@ impl Outcome<'_> {
             ("method", Align::Left),
             ("bits/spike", Align::Right),
             ("pairs r", Align::Right),
-            ("off", Align::Right),
+            ("pairs off", Align::Right),
             ("triplets r", Align::Right),
             ("P(K) off", Align::Right),
-            ("spikes found", Align::Right),
+            ("hidden found", Align::Right),
             ("bits/hidden spike", Align::Right),
         ]);
         let best = self.best();
         for (ComparedEquilibrium { model, score, check, reconstruction }, _) in self.fitted() {
             table.add_row([
-                model.method.to_string(),
+                named(model),
                 fit::marked(best == Some(model.method), score.bits_per_spike()),
                 correlation(&check.pair_correlations),
                 off(&check.pair_correlations),
                 correlation(&check.triplet_correlations),
                 format!("{:.1} %", 100.0 * total_variation(check)),
-                share(reconstruction.active_recovered, reconstruction.active),
+                share(reconstruction.recovered, reconstruction.values),
                 hidden_bits(reconstruction),
             ]);
         }
@@ -145,6 +145,9 @@ impl Outcome<'_> {
         if let Some(best) = self.best() {
             outln!("* best: {best}.")?;
         }
+        if self.fitted().any(|(compared, _)| !is_ok(&compared.model)) {
+            outln!("! of some or all neurons there is no estimate, or not a reliable one: see below.")?;
+        }
         outln!(
             "bits/spike: of each neuron given all others in the same bin, gained on the judged part over"
         )?;
@@ -152,19 +155,24 @@ impl Outcome<'_> {
             "  independent rates; not to be compared with scores of kinetic estimators, which see earlier bins."
         )?;
         outln!(
-            "pairs r, off: correlations of pairs drawn from the model against observed ones; off: rms difference over"
+            "pairs r, pairs off: correlations of pairs drawn from the model against observed ones, and their rms"
         )?;
         outln!(
-            "  its error, 1 when only chance is left. triplets r, P(K) off: what no model was fitted to: third-order"
-        )?;
-        outln!("  correlations, and the probability mass of K active neurons that is misplaced.")?;
-        outln!(
-            "spikes found: with {:.0} % of the neurons hidden in each bin, the share of their spikes that the others tell;",
-            100.0 * EquilibriumComparison::HIDDEN_SHARE
+            "  difference over its error, 1 when only chance is left. triplets r, P(K) off: what no model was"
         )?;
         outln!(
-            "  bits/hidden spike: gained over rates in guessing spikes and silences of the hidden, ± its standard error."
+            "  fitted to: third-order correlations, and the probability of K active neurons that is misplaced."
         )?;
+        if let Some((ComparedEquilibrium { reconstruction, .. }, _)) = self.fitted().next() {
+            outln!(
+                "hidden found: of {:.0} % of the neurons, hidden in each bin, the share whose state the others tell; by",
+                100.0 * EquilibriumComparison::HIDDEN_SHARE
+            )?;
+            let by_rates = share(reconstruction.recovered_by_rates, reconstruction.values);
+            outln!(
+                "  rates alone {by_rates}. bits/hidden spike: gained over rates in that, ± its standard error."
+            )?;
+        }
         Ok(())
     }
 
@@ -209,6 +217,17 @@ impl Outcome<'_> {
             "methods": self.results.iter().map(result_json).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Whether every neuron that takes part has an estimate to rely on.
+fn is_ok(model: &EquilibriumModel) -> bool {
+    let left_out = [RowStatus::Silent, RowStatus::Saturated, RowStatus::Duplicate];
+    model.status.iter().all(|status| *status == RowStatus::Ok || left_out.contains(status))
+}
+
+/// The method, marked where its model is not to be relied on.
+fn named(model: &EquilibriumModel) -> String {
+    format!("{}{}", model.method, if is_ok(model) { "" } else { " !" })
 }
 
 fn result_json(timed: &Timed) -> Value {

@@ -64,9 +64,10 @@ pub(crate) fn found(diagnostics: &EquilibriumDiagnostics) -> String {
         EquilibriumDiagnostics::MaximumLikelihood { log_likelihood_bits, .. } => {
             format!("log-likelihood {log_likelihood_bits:.3} bits/bin")
         }
-        EquilibriumDiagnostics::Boltzmann(b) => {
-            format!("moments off by {:.1e}, Monte Carlo error {:.1e}", b.moment_residual, b.monte_carlo_error)
-        }
+        EquilibriumDiagnostics::Boltzmann(told) => format!(
+            "moments off by {:.1e} (Monte Carlo error {:.1e}), chains differ {:.1} times as much as expected",
+            told.moment_residual, told.monte_carlo_error, told.chain_disagreement
+        ),
         EquilibriumDiagnostics::ManyStates { bins, .. } => {
             let bins: Vec<String> = bins.iter().map(|&bins| text::count(bins)).collect();
             format!("states of {} bins", bins.join(", "))
