@@ -224,7 +224,8 @@ fn of_logs(values: &[f64]) -> (f64, f64) {
     (mean, (square / (logs.len() - 1) as f64).sqrt())
 }
 
-/// The table of errors at 10⁴ bins of Sherrington-Kirkpatrick networks that another program (numpy) gave: Hopfield, naive mean field, and the
+/// The table of errors at 10⁴ bins of Sherrington-Kirkpatrick networks that another program (numpy) gave: Hopfield, naive mean field, and
+/// the
 /// erasure machine after 100 plain iterations, at the ε of largest mean energy.
 ///
 /// Its values at n = 20 are those of ε ≥ 0.7: with smaller ε the largest mean energy is at 0.4 to 0.55, and the error is half of it.
