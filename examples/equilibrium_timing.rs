@@ -1,4 +1,5 @@
-//! Simulate an equilibrium model, fit it, time the erasure machine, or print the errors of its rivals: what `benches/compare_equilibrium.py`
+//! Simulate an equilibrium model, fit it, time the erasure machine, or print the errors of its rivals: what
+//! `benches/compare_equilibrium.py`
 //! compares with others.
 //!
 //! ```text
@@ -11,7 +12,8 @@
 //! ```
 //!
 //! Fields and couplings are drawn from N(0, COUPLING_STD² / NEURONS), bins by Gibbs sampling. `scan` is the default scan of the erasure
-//! machine, without and with standard errors; `iterate` the published iteration at one ε; `peak` the rate of products of matrices in operations per
+//! machine, without and with standard errors; `iterate` the published iteration at one ε; `peak` the rate of products of matrices in
+//! operations per
 //! second; `errors` the mean square error of fields and couplings, averaged over seeds. A bins file is that of `kinetic_timing`; a
 //! model file holds fields, then couplings row by row (f64). Each prints one line of JSON, `errors` a table.
 

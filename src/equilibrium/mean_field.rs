@@ -5,7 +5,8 @@
 //! TAP                (C⁻¹)_ij = −J_ij − 2 J_ij² m_i m_j               h_i = atanh m_i − Σ_j J_ij m_j + m_i Σ_j J_ij² (1 − m_j²)
 //! ```
 //!
-//! Kappen & Rodríguez (1998); Roudi, Tyrcha & Hertz (2009). Both are expansions in small couplings. A ridge `λ` inverts `C + λ` instead, and
+//! Kappen & Rodríguez (1998); Roudi, Tyrcha & Hertz (2009). Both are expansions in small couplings. A ridge `λ` inverts `C + λ` instead,
+//! and
 //! is the only remedy where `C` is singular. Cost O(n³).
 
 use faer::linalg::solvers::DenseSolveCore;

@@ -51,6 +51,8 @@ impl Samples {
         let k = taking_part.len();
         let magnetizations = Array1::from_shape_fn(k, |i| 2.0 * share(i, i) - 1.0);
         let second_moments = Array2::from_shape_fn((k, k), |(i, j)| {
+            // The same order of additions for both halves: symmetric to the last bit.
+            let (i, j) = (i.max(j), i.min(j));
             if i == j { 1.0 } else { 4.0 * share(i, j) - 2.0 * share(i, i) - 2.0 * share(j, j) + 1.0 }
         });
         Self { status, taking_part, configurations, magnetizations, second_moments }

@@ -5,7 +5,8 @@
 //! ε w = ⟨O⟩_f̃                    0 < ε ≤ 1;   ε = 1 is Hopfield's rule
 //! ```
 //!
-//! Jo, Hoang & Periwal (arXiv:1909.04305) iterate `w ← w + α (⟨O⟩_f̃ − ε w)`, which oscillates where couplings are strong and creeps where `ε`
+//! Jo, Hoang & Periwal (arXiv:1909.04305) iterate `w ← w + α (⟨O⟩_f̃ − ε w)`, which oscillates where couplings are strong and creeps
+//! where `ε`
 //! is small. But the equation says that the gradient of
 //!
 //! ```text
@@ -18,9 +19,12 @@
 //! Cost: one pass is `T n²` multiplications and additions each for energies and moments over `T` distinct configurations, or as
 //! many as they have pairs of active neurons.
 //!
-//! Validity. The largest mean energy is a rule of thumb: it finds an `ε` next to the best one when couplings are weak to moderate (`tests/erasure.rs`), and
-//! with bins drawn from the model itself pseudo-likelihood is nearer the truth from some thousand bins on. Hundred plain iterations
-//! from zero, as published, stop short of the fixed point where `ε` is small; see [`ErasureSolver::Plain`].
+//! Validity. The largest mean energy is a rule of thumb: for Sherrington-Kirkpatrick networks of 40 neurons (g = 0.5 and 1; 5,000 and
+//! 10,000
+//! bins) its `ε` is one step of 0.05 above that of the least error (`tests/erasure.rs`). TAP is nearer the truth there with 10,000 bins;
+//! with 200 bins
+//! of 20 neurons at g = 1 the erasure machine is. Hundred plain iterations from zero, as published, never get to 1e-6 for any `ε` from
+//! 0.95 down; at the `ε` chosen the error of couplings differs by less than 2 % from that of the fixed point.
 
 mod errors;
 mod line;
