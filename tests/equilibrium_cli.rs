@@ -205,6 +205,11 @@ fn combinations_without_a_meaning_are_refused() {
         (&sk, &["--rate-hz", "3"], "--rate-hz"),
         (&sk, &["--duration", "3s"], "--duration"),
         (&[], &["--neurons", "5", "--coupling-std", "1", "--bins", "30"], "--equilibrium"),
+        (
+            &[],
+            &["--neurons", "5", "--coupling-std", "1", "--duration", "1s", "--rows", "3", "--columns", "3"],
+            "--equilibrium",
+        ),
         (&[], &["--coupling-std", "1", "--duration", "30s"], "--neurons"),
         (&["--equilibrium", "potts", "--bins", "5"], &[], "potts"),
     ] {

@@ -62,7 +62,7 @@ pub(crate) struct EquilibriumArgs {
     #[arg(long, value_name = "N", requires = "columns", conflicts_with = "side")]
     rows: Option<usize>,
     /// lattice: columns, with --rows
-    #[arg(long, value_name = "N", requires = "rows", conflicts_with = "side")]
+    #[arg(long, value_name = "N", requires = "rows", requires = "equilibrium", conflicts_with = "side")]
     columns: Option<usize>,
     /// lattice: with edges, instead of neighbours around them
     #[arg(long, requires = "equilibrium")]

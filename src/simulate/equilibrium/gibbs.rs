@@ -160,8 +160,8 @@ pub struct GibbsSampler<'a> {
 }
 
 impl<'a> GibbsSampler<'a> {
-    /// Sweeps after which [`Self::burnt_in`] takes a chain to have forgotten its start. At high temperature a few dozen are enough: the
-    /// number of changes a start leaves falls by about `1 − g` with each. At low temperature none is.
+    /// Sweeps after which [`Self::burnt_in`] takes a chain to have forgotten its start: many more than it takes at high temperature. At low
+    /// temperature no number is enough.
     pub const BURN_IN_SWEEPS: usize = 1000;
 
     /// A chain that starts in a configuration drawn with equal probabilities; the same model and seed always give the same.
