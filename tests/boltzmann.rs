@@ -185,7 +185,7 @@ fn too_few_sweeps_are_told() {
     // Few steps, each with many sweeps: the moments are well known, and not those of the data.
     let samples = drawn(&EquilibriumIsing::sk(10, 2.0, 2.0, 1).unwrap(), 10_000, 1);
     let model =
-        boltzmann(&samples, &BoltzmannOptions { steps: 8, sweeps_per_step: 20_000, ..options() }).unwrap();
+        boltzmann(&samples, &BoltzmannOptions { steps: 8, sweeps_per_step: 4000, ..options() }).unwrap();
     let found = diagnostics(&model);
     println!("{found:?}");
     assert!(!found.converged && found.moment_residual > 3.0 * found.monte_carlo_error, "{found:?}");
@@ -303,7 +303,7 @@ fn images(rows: usize, columns: usize, coupling: f64, field: f64, count: usize, 
 #[test]
 fn the_lattice_behind_images_is_found() {
     let tying = Tying::lattice(16, 16, true).unwrap();
-    let short = BoltzmannOptions { steps: 120, sweeps_per_step: 40, ..options() };
+    let short = BoltzmannOptions { steps: 150, sweeps_per_step: 60, moment_error_max: 0.01, ..options() };
     let mut squares = Vec::new();
     for (coupling, field) in [(0.2, 0.1), (0.35, 0.02)] {
         for seed in 1..7 {

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use glauber::model::{Interval, Neuron, RecordedSession, RecordedUnit};
 use glauber::recording::{
-    self, NwbMetadata, Overwrite, Problem, RecordingError, StorageError, Subject, Truth, read_truth,
-    write_nwb,
+    self, NwbMetadata, Overwrite, Problem, RecordingError, StorageError, Subject, Truth, TruthModel,
+    read_truth, write_nwb,
 };
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
@@ -59,6 +59,7 @@ fn full() -> RecordedSession {
 
 fn truth(n: usize) -> Truth {
     Truth {
+        model: TruthModel::Kinetic,
         couplings: Array2::from_shape_fn((n, n), |(i, j)| (i as f64 - 2.0 * j as f64) / 7.0),
         fields: Array1::from_shape_fn(n, |i| -1.0 / (i as f64 + 3.0)),
     }
@@ -97,10 +98,15 @@ fn the_truth_reads_back_bit_for_bit() {
     assert_eq!(recording::open(&path).unwrap().session, plain());
 
     // A transposed view has another order in memory; the file must not.
-    let transposed = Truth { couplings: truth(20).couplings.reversed_axes(), fields: truth(20).fields };
+    let transposed = Truth { couplings: truth(20).couplings.reversed_axes(), ..truth(20) };
     let path = folder.path().join("transposed.nwb");
     write(&path, &plain(), Some(&transposed)).unwrap();
     assert_eq!(read_truth(&path).unwrap(), Some(transposed));
+
+    let equilibrium = Truth { model: TruthModel::Equilibrium, ..truth(20) };
+    let path = folder.path().join("equilibrium.nwb");
+    write(&path, &plain(), Some(&equilibrium)).unwrap();
+    assert_eq!(read_truth(&path).unwrap(), Some(equilibrium));
 
     let error = write(&folder.path().join("small.nwb"), &plain(), Some(&truth(19))).unwrap_err();
     assert!(matches!(error, RecordingError::TruthShape { fields: 19, units: 20, .. }), "{error}");

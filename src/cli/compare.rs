@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::output::{self, Align, outln};
 use super::recordings::{self, RecordingArgs, Sizes};
-use super::{Manner, compare_equilibrium, fit, pairs, progress, text, values};
+use super::{Manner, equilibrium, fit, pairs, progress, text, values};
 
 /// Find out which estimator predicts a recording best
 #[derive(Debug, Clone, Args)]
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &CompareArgs, manner: Manner) -> Result<(), CliError> {
         return Err(CliError::Argument { argument: "--train", problem });
     }
     if args.equilibrium {
-        return compare_equilibrium::run(args, manner);
+        return equilibrium::compare::run(args, manner);
     }
     let recording = recordings::load(&args.recording, manner)?;
     let recorded = recorded(args, &recording)?;

@@ -1,19 +1,24 @@
 //! `glauber fit`: couplings of a recording without a daemon, by the same core.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Estimate, Estimator, Lags, Ridges, RowStatus, Significance, Trial, TrialMark, Window};
+use glauber::model::{
+    EquilibriumMethod, Estimate, Estimator, Lags, Ridges, RowStatus, Significance, Trial, TrialMark, Window,
+};
 use glauber::recording::Overwrite;
 use glauber::session::{
-    EquilibriumSpec, Marks, Offline, Recorded, ScoredEstimate, Session, SessionSpec, Snapshot,
+    EquilibriumSpec, Marks, Offline, Recorded, ScoredEquilibrium, ScoredEstimate, Session, SessionSpec,
+    Snapshot, offline_equilibrium,
 };
 use serde_json::{Value, json};
 
+use super::equilibrium::models;
 use super::error::CliError;
 use super::output::{self, Align, outln};
 use super::recordings::{self, EstimationArgs, RecordingArgs, Sizes};
@@ -39,6 +44,13 @@ pub(crate) struct FitArgs {
     window: Window,
     #[command(flatten)]
     estimation: EstimationArgs,
+    /// Equilibrium models of single bins to fit as well: erasure-machine, hopfield, nmf, tap, pseudo-likelihood, maximum-likelihood,
+    /// boltzmann, many-states, many-states-tap; several with commas
+    #[arg(long, value_name = "METHOD", value_delimiter = ',')]
+    equilibrium: Vec<EquilibriumMethod>,
+    /// Seed of the equilibrium methods and checks that draw random numbers
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Snapshot file to write (HDF5)
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
@@ -58,8 +70,13 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
     let counting = started.elapsed();
 
     let started = Instant::now();
-    let (snapshot, scoring) = estimate(&session, &recorded(args, &recording, &session), manner);
+    let recorded = recorded(args, &recording, &session);
+    let (mut snapshot, scoring) = estimate(&session, &recorded, manner);
     let estimating = started.elapsed() - scoring;
+
+    let started = Instant::now();
+    snapshot.equilibrium = equilibrium_models(&session, &recorded, manner);
+    let equilibrium = started.elapsed();
 
     let (gap_count, gap_bins) = session.gaps();
     let provenance = Provenance {
@@ -70,7 +87,7 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
         gap_bins,
     };
     archive::write_snapshot(&args.out, &snapshot, &provenance, overwrite(args.force))?;
-    let times = Times { counting, scoring, estimating };
+    let times = Times { counting, scoring, estimating, equilibrium };
     if manner.json {
         return output::json(&to_json(args, &snapshot, Sizes::of(&recording), times));
     }
@@ -129,7 +146,14 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
         // The recording is in memory anyway.
         refit_bins_max: SessionSpec::REFIT_BINS_MAX,
         score_memory_bins: recording.bin_width.bins_covering(Duration::from_secs(defaults.score_memory_s)),
-        equilibrium: EquilibriumSpec::default(),
+        equilibrium: EquilibriumSpec {
+            methods: args.equilibrium.clone(),
+            interval_bins: recording
+                .bin_width
+                .bins_covering(Duration::from_millis(defaults.equilibrium_interval_ms)),
+            bins_max: SessionSpec::REFIT_BINS_MAX,
+            seed: args.seed,
+        },
     })
 }
 
@@ -145,6 +169,16 @@ fn estimate(session: &Session, recorded: &Recorded, manner: Manner) -> (Snapshot
     });
     bar.finish_and_clear();
     (snapshot, scoring)
+}
+
+/// The equilibrium models that are asked for.
+fn equilibrium_models(session: &Session, recorded: &Recorded, manner: Manner) -> Vec<Arc<ScoredEquilibrium>> {
+    let methods = session.spec().equilibrium.methods.len() as u64;
+    let bar = progress::steps(2 * methods, manner);
+    bar.set_prefix("equilibrium");
+    let models = offline_equilibrium(session.spec(), recorded, threads(), &mut || bar.inc(1));
+    bar.finish_and_clear();
+    models
 }
 
 /// The ridges a daemon chooses from when nobody says otherwise.
@@ -204,6 +238,8 @@ struct Times {
     scoring: Duration,
     /// Of those that are kept.
     estimating: Duration,
+    /// Of equilibrium models, to be scored and to be kept.
+    equilibrium: Duration,
 }
 
 fn report(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Result<(), CliError> {
@@ -212,10 +248,14 @@ fn report(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> Re
     facts.push((
         "time",
         format!(
-            "{} counting, {} scoring and choosing ridges, {} estimating",
+            "{} counting, {} scoring and choosing ridges, {} estimating{}",
             text::duration(times.counting),
             text::duration(times.scoring),
-            text::duration(times.estimating)
+            text::duration(times.estimating),
+            match snapshot.equilibrium.len() {
+                0 => String::new(),
+                _ => format!(", {} equilibrium models", text::duration(times.equilibrium)),
+            }
         ),
     ));
     output::print_facts(&facts)?;
@@ -328,6 +368,7 @@ pub(crate) fn tested_pairs(estimate: &Estimate) -> u64 {
 pub(crate) fn print_estimates(snapshot: &Snapshot) -> Result<(), CliError> {
     output::print_table(&estimate_table(snapshot))?;
     print_legend(snapshot)?;
+    models::print_models(snapshot)?;
     for scored in &snapshot.estimates {
         let estimate = &scored.estimate;
         if estimate.n_ok() < estimate.n_neurons() {
@@ -388,9 +429,12 @@ fn to_json(args: &FitArgs, snapshot: &Snapshot, sizes: Sizes, times: Times) -> V
         "bins_observed": snapshot.window.counts.bins,
         "transitions": snapshot.window.counts.lag(1).map_or(0, |lag| lag.transitions),
         "estimates": snapshot.estimates.iter().map(|scored| estimate_json(scored, snapshot, 5)).collect::<Vec<_>>(),
+        "equilibrium": snapshot.equilibrium.iter()
+            .map(|scored| models::model_json(scored, &snapshot.spec.neurons, 5)).collect::<Vec<_>>(),
         "counting_s": times.counting.as_secs_f64(),
         "scoring_s": times.scoring.as_secs_f64(),
         "estimating_s": times.estimating.as_secs_f64(),
+        "equilibrium_s": times.equilibrium.as_secs_f64(),
         "snapshot": args.out.display().to_string(),
     })
 }

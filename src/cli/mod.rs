@@ -3,10 +3,10 @@
 mod client;
 mod close;
 mod compare;
-mod compare_equilibrium;
 mod config;
 mod couplings;
 mod demo;
+mod equilibrium;
 mod error;
 mod fit;
 mod inspect;
@@ -86,6 +86,7 @@ enum Command {
     Watch(watch::WatchArgs),
     Predict(predict::PredictArgs),
     Refit(refit::RefitArgs),
+    Equilibrium(equilibrium::EquilibriumArgs),
     Reconstruct(reconstruct::ReconstructArgs),
 }
 
@@ -133,6 +134,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Watch(args) => block_on(watch::run(args, manner)),
         Command::Predict(args) => block_on(predict::run(args, manner)),
         Command::Refit(args) => block_on(refit::run(args, manner)),
+        Command::Equilibrium(args) => block_on(equilibrium::run(args, manner)),
         Command::Reconstruct(args) => reconstruct::run(&args, manner),
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn check_estimators(estimators: &[Estimator]) -> Result<(), CliError>
     Ok(())
 }
 
-fn parse_top(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_top(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(top) if top > 0 => Ok(top),
         _ => Err(format!("'{text}' is not a number of units: expected a whole number >= 1")),

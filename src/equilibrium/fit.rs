@@ -1,6 +1,7 @@
 use super::{
-    BoltzmannOptions, EquilibriumError, ErasureOptions, HopfieldOptions, MeanFieldOptions, Samples,
-    boltzmann, erasure_machine, hopfield, nmf, tap,
+    BoltzmannOptions, EquilibriumError, ErasureOptions, HopfieldOptions, ManyStatesOptions,
+    MaximumLikelihoodOptions, MeanFieldOptions, PseudoLikelihoodOptions, Samples, boltzmann, erasure_machine,
+    hopfield, many_states, maximum_likelihood, nmf, pseudo_likelihood, tap,
 };
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 
@@ -29,6 +30,7 @@ pub fn fit(
     options: &FitOptions,
 ) -> Result<EquilibriumModel, EquilibriumError> {
     let FitOptions { threads, seed } = *options;
+    let states = |tap| ManyStatesOptions { tap, seed, threads, ..ManyStatesOptions::default() };
     match method {
         EquilibriumMethod::ErasureMachine => {
             erasure_machine(samples, &ErasureOptions { threads, ..ErasureOptions::default() })
@@ -36,12 +38,17 @@ pub fn fit(
         EquilibriumMethod::Hopfield => hopfield(samples, &HopfieldOptions::default()),
         EquilibriumMethod::Nmf => nmf(samples, &MeanFieldOptions::default()),
         EquilibriumMethod::Tap => tap(samples, &MeanFieldOptions::default()),
-        EquilibriumMethod::PseudoLikelihood => todo!(),
-        EquilibriumMethod::MaximumLikelihood => todo!(),
+        EquilibriumMethod::PseudoLikelihood => pseudo_likelihood(
+            samples,
+            &PseudoLikelihoodOptions { threads, ..PseudoLikelihoodOptions::default() },
+        ),
+        EquilibriumMethod::MaximumLikelihood => {
+            maximum_likelihood(samples, &MaximumLikelihoodOptions::default())
+        }
         EquilibriumMethod::Boltzmann => {
             boltzmann(samples, &BoltzmannOptions { threads, seed, ..BoltzmannOptions::default() })
         }
-        EquilibriumMethod::ManyStates => todo!(),
-        EquilibriumMethod::ManyStatesTap => todo!(),
+        EquilibriumMethod::ManyStates => many_states(samples, &states(false)),
+        EquilibriumMethod::ManyStatesTap => many_states(samples, &states(true)),
     }
 }

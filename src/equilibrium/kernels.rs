@@ -4,6 +4,8 @@
 //! `Σ_c w_c x_i x_j`. Both are taken block by block of configurations: over pairs of active neurons where those are few, as products of
 //! matrices where they are not. No array has more than `128 n` or `n²` entries per thread, or one per configuration.
 
+use std::ops::Range;
+
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use ndarray::{Array1, Array2};
@@ -46,7 +48,7 @@ impl Configurations {
         let n = self.n_neurons();
         let mut form = vec![0.0; n * n];
         for i in 0..n {
-            (0..i).for_each(|j| form[i * n + j] = 4.0 * couplings[[i, j]]);
+            (0..i).for_each(|j| form[j * n + i] = 4.0 * couplings[[i, j]]);
             form[i * n + i] = 2.0 * (fields[i] - couplings.row(i).sum());
         }
         let constant = 0.5 * couplings.sum() - fields.sum();
@@ -132,7 +134,7 @@ impl<'a> Sums<'a> {
         for i in 0..n {
             let (row, rest) = pairs.split_at(i);
             for (j, &coupling) in row.iter().enumerate() {
-                form[i * n + j] = 4.0 * coupling;
+                form[j * n + i] = 4.0 * coupling;
                 row_sums[i] += coupling;
                 row_sums[j] += coupling;
                 constant += coupling;
@@ -154,12 +156,12 @@ impl<'a> Sums<'a> {
         let mut features = Vec::with_capacity(n_features(n));
         features.extend((0..n).map(|i| 2.0 * own(i) - total));
         for i in 0..n {
-            features.extend((0..i).map(|j| 4.0 * sums[i * n + j] - 2.0 * own(i) - 2.0 * own(j) + total));
+            features.extend((0..i).map(|j| 4.0 * sums[j * n + i] - 2.0 * own(i) - 2.0 * own(j) + total));
         }
         features
     }
 
-    /// `Σ_{j≤i} Q_ij x_i x_j` of every configuration; `form` is `Q` row by row, zero above the diagonal.
+    /// `Σ_{j≤i} Q_ij x_i x_j` of every configuration; `form` is `Q` column by column, zero above the diagonal.
     fn quadratic_forms(&self, form: &[f64]) -> Vec<f64> {
         let of_stretch = |stretch: usize| {
             let stretch = self.stretch(stretch);
@@ -177,7 +179,7 @@ impl<'a> Sums<'a> {
         threads::map(self.useful_threads(), STRETCHES, of_stretch).concat()
     }
 
-    /// `Σ_c w_c x_i x_j` for `j ≤ i`, row by row, shape `(n, n)`; what stands above the diagonal means nothing.
+    /// `Σ_c w_c x_i x_j` for `j ≤ i`, column by column, shape `(n, n)`; what stands above the diagonal means nothing.
     fn active_sums(&self, weights: &[f64]) -> Vec<f64> {
         let n = self.configurations.n_neurons();
         let of_stretch = |stretch: usize| {
@@ -209,39 +211,39 @@ impl<'a> Sums<'a> {
     }
 
     /// Whole blocks, as even as they can be.
-    fn stretch(&self, stretch: usize) -> std::ops::Range<usize> {
+    fn stretch(&self, stretch: usize) -> Range<usize> {
         let edge = |k: usize| (k * self.dense.len() / STRETCHES * BLOCK).min(self.configurations.len());
         edge(stretch)..edge(stretch + 1)
     }
 }
 
-fn blocks(range: std::ops::Range<usize>) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn blocks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range.step_by(BLOCK).map(move |start| start..(start + BLOCK).min(end))
 }
 
 fn sparse_form(active: &[u16], form: &[f64], n: usize) -> f64 {
     let mut value = 0.0;
-    for (k, &i) in active.iter().enumerate() {
-        let row = &form[usize::from(i) * n..][..n];
-        value += active[..=k].iter().map(|&j| row[usize::from(j)]).sum::<f64>();
+    for (k, &j) in active.iter().enumerate() {
+        let column = &form[usize::from(j) * n..][..n];
+        value += active[k..].iter().map(|&i| column[usize::from(i)]).sum::<f64>();
     }
     value
 }
 
 fn add_sparse(active: &[u16], weight: f64, sums: &mut [f64], n: usize) {
-    for (k, &i) in active.iter().enumerate() {
-        let row = &mut sums[usize::from(i) * n..][..n];
-        active[..=k].iter().for_each(|&j| row[usize::from(j)] += weight);
+    for (k, &j) in active.iter().enumerate() {
+        let column = &mut sums[usize::from(j) * n..][..n];
+        active[k..].iter().for_each(|&i| column[usize::from(i)] += weight);
     }
 }
 
 /// A block of configurations as matrices.
 struct Tile {
     n: usize,
-    /// `x`, shape `(BLOCK, n)`, zero between uses.
+    /// `x`, shape `(n, BLOCK)`: a column is a configuration.
     activity: Mat<f64>,
-    /// `x Q` or `w x`, shape `(BLOCK, n)`.
+    /// `Q x` or `w x`, shape `(n, BLOCK)`.
     product: Mat<f64>,
 }
 
@@ -250,68 +252,61 @@ impl Tile {
         Self { n, activity: Mat::new(), product: Mat::new() }
     }
 
-    fn lay_out(&mut self, configurations: &Configurations, block: std::ops::Range<usize>) {
-        if self.activity.ncols() < self.n {
-            self.activity = Mat::zeros(BLOCK, self.n);
-            self.product = Mat::zeros(BLOCK, self.n);
+    fn lay_out(&mut self, configurations: &Configurations, block: Range<usize>) {
+        if self.activity.ncols() == 0 {
+            self.activity = Mat::zeros(self.n, BLOCK);
+            self.product = Mat::zeros(self.n, BLOCK);
         }
-        self.activity.as_mut().fill(0.0);
-        for (row, c) in block.enumerate() {
-            configurations.active(c).iter().for_each(|&i| self.activity[(row, usize::from(i))] = 1.0);
+        for (column, c) in block.enumerate() {
+            let column = self.activity.col_as_slice_mut(column);
+            column.fill(0.0);
+            configurations.active(c).iter().for_each(|&i| column[usize::from(i)] = 1.0);
         }
     }
 
     fn quadratic_forms(
         &mut self,
         configurations: &Configurations,
-        block: std::ops::Range<usize>,
+        block: Range<usize>,
         form: &[f64],
         values: &mut Vec<f64>,
     ) {
-        let (n, rows) = (self.n, block.len());
+        let columns = block.len();
         self.lay_out(configurations, block);
-        // Rows of `form` are columns here, and what was below the diagonal is above it.
-        let form = MatRef::from_column_major_slice(form, n, n);
         triangular::matmul(
-            self.product.as_mut().subrows_mut(0, rows),
+            self.product.as_mut().subcols_mut(0, columns),
             BlockStructure::Rectangular,
             Accum::Replace,
-            self.activity.as_ref().subrows(0, rows),
+            MatRef::from_column_major_slice(form, self.n, self.n),
+            BlockStructure::TriangularLower,
+            self.activity.as_ref().subcols(0, columns),
             BlockStructure::Rectangular,
-            form,
-            BlockStructure::TriangularUpper,
             1.0,
             Par::Seq,
         );
-        let first = values.len();
-        values.resize(first + rows, 0.0);
-        for i in 0..n {
-            let (x, product) = (self.activity.col_as_slice(i), self.product.col_as_slice(i));
-            values[first..].iter_mut().zip(x.iter().zip(product)).for_each(|(value, (x, p))| *value += x * p);
-        }
+        values.extend((0..columns).map(|c| dot(self.activity.col_as_slice(c), self.product.col_as_slice(c))));
     }
 
     fn add_active_sums(
         &mut self,
         configurations: &Configurations,
-        block: std::ops::Range<usize>,
+        block: Range<usize>,
         weights: &[f64],
         sums: &mut [f64],
     ) {
-        let (n, rows) = (self.n, block.len());
+        let columns = block.len();
         self.lay_out(configurations, block.clone());
-        let weights = &weights[block];
-        for i in 0..n {
-            let weighted = self.product.col_as_slice_mut(i).iter_mut().zip(self.activity.col_as_slice(i));
-            weighted.zip(weights).for_each(|((product, x), weight)| *product = x * weight);
+        for (column, weight) in weights[block].iter().enumerate() {
+            let weighted = self.product.col_as_slice_mut(column).iter_mut();
+            weighted.zip(self.activity.col_as_slice(column)).for_each(|(product, x)| *product = x * weight);
         }
         triangular::matmul(
-            MatMut::from_column_major_slice_mut(sums, n, n),
-            BlockStructure::TriangularUpper,
+            MatMut::from_column_major_slice_mut(sums, self.n, self.n),
+            BlockStructure::TriangularLower,
             Accum::Add,
-            self.activity.as_ref().subrows(0, rows).transpose(),
+            self.activity.as_ref().subcols(0, columns),
             BlockStructure::Rectangular,
-            self.product.as_ref().subrows(0, rows),
+            self.product.as_ref().subcols(0, columns).transpose(),
             BlockStructure::Rectangular,
             1.0,
             Par::Seq,
@@ -319,8 +314,22 @@ impl Tile {
     }
 }
 
+/// `a·b`.
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    // Eight partial sums: fixed order, and not one long chain of additions.
+    let ((a8, a_rest), (b8, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a8.iter().zip(b8) {
+        for k in 0..8 {
+            sums[k] += a[k] * b[k];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
 fn symmetric(n: usize, lower: &[f64]) -> Array2<f64> {
-    Array2::from_shape_fn((n, n), |(i, j)| lower[i.max(j) * n + i.min(j)])
+    Array2::from_shape_fn((n, n), |(i, j)| lower[i.min(j) * n + i.max(j)])
 }
 
 #[cfg(test)]
@@ -392,6 +401,14 @@ mod tests {
             let (first, second) = configurations.weighted_moments(&weights);
             close(&pack(&second, &first), &moments);
             assert_eq!(pack(&couplings, &fields), parameters);
+        }
+    }
+
+    #[test]
+    fn dot_products_of_all_lengths() {
+        for n in 0..20 {
+            let a: Vec<f64> = (0..n).map(f64::from).collect();
+            assert_eq!(dot(&a, &a), (0..n).map(|k| f64::from(k * k)).sum::<f64>());
         }
     }
 

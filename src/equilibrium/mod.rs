@@ -5,6 +5,7 @@
 
 mod boltzmann;
 mod check;
+mod compatible;
 mod configurations;
 mod erasure;
 mod error;
@@ -12,8 +13,11 @@ mod fit;
 mod hopfield;
 mod jackknife;
 mod kernels;
+mod many_states;
+mod maximum_likelihood;
 mod mean_field;
 mod predict;
+mod pseudo_likelihood;
 mod reconstruct;
 mod samples;
 
@@ -24,8 +28,11 @@ pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
 pub use error::EquilibriumError;
 pub use fit::{FitOptions, fit};
 pub use hopfield::{HopfieldOptions, hopfield};
+pub use many_states::{ManyStatesOptions, many_states};
+pub use maximum_likelihood::{MaximumLikelihoodOptions, maximum_likelihood};
 pub use mean_field::{MeanFieldOptions, nmf, tap};
 pub use predict::{Conditional, Rates};
+pub use pseudo_likelihood::{ERRORS_SECONDS_MAX, FOLDS_MAX, PseudoLikelihoodOptions, pseudo_likelihood};
 pub use reconstruct::{
     Guess, Missing, Observation, ReconstructError, ReconstructOptions, Reconstruction, ReconstructionScore,
     ReconstructionScoreOptions, reconstruct, reconstruction_score,

@@ -84,7 +84,7 @@ fn magnetization(active: &[u64], total: u64) -> Array1<f64> {
 }
 
 /// `4 (T K_ij − K_i K_j) / T²`, the numerator exact.
-fn connected(total: u64, both: u64, first: u64, second: u64) -> f64 {
+pub(crate) fn connected(total: u64, both: u64, first: u64, second: u64) -> f64 {
     if total == 0 {
         return 0.0;
     }

@@ -22,5 +22,6 @@ mod kernel;
 mod sparse;
 
 pub use accumulator::Accumulator;
+pub(crate) use correlations::connected;
 pub use counts::{Counts, LagCounts};
 pub use kernel::Kernel;

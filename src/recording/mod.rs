@@ -25,7 +25,7 @@ pub use error::RecordingError;
 pub use layout::Layout;
 pub use nwb_write::{NwbMetadata, Subject, write_nwb};
 pub use problem::Problem;
-pub use truth::{Truth, read_truth};
+pub use truth::{Truth, TruthModel, read_truth};
 
 pub use crate::storage::{Overwrite, StorageError};
 

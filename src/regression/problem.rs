@@ -202,6 +202,23 @@ impl<'a> Problem<'a> {
         }
     }
 
+    /// Sums of the gradient of the log-likelihood, without the penalty, over some observations: `spikes` and `together` are their `K_i⁺` and
+    /// `K_ij`, `sums` a pass over them. The drive first, then the couplings.
+    pub(crate) fn gradient_sums(
+        &self,
+        row: usize,
+        spikes: u64,
+        together: &[u64],
+        sums: &RowSums,
+    ) -> Vec<f64> {
+        let residual = spikes as f64 - sums.sums[0];
+        let coupling = |(j, &together): (usize, &u64)| {
+            let centred = (together as f64 - sums.sums[1 + j]) - self.sender_share[j] * residual;
+            if self.holds(row, j) { 0.0 } else { 4.0 * centred }
+        };
+        std::iter::once(2.0 * residual).chain(together.iter().enumerate().map(coupling)).collect()
+    }
+
     /// Euclidean norm of the gradient with respect to `(h_i, J_i·)`, from that with respect to the centred parameters.
     pub(crate) fn gradient_norm(&self, row: usize, gradient: &Parameters) -> f64 {
         let square: f64 = gradient

@@ -11,6 +11,7 @@ mod compare;
 mod compare_equilibrium;
 mod equilibrium;
 mod offline;
+mod offline_equilibrium;
 mod push;
 mod refit;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use equilibrium::{
     Refusal, ScoredEquilibrium, best_equilibrium,
 };
 pub use offline::{Offline, Recorded};
+pub use offline_equilibrium::offline_equilibrium;
 pub use push::{Gap, Marks, PushError, PushOutcome};
 pub use refit::{Bins, Refit, RefitScope, RefitTask, WindowBins};
 pub use snapshot::{RidgeScore, ScoredEstimate, Snapshot, WindowCounts, best_of};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use glauber::model::{BinWidth, Interval, RecordedSession};
-use glauber::recording::{self, Recording};
+use glauber::recording::{self, Recording, TruthModel};
 use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
@@ -13,13 +13,13 @@ use crate::cli::{Manner, output, progress, recordings, text};
 pub(super) fn show(path: &Path, manner: Manner) -> Result<(), CliError> {
     let spinner = progress::spinner("reading the recording", manner);
     let recording = recording::open(path)?;
-    let has_truth = recording::read_truth(path)?.is_some();
+    let truth = recording::read_truth(path)?.map(|truth| truth.model);
     spinner.finish_and_clear();
     let summary = Summary::of(&recording.session);
     if manner.json {
-        return output::json(&to_json(path, &recording, &summary, has_truth));
+        return output::json(&to_json(path, &recording, &summary, truth));
     }
-    output::print_facts(&facts(path, &recording, &summary, has_truth))
+    output::print_facts(&facts(path, &recording, &summary, truth))
 }
 
 /// Numbers over all units.
@@ -83,7 +83,7 @@ fn facts(
     path: &Path,
     recording: &Recording,
     summary: &Summary,
-    has_truth: bool,
+    truth: Option<TruthModel>,
 ) -> Vec<(&'static str, String)> {
     let (session, about) = (&recording.session, &recording.facts);
     let size = path.metadata().map_or(0, |metadata| metadata.len());
@@ -130,8 +130,12 @@ fn facts(
     if observed > 0 {
         facts.push(("observed", format!("observation intervals for {}", text::counted(observed, "unit"))));
     }
-    if has_truth {
-        facts.push(("truth", "couplings and fields of the simulation".to_owned()));
+    if let Some(model) = truth {
+        let of = match model {
+            TruthModel::Kinetic => "couplings and fields of the simulation",
+            TruthModel::Equilibrium => "couplings and fields of the simulated equilibrium model",
+        };
+        facts.push(("truth", of.to_owned()));
     }
     if recording.problems.is_empty() {
         facts.push(("problems", "none".to_owned()));
@@ -168,7 +172,7 @@ fn shortened(value: &str) -> String {
     format!("{start}…")
 }
 
-fn to_json(path: &Path, recording: &Recording, summary: &Summary, has_truth: bool) -> Value {
+fn to_json(path: &Path, recording: &Recording, summary: &Summary, truth: Option<TruthModel>) -> Value {
     let (session, about) = (&recording.session, &recording.facts);
     let interval = |interval: &Interval| json!([seconds(interval.start_ns), seconds(interval.stop_ns)]);
     let units: Vec<Value> = session
@@ -200,7 +204,11 @@ fn to_json(path: &Path, recording: &Recording, summary: &Summary, has_truth: boo
         "rate_hz": { "min": rates.map(|r| r.0), "median": rates.map(|r| r.1), "max": rates.map(|r| r.2) },
         "trials_s": session.trials.iter().map(interval).collect::<Vec<_>>(),
         "masked_s": session.invalid.iter().map(interval).collect::<Vec<_>>(),
-        "has_truth": has_truth,
+        "has_truth": truth.is_some(),
+        "truth_model": truth.map(|model| match model {
+            TruthModel::Kinetic => "kinetic",
+            TruthModel::Equilibrium => "equilibrium",
+        }),
         "problems": recording.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "units": units,
     })

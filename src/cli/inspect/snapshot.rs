@@ -7,6 +7,7 @@ use glauber::model::Significance;
 use glauber::session::{ScoredEstimate, Snapshot};
 use serde_json::{Value, json};
 
+use crate::cli::equilibrium::models;
 use crate::cli::error::CliError;
 use crate::cli::output::{self, Align, outln};
 use crate::cli::{Manner, fit, pairs, text};
@@ -19,6 +20,8 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
         let estimates: Vec<Value> =
             snapshot.estimates.iter().map(|scored| fit::estimate_json(scored, &snapshot, top)).collect();
         let spec = &snapshot.spec;
+        let models = snapshot.equilibrium.iter().map(|scored| models::model_json(scored, &spec.neurons, top));
+        let models: Vec<Value> = models.collect();
         return output::json(&json!({
             "kind": "snapshot",
             "file": path.display().to_string(),
@@ -40,6 +43,7 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
             "bins_observed": snapshot.window.counts.bins,
             "transitions": snapshot.window.counts.lag(1).map_or(0, |lag| lag.transitions),
             "estimates": estimates,
+            "equilibrium": models,
         }));
     }
     let spec = &snapshot.spec;
@@ -80,7 +84,7 @@ pub(super) fn show(path: &Path, top: usize, manner: Manner) -> Result<(), CliErr
         let significance = Significance::of(estimate);
         pairs::print_pairs(&pairs::strongest(estimate, &significance, &spec.neurons, top))?;
     }
-    Ok(())
+    models::print_pairs(&snapshot, top)
 }
 
 /// Which ridges were tried, and how each predicted; nothing where there was no choice.

@@ -22,7 +22,10 @@ pub(super) trait Family: Sync {
     /// Run a chain for so many sweeps: `Σ O_a` over them.
     fn run(&self, chain: &mut GibbsChain, network: &Network, sweeps: usize) -> Vec<f64>;
 
-    /// A step by about `F⁻¹` times a residual of the moments.
+    /// Whether learning starts so close to its end that the Fisher information there serves for the first steps.
+    fn starts_close(&self) -> bool;
+
+    /// About `F⁻¹` times a residual of the moments, from the data alone.
     fn precondition(&self, residual: &[f64]) -> Vec<f64>;
 
     /// Covariance of the operators over these configurations, the lower triangle of a matrix by rows.

@@ -1,9 +1,8 @@
-use faer::linalg::solvers::{DenseSolveCore, Solve};
+use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
 use faer::{Mat, Side};
 
 use super::BoltzmannOptions;
 use super::chains::{Chains, Family, Network};
-use super::learn::Learnt;
 
 /// Configurations sampled: so many for each parameter, but at least so many in all.
 const SAMPLES_PER_PARAMETER: usize = 20;
@@ -11,38 +10,45 @@ const SAMPLES_MIN: usize = 8192;
 /// Sweeps between them.
 const SWEEPS: usize = 4;
 
+/// Added to the diagonal for steps, relative to it: what hardly ever happens among the configurations sampled must not set their length.
+const STEP_RIDGE: f64 = 1e-3;
+
 /// Fisher information of a configuration, the covariance of the operators, as a factor.
 pub(super) struct Information {
-    factor: faer::linalg::solvers::Llt<f64>,
+    factor: Llt<f64>,
     n_parameters: usize,
     /// `(M − p − 1)/M`.
     shrink: f64,
 }
 
-impl Information {
-    /// Sampled where learning has ended; `None` when it is singular.
-    pub(super) fn of<F: Family>(family: &F, learnt: &mut Learnt, options: &BoltzmannOptions) -> Option<Self> {
-        let network = family.network(&learnt.parameters);
-        let information = Self::sample(family, &mut learnt.chains, &network, options);
-        learnt.diagnostics.sweeps = learnt.chains.sweeps;
-        information
-    }
+/// Fisher information sampled in a model.
+pub(super) struct Sampled {
+    /// A little ridged, so that it has an inverse.
+    pub(super) for_steps: Option<Information>,
+    /// As it is; `None` when it is singular.
+    pub(super) for_errors: Option<Information>,
+}
 
-    /// Sampled in a model; `None` when it is singular.
-    pub(super) fn sample<F: Family>(
+impl Sampled {
+    /// By the chains in a model.
+    pub(super) fn of<F: Family>(
         family: &F,
         chains: &mut Chains,
         network: &Network,
         options: &BoltzmannOptions,
-    ) -> Option<Self> {
+    ) -> Self {
         let n = family.data().len();
         let count = (SAMPLES_PER_PARAMETER * n).max(SAMPLES_MIN).div_ceil(options.chains);
         let drawn = chains.draw(network, count, SWEEPS);
-        let lower = family.covariance(&drawn, options.threads);
+        let mut lower = family.covariance(&drawn, options.threads);
         let shrink = (drawn.len() - n - 1) as f64 / drawn.len() as f64;
-        Self::factor(&lower, shrink)
+        let for_errors = Information::factor(&lower, shrink);
+        lower.iter_mut().enumerate().for_each(|(a, row)| row[a] *= 1.0 + STEP_RIDGE);
+        Self { for_steps: Information::factor(&lower, shrink), for_errors }
     }
+}
 
+impl Information {
     /// Of a symmetric matrix, the lower triangle by rows; `None` when it is singular or not positive. `shrink` multiplies its inverse.
     pub(super) fn factor(lower: &[Vec<f64>], shrink: f64) -> Option<Self> {
         let n = lower.len();

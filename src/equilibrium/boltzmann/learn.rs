@@ -1,6 +1,8 @@
+use std::ops::Range;
+
 use super::BoltzmannOptions;
 use super::chains::{Chains, Family, Network};
-use super::information::Information;
+use super::information::{Information, Sampled};
 use crate::model::BoltzmannDiagnostics;
 
 /// Largest step size; smaller than 1 since residuals are noisy.
@@ -23,172 +25,194 @@ const RESIDUAL_MAX: f64 = 3.0;
 /// Where learning has ended.
 pub(super) struct Learnt {
     pub(super) parameters: Vec<f64>,
-    /// Moments of each chain over the steps that were averaged.
-    averaged: Vec<Vec<f64>>,
-    pub(super) chains: Chains,
     pub(super) diagnostics: BoltzmannDiagnostics,
+    /// Fisher information; `None` where it is singular or too large to sample.
+    pub(super) information: Option<Information>,
+    /// Variance of each parameter that stems from the finite chains: `F⁻¹` of the spread between them while averaging.
+    pub(super) chain_variance: Vec<f64>,
 }
 
 /// Learn from `start`.
-pub(super) fn learn<F: Family>(family: &mut F, start: Vec<f64>, options: &BoltzmannOptions) -> Learnt {
+pub(super) fn learn<F: Family>(family: &F, start: Vec<f64>, options: &BoltzmannOptions) -> Learnt {
     let network = family.network(&start);
-    let mut chains = Chains::new(&network, options.chains, options.seed, options.threads);
+    let chains = Chains::new(&network, options.chains, options.seed, options.threads);
+    let mut learning = Learning { family, options, chains, sampled: None };
     // From a random configuration to a typical one.
-    chains.run(family, &network, options.sweeps_per_step);
-    let (parameters, used) = approach(family, &mut chains, start, options);
-    let (parameters, averaged) = average(family, &mut chains, parameters, options, options.steps - used);
-    let mut diagnostics = options.nothing();
-    check(family, &mut chains, &parameters, &averaged, options, &mut diagnostics);
-    diagnostics.sweeps = chains.sweeps;
-    Learnt { parameters, averaged, chains, diagnostics }
-}
-
-/// Steps of a size that adapts, until the residual is near its noise or a third of the steps are used.
-fn approach<F: Family>(
-    family: &F,
-    chains: &mut Chains,
-    start: Vec<f64>,
-    options: &BoltzmannOptions,
-) -> (Vec<f64>, usize) {
-    let mut parameters = start;
-    let mut kept: Option<(Vec<f64>, f64)> = None;
-    let mut rate = RATE_MAX / 2.0;
-    for step in 0..options.steps / 3 {
-        let network = family.network(&parameters);
-        let moments = chains.run(family, &network, options.sweeps_per_step);
-        let residual = residual(family, &moments);
-        let size = scaled_size(family, &residual);
-        let noise =
-            root_mean_square(spread(&moments).iter().enumerate().map(|(a, v)| v.sqrt() / family.scale(a)));
-        if size < 1.5 * noise {
-            return (parameters, step + 1);
-        }
-        match &kept {
-            Some((before, size_before)) if size > 1.2 * size_before + 2.0 * noise => {
-                // The bound on what is kept grows, so that one lucky residual does not hold the approach up for ever.
-                let (before, size_before) = (before.clone(), 1.1 * size_before);
-                rate = (rate / 2.0).max(0.01);
-                parameters.clone_from(&before);
-                kept = Some((before, size_before));
-            }
-            _ => {
-                kept = Some((parameters.clone(), size));
-                rate = (rate * 1.1).min(RATE_MAX);
-                take_step(family, &mut parameters, &residual, rate);
-            }
-        }
+    learning.chains.run(family, &network, options.sweeps_per_step);
+    if family.starts_close() {
+        learning.sample(&start);
     }
-    (parameters, options.steps / 3)
-}
-
-/// Decreasing steps; the mean of the later two thirds and the chains' moments over these.
-fn average<F: Family>(
-    family: &F,
-    chains: &mut Chains,
-    mut parameters: Vec<f64>,
-    options: &BoltzmannOptions,
-    steps: usize,
-) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let (mut parameters, used) = learning.approach(start);
+    learning.sample(&parameters);
+    let steps = options.steps - used;
     let first = steps / 3;
-    let count = (steps - first) as f64;
-    let mut mean = vec![0.0; parameters.len()];
-    let mut averaged = vec![vec![0.0; parameters.len()]; options.chains];
-    for step in 0..steps {
-        let network = family.network(&parameters);
-        let moments = chains.run(family, &network, options.sweeps_per_step);
-        if step >= first {
-            add(&mut mean, &parameters, 1.0 / count);
-            averaged.iter_mut().zip(&moments).for_each(|(sum, chain)| add(sum, chain, 1.0 / count));
+    learning.average(&mut parameters, 0..first);
+    learning.sample(&parameters);
+    let (parameters, averaged) = learning.average(&mut parameters, first..steps);
+    let (diagnostics, chain_variance) = learning.check(&parameters, &averaged);
+    let information = learning.sampled.and_then(|sampled| sampled.for_errors);
+    Learnt { parameters, diagnostics, information, chain_variance }
+}
+
+struct Learning<'a, F> {
+    family: &'a F,
+    options: &'a BoltzmannOptions,
+    chains: Chains,
+    sampled: Option<Sampled>,
+}
+
+impl<F: Family> Learning<'_, F> {
+    /// Sample the Fisher information here, where that is affordable.
+    fn sample(&mut self, parameters: &[f64]) {
+        if parameters.len() <= BoltzmannOptions::INFORMATION_PARAMETERS_MAX {
+            let network = self.family.network(parameters);
+            self.sampled = Some(Sampled::of(self.family, &mut self.chains, &network, self.options));
         }
-        let rate = RATE_AVERAGED * (1.0 + step as f64 / RATE_STEPS).powf(-0.6);
-        take_step(family, &mut parameters, &residual(family, &moments), rate);
     }
-    (mean, averaged)
-}
 
-fn take_step<F: Family>(family: &F, parameters: &mut [f64], residual: &[f64], rate: f64) {
-    let mut change = family.precondition(residual);
-    change.iter_mut().for_each(|x| *x *= rate);
-    let largest = change.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
-    add(parameters, &change, if largest > CHANGE_MAX { CHANGE_MAX / largest } else { 1.0 });
-}
-
-/// Run on at the result: how large is the residual, how sure is that, and do chains agree?
-fn check<F: Family>(
-    family: &F,
-    chains: &mut Chains,
-    parameters: &[f64],
-    averaged: &[Vec<f64>],
-    options: &BoltzmannOptions,
-    diagnostics: &mut BoltzmannDiagnostics,
-) {
-    let network: Network = family.network(parameters);
-    let sweeps = options.sweeps_per_step * (options.steps / (4 * PIECES)).max(1);
-    chains.run(family, &network, options.sweeps_per_step);
-    let pieces: Vec<Vec<Vec<f64>>> = (0..PIECES).map(|_| chains.run(family, &network, sweeps)).collect();
-    let n = parameters.len();
-    let mean_of = |c: usize| {
-        let mut mean = vec![0.0; n];
-        pieces.iter().for_each(|piece| add(&mut mean, &piece[c], 1.0 / PIECES as f64));
-        mean
-    };
-    let means: Vec<Vec<f64>> = (0..options.chains).map(mean_of).collect();
-    let between = spread(&means);
-    let mut within = vec![0.0; n];
-    for c in 0..options.chains {
-        let of_chain: Vec<Vec<f64>> = pieces.iter().map(|piece| piece[c].clone()).collect();
-        add(&mut within, &spread(&of_chain), 1.0 / (options.chains as f64).powi(2));
+    /// `F⁻¹` times a residual, as far as it is known.
+    fn solve(&self, residual: &[f64]) -> Vec<f64> {
+        let sampled = self.sampled.as_ref().and_then(|s| s.for_errors.as_ref().or(s.for_steps.as_ref()));
+        sampled.map_or_else(|| self.family.precondition(residual), |information| information.solve(residual))
     }
-    let scaled = |variance: &[f64]| {
-        root_mean_square(variance.iter().enumerate().map(|(a, v)| v.sqrt() / family.scale(a)))
-    };
-    let (between, within) = (scaled(&between), scaled(&within));
-    let residual = residual(family, &means);
-    let largest = residual.iter().enumerate().map(|(a, r)| r.abs() / family.scale(a)).fold(0.0, f64::max);
-    // The parameters have an error, too, and with it their moments.
-    let noise = between.hypot(scaled(&spread(averaged)));
-    let size = scaled_size(family, &residual);
-    let disagreement = if between > DISAGREEMENT_CUT * within {
-        DISAGREEMENT_CUT
-    } else if between == 0.0 {
-        1.0
-    } else {
-        between / within
-    };
-    diagnostics.moment_residual = size;
-    diagnostics.moment_residual_max = largest;
-    diagnostics.monte_carlo_error = noise;
-    diagnostics.chain_disagreement = disagreement;
-    diagnostics.converged =
-        size <= RESIDUAL_MAX * noise && noise <= options.moment_error_max && disagreement <= DISAGREEMENT_MAX;
-}
 
-impl Learnt {
-    /// Variance of each parameter that stems from the finite chains: `F⁻¹` of the spread between them while averaging, with what stands for
-    /// `F⁻¹` in the steps where there is no other.
-    pub(super) fn parameter_variance<F: Family>(
-        &self,
-        family: &F,
-        information: Option<&Information>,
-    ) -> Vec<f64> {
-        let solve = |x: &[f64]| information.map_or_else(|| family.precondition(x), |found| found.solve(x));
-        let solved: Vec<Vec<f64>> = self.averaged.iter().map(|moments| solve(moments)).collect();
-        spread(&solved)
+    /// The moments of each chain, at these parameters.
+    fn moments(&mut self, parameters: &[f64]) -> Vec<Vec<f64>> {
+        let network = self.family.network(parameters);
+        self.chains.run(self.family, &network, self.options.sweeps_per_step)
+    }
+
+    fn take_step(&self, parameters: &mut [f64], residual: &[f64], rate: f64) {
+        let sampled = self.sampled.as_ref().and_then(|sampled| sampled.for_steps.as_ref());
+        let mut change = sampled
+            .map_or_else(|| self.family.precondition(residual), |information| information.solve(residual));
+        change.iter_mut().for_each(|x| *x *= rate);
+        let largest = change.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+        add(parameters, &change, if largest > CHANGE_MAX { CHANGE_MAX / largest } else { 1.0 });
+    }
+
+    /// Steps of a size that adapts, until the residual is near its noise or a third of the steps are used.
+    fn approach(&mut self, start: Vec<f64>) -> (Vec<f64>, usize) {
+        let steps = self.options.steps / 3;
+        let mut parameters = start;
+        let mut kept: Option<(Vec<f64>, f64)> = None;
+        let mut rate = RATE_MAX / 2.0;
+        for step in 0..steps {
+            let moments = self.moments(&parameters);
+            let residual = residual(self.family, &moments);
+            let (size, noise) = (self.size(&residual), self.noise(&moments));
+            if size < 1.5 * noise {
+                return (parameters, step + 1);
+            }
+            match &mut kept {
+                Some((before, size_before)) if size > 1.2 * *size_before + 2.0 * noise => {
+                    // What is kept counts for less with each try, so that one lucky residual does not hold the approach up for ever.
+                    *size_before *= 1.1;
+                    rate = (rate / 2.0).max(0.01);
+                    parameters.clone_from(before);
+                }
+                _ => {
+                    kept = Some((parameters.clone(), size));
+                    rate = (rate * 1.1).min(RATE_MAX);
+                    self.take_step(&mut parameters, &residual, rate);
+                }
+            }
+        }
+        (parameters, steps)
+    }
+
+    /// Steps with decreasing rates; the mean of the parameters and of the chains' moments.
+    fn average(&mut self, parameters: &mut Vec<f64>, steps: Range<usize>) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let share = 1.0 / steps.len().max(1) as f64;
+        let mut mean = vec![0.0; parameters.len()];
+        let mut averaged = vec![vec![0.0; parameters.len()]; self.options.chains];
+        for step in steps {
+            let moments = self.moments(parameters);
+            add(&mut mean, parameters, share);
+            averaged.iter_mut().zip(&moments).for_each(|(sum, chain)| add(sum, chain, share));
+            let rate = RATE_AVERAGED * (1.0 + step as f64 / RATE_STEPS).powf(-0.6);
+            self.take_step(parameters, &residual(self.family, &moments), rate);
+        }
+        (mean, averaged)
+    }
+
+    /// Run on at the result: how large is the residual, how sure is that, and do chains agree? With it, the variance of each parameter that
+    /// stems from finite chains.
+    fn check(&mut self, parameters: &[f64], averaged: &[Vec<f64>]) -> (BoltzmannDiagnostics, Vec<f64>) {
+        let (family, options) = (self.family, self.options);
+        let network: Network = family.network(parameters);
+        let sweeps = options.sweeps_per_step * (options.steps / (4 * PIECES)).max(1);
+        self.chains.run(family, &network, options.sweeps_per_step);
+        let pieces: Vec<Vec<Vec<f64>>> =
+            (0..PIECES).map(|_| self.chains.run(family, &network, sweeps)).collect();
+        let means: Vec<Vec<f64>> =
+            (0..options.chains).map(|c| mean(pieces.iter().map(|piece| piece[c].as_slice()))).collect();
+        let mut within = vec![0.0; parameters.len()];
+        for c in 0..options.chains {
+            let of_chain: Vec<Vec<f64>> = pieces.iter().map(|piece| piece[c].clone()).collect();
+            add(&mut within, &spread(&of_chain), 1.0 / (options.chains as f64).powi(2));
+        }
+        let (between, within) = (self.noise(&means), self.scaled(&within));
+        let residual = residual(family, &means);
+        let size = self.size(&residual);
+        // The parameters have an error, too, and with it their moments.
+        let noise = between.hypot(self.noise(averaged));
+
+        let solved = |rows: &[Vec<f64>]| spread(&rows.iter().map(|row| self.solve(row)).collect::<Vec<_>>());
+        let chain_variance = solved(averaged);
+        let error = |variance: &[f64]| root_mean_square(variance.iter().map(|v| v.sqrt()));
+        let parameter_error = error(&chain_variance);
+        let off = root_mean_square(self.solve(&residual).into_iter());
+        let is_noise = size <= RESIDUAL_MAX * noise
+            && off <= RESIDUAL_MAX * parameter_error.hypot(error(&solved(&means)));
+
+        let disagreement = match between {
+            0.0 => 1.0,
+            _ if between > DISAGREEMENT_CUT * within => DISAGREEMENT_CUT,
+            _ => between / within,
+        };
+        let diagnostics = BoltzmannDiagnostics {
+            chains: options.chains as u32,
+            sweeps: self.chains.sweeps,
+            moment_residual: size,
+            moment_residual_max: residual
+                .iter()
+                .enumerate()
+                .map(|(a, r)| r.abs() / family.scale(a))
+                .fold(0.0, f64::max),
+            monte_carlo_error: noise,
+            parameter_error,
+            chain_disagreement: disagreement,
+            converged: is_noise && noise <= options.moment_error_max && disagreement <= DISAGREEMENT_MAX,
+        };
+        (diagnostics, chain_variance)
+    }
+
+    /// Root mean square of a residual, each moment on its scale.
+    fn size(&self, residual: &[f64]) -> f64 {
+        root_mean_square(residual.iter().enumerate().map(|(a, r)| r / self.family.scale(a)))
+    }
+
+    /// Root mean square Monte Carlo error of the mean over chains.
+    fn noise(&self, moments: &[Vec<f64>]) -> f64 {
+        self.scaled(&spread(moments))
+    }
+
+    fn scaled(&self, variance: &[f64]) -> f64 {
+        root_mean_square(variance.iter().enumerate().map(|(a, v)| v.sqrt() / self.family.scale(a)))
     }
 }
 
 /// Data less the mean of the chains.
 fn residual<F: Family>(family: &F, moments: &[Vec<f64>]) -> Vec<f64> {
-    let mut residual = family.data().to_vec();
-    moments.iter().for_each(|chain| add(&mut residual, chain, -1.0 / moments.len() as f64));
-    residual
+    let model = mean(moments.iter().map(Vec::as_slice));
+    family.data().iter().zip(&model).map(|(data, model)| data - model).collect()
 }
 
 /// Squared standard error of the mean of rows, for each column.
 fn spread(rows: &[Vec<f64>]) -> Vec<f64> {
     let count = rows.len() as f64;
-    let mut mean = vec![0.0; rows[0].len()];
-    rows.iter().for_each(|row| add(&mut mean, row, 1.0 / count));
+    let mean = mean(rows.iter().map(Vec::as_slice));
     let mut variance = vec![0.0; mean.len()];
     for row in rows {
         let terms = variance.iter_mut().zip(row).zip(&mean);
@@ -197,8 +221,14 @@ fn spread(rows: &[Vec<f64>]) -> Vec<f64> {
     variance
 }
 
-fn scaled_size<F: Family>(family: &F, residual: &[f64]) -> f64 {
-    root_mean_square(residual.iter().enumerate().map(|(a, r)| r / family.scale(a)))
+fn mean<'a>(rows: impl ExactSizeIterator<Item = &'a [f64]>) -> Vec<f64> {
+    let share = 1.0 / rows.len().max(1) as f64;
+    let mut mean = Vec::new();
+    for row in rows {
+        mean.resize(row.len(), 0.0);
+        add(&mut mean, row, share);
+    }
+    mean
 }
 
 fn add(sum: &mut [f64], values: &[f64], factor: f64) {
@@ -206,7 +236,7 @@ fn add(sum: &mut [f64], values: &[f64], factor: f64) {
 }
 
 /// `√(mean x²)`.
-pub(super) fn root_mean_square(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+fn root_mean_square(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len().max(1) as f64;
     (values.map(|x| x * x).sum::<f64>() / count).sqrt()
 }

@@ -1,10 +1,14 @@
 //! Boltzmann learning (Ackley, Hinton & Sejnowski 1985): couplings and fields whose model moments are those of the data, the maximum
 //! likelihood estimate, with model moments from persistent Monte Carlo chains (Tieleman 2008).
 //!
-//! `w ← w + η_k P (⟨O⟩_data − ⟨O⟩_model)`, `w = (h, J)`, `O = (s_i, s_i s_j)`. `P` stands for the inverse of the Fisher information. First
-//! comes an approach with a step size that is halved and taken back when the residual grows; then steps with decreasing `η_k`, the later
-//! two thirds of which are averaged (Polyak & Juditsky 1992), so that the result has the variance `F⁻¹ / sweeps` whatever `P` is; then the
-//! chains run on at the average, which is where the residual is measured.
+//! `w ← w + η_k P (⟨O⟩_data − ⟨O⟩_model)`, `w = (h, J)`, `O = (s_i, s_i s_j)`. `P` is about the inverse of the Fisher information `F`. First
+//! comes an approach with a step size that is halved, and the step taken back, when the residual grows; then steps with decreasing `η_k`,
+//! the later two thirds of which are averaged (Polyak & Juditsky 1992), so that the result has the variance `F⁻¹ / sweeps` whatever `P` is;
+//! then the chains run on at the average, which is where the residual is measured.
+//!
+//! In the approach `P` is that of Gaussian variables with the covariance of the data. Where there are at most
+//! [`BoltzmannOptions::INFORMATION_PARAMETERS_MAX`] parameters, `F` is sampled twice on the way and inverted: at strong coupling some directions
+//! are so soft that they would hardly move otherwise.
 //!
 //! | number | from |
 //! |---|---|
@@ -50,7 +54,7 @@ pub struct BoltzmannOptions {
     pub sweeps_per_step: usize,
     /// Largest Monte Carlo error (root mean square over moments) with which a fit counts as converged.
     pub moment_error_max: f64,
-    /// Whether to give standard errors, where there are at most [`BoltzmannOptions::ERROR_PARAMETERS_MAX`] parameters.
+    /// Whether to give standard errors, where there are at most [`BoltzmannOptions::INFORMATION_PARAMETERS_MAX`] parameters.
     pub errors: bool,
     /// Seed of the chains.
     pub seed: u64,
@@ -73,9 +77,9 @@ impl Default for BoltzmannOptions {
 }
 
 impl BoltzmannOptions {
-    /// Most parameters, fields and couplings, with standard errors: those of 64 neurons. Their Fisher information is a matrix with so many
-    /// rows, sampled with twenty times as many configurations.
-    pub const ERROR_PARAMETERS_MAX: usize = 2080;
+    /// Most parameters, fields and couplings, whose Fisher information is sampled, with twenty times as many configurations, and without
+    /// which there are no standard errors: those of 64 neurons.
+    pub const INFORMATION_PARAMETERS_MAX: usize = 2080;
 
     fn check(&self) -> Result<(), EquilibriumError> {
         let count = |what, min, max, found| {
@@ -112,12 +116,12 @@ impl BoltzmannOptions {
 
 /// Maximum likelihood by Boltzmann learning. See the module for the method.
 ///
-/// Rows are [`RowStatus::NotConverged`], and hold the last values, when the residual is more than three Monte Carlo errors, when that error
-/// is above its bound, or when chains disagree.
+/// Rows are [`RowStatus::NotConverged`], and hold the last values, when the residual is more than three Monte Carlo errors, of the moments or of
+/// the parameters (`F⁻¹` times the residual, which soft directions show in), when that error is above its bound, or when chains disagree.
 ///
 /// Standard errors are `F⁻¹` times the differences of the moments between [`ERROR_BLOCKS`] blocks of bins, with the error by finite chains in
 /// them. `F` is sampled; its inverse is made smaller by `(M − p − 1)/M`, by which the inverse of a covariance of M samples is too large.
-/// `None` beyond [`BoltzmannOptions::ERROR_PARAMETERS_MAX`], with fewer bins than blocks, or where `F` is singular.
+/// `None` beyond [`BoltzmannOptions::INFORMATION_PARAMETERS_MAX`], with fewer bins than blocks, or where `F` is singular.
 ///
 /// # Errors
 /// [`EquilibriumError`] for options outside their range.
@@ -130,16 +134,12 @@ pub fn boltzmann(
         let nothing = EquilibriumDiagnostics::Boltzmann(options.nothing());
         return Ok(samples.nothing(EquilibriumMethod::Boltzmann, RowStatus::Undersampled, nothing));
     }
-    let mut family = Pairs::of(samples);
-    let start = family.start();
-    let mut learnt = learn(&mut family, start, options);
-    let wanted = options.errors && learnt.parameters.len() <= BoltzmannOptions::ERROR_PARAMETERS_MAX;
-    let information = if wanted { Information::of(&family, &mut learnt, options) } else { None };
-    let chain_variance = learnt.parameter_variance(&family, information.as_ref());
-    learnt.diagnostics.parameter_error = learn::root_mean_square(chain_variance.iter().map(|v| v.sqrt()));
+    let family = Pairs::of(samples);
+    let Learnt { parameters, diagnostics, information, chain_variance } =
+        learn(&family, family.start(), options);
+    let information = information.filter(|_| options.errors);
     let errors = information.and_then(|information| errors(samples, &family, &information, &chain_variance));
 
-    let Learnt { parameters, diagnostics, .. } = learnt;
     let (fields, couplings) = family.split(&parameters);
     let found = if diagnostics.converged { RowStatus::Ok } else { RowStatus::NotConverged };
     let status = samples.status.iter().map(|&s| if s == RowStatus::Ok { found } else { s }).collect();

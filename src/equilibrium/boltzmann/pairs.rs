@@ -107,6 +107,10 @@ impl Family for Pairs {
         differing.iter().map(|&differing| sweeps as f64 - 2.0 * differing as f64).collect()
     }
 
+    fn starts_close(&self) -> bool {
+        false
+    }
+
     /// For Gaussian variables `δ_i = s_i − m_i` with covariance C, `cov(δ_i δ_j, δ_k δ_l) = C_ik C_jl + C_il C_jk`, whose inverse takes
     /// a residual R to `C⁻¹ R C⁻¹`. Fields are those of the δ, and `h_i = θ_i − Σ_j J_ij m_j`.
     fn precondition(&self, residual: &[f64]) -> Vec<f64> {

@@ -2,7 +2,7 @@ use ndarray::{Array1, Array2};
 
 use super::chains::{Family, Network};
 use super::information::Information;
-use super::learn::{Learnt, learn, root_mean_square};
+use super::learn::{Learnt, learn};
 use super::{BoltzmannOptions, Tying};
 use crate::equilibrium::{Configurations, EquilibriumError};
 use crate::model::{BoltzmannDiagnostics, NEURONS_MAX, RowStatus};
@@ -80,7 +80,7 @@ pub fn boltzmann_tied(
     }
     debug_assert!(n <= NEURONS_MAX);
     let samples = configurations.n_bins() as u64;
-    let mut family = Classes::of(configurations, tying);
+    let family = Classes::of(configurations, tying);
     if let Some(status) = family.unbounded(samples) {
         let nothing = |members: &u64| TiedParameter { value: 0.0, standard_error: None, members: *members };
         return Ok(TiedModel {
@@ -93,12 +93,7 @@ pub fn boltzmann_tied(
         });
     }
     let start = family.pseudo_likelihood(configurations);
-    family.begin(&start, options);
-    let mut learnt = learn(&mut family, start, options);
-    let information = Information::of(&family, &mut learnt, options);
-    let chain_variance = learnt.parameter_variance(&family, information.as_ref());
-    learnt.diagnostics.parameter_error = root_mean_square(chain_variance.iter().map(|v| v.sqrt()));
-    let Learnt { parameters, diagnostics, .. } = learnt;
+    let Learnt { parameters, diagnostics, information, chain_variance } = learn(&family, start, options);
     let standard_errors = information.map(|information| {
         let own = information.variances();
         let both =
@@ -133,7 +128,6 @@ struct Classes<'a> {
     /// Neighbours of neuron `i` and the class of their coupling: `neighbours[offsets[i]..offsets[i + 1]]`.
     offsets: Vec<usize>,
     neighbours: Vec<(u32, usize)>,
-    preconditioner: Option<Information>,
 }
 
 impl<'a> Classes<'a> {
@@ -154,7 +148,6 @@ impl<'a> Classes<'a> {
             data: Vec::new(),
             offsets,
             neighbours: lists.into_iter().flatten().collect(),
-            preconditioner: None,
         };
         family.data = vec![0.0; family.members.len()];
         let mut sums = vec![0i64; family.members.len()];
@@ -257,15 +250,6 @@ impl<'a> Classes<'a> {
         });
         (gradient, curvature)
     }
-
-    /// Sample the Fisher information where learning starts.
-    fn begin(&mut self, start: &[f64], options: &BoltzmannOptions) {
-        let network = self.network(start);
-        // Other random numbers than those of learning.
-        let mut chains = super::chains::Chains::new(&network, options.chains, !options.seed, options.threads);
-        chains.run(self, &network, options.sweeps_per_step);
-        self.preconditioner = Information::sample(self, &mut chains, &network, options);
-    }
 }
 
 impl Family for Classes<'_> {
@@ -294,12 +278,13 @@ impl Family for Classes<'_> {
         sums.iter().map(|&sum| sum as f64).collect()
     }
 
+    fn starts_close(&self) -> bool {
+        true
+    }
+
     fn precondition(&self, residual: &[f64]) -> Vec<f64> {
-        match &self.preconditioner {
-            Some(information) => information.solve(residual),
-            // Independent spins: the variance of a sum is the number of its members.
-            None => residual.iter().zip(&self.members).map(|(r, members)| r / members).collect(),
-        }
+        // Independent spins: the variance of a sum is the number of its members.
+        residual.iter().zip(&self.members).map(|(r, members)| r / members).collect()
     }
 
     fn covariance(&self, configurations: &[Vec<bool>], _: usize) -> Vec<Vec<f64>> {

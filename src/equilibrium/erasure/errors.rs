@@ -7,8 +7,8 @@
 
 use super::super::Samples;
 use super::super::jackknife::{block_bins, n_blocks};
-use super::super::kernels::unpack;
-use super::problem::{Problem, add, dot};
+use super::super::kernels::{dot, unpack};
+use super::problem::{Problem, add};
 use crate::model::EquilibriumErrors;
 use crate::regression::threads;
 

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
-use super::problem::{add, dot};
+use super::super::kernels::dot;
+use super::problem::add;
 
 /// Bytes of steps that are remembered at most, and how many of them at least and at most.
 const BYTES: usize = 64 << 20;

@@ -1,6 +1,7 @@
+use super::super::kernels::dot;
 use super::line::{Found, Line};
 use super::memory::Memory;
-use super::problem::{Point, Problem, add, dot};
+use super::problem::{Point, Problem, add};
 
 /// Fixed points from `ε = 1` downward, each looked for from those before.
 pub(super) struct Path<'a> {

@@ -1,5 +1,5 @@
 use super::super::Samples;
-use super::super::kernels::{Sums, n_features, pack};
+use super::super::kernels::{Sums, dot, pack};
 
 /// Shares of the distinct configurations, and their features as sums.
 pub(super) struct Problem<'a> {
@@ -122,19 +122,6 @@ impl<'a> Problem<'a> {
     }
 }
 
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Eight partial sums: fixed order, and not one long chain of additions.
-    let ((a8, a_rest), (b8, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut sums = [0.0; 8];
-    for (a, b) in a8.iter().zip(b8) {
-        for k in 0..8 {
-            sums[k] += a[k] * b[k];
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f64>() + rest
-}
-
 /// `target += factor · other`.
 pub(super) fn add(target: &mut [f64], factor: f64, other: &[f64]) {
     target.iter_mut().zip(other).for_each(|(target, other)| *target += factor * other);
@@ -142,19 +129,4 @@ pub(super) fn add(target: &mut [f64], factor: f64, other: &[f64]) {
 
 fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |largest, value| value.abs().max(largest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sums_of_all_lengths() {
-        for n in 0..20 {
-            let a: Vec<f64> = (0..n).map(f64::from).collect();
-            assert_eq!(dot(&a, &a), (0..n).map(|k| f64::from(k * k)).sum::<f64>());
-        }
-        assert_eq!(largest(&[1.0, -3.0, 2.0]), 3.0);
-        assert_eq!(n_features(4), 10);
-    }
 }

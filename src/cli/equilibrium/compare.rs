@@ -2,19 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use glauber::equilibrium::{FitOptions, ReconstructionScore};
+use glauber::equilibrium::FitOptions;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{
-    Agreement, EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, ModelCheck, RowStatus,
-};
+use glauber::model::{EquilibriumMethod, RowStatus};
 use glauber::session::{ComparedEquilibrium, EquilibriumComparison, UnfitMethod};
 use serde_json::{Value, json};
 
-use super::compare::{self, CompareArgs};
-use super::error::CliError;
-use super::output::{self, Align, outln};
-use super::recordings::{self, Sizes};
-use super::{Manner, fit, pairs, progress, text};
+use super::models::{
+    check_json, correlation, found, hidden_bits, off, reconstruction_json, root_mean_square, share, statuses,
+    total_variation,
+};
+use crate::cli::compare::{self, CompareArgs};
+use crate::cli::error::CliError;
+use crate::cli::output::{self, Align, outln};
+use crate::cli::recordings::{self, Sizes};
+use crate::cli::{Manner, fit, pairs, progress, text};
 
 pub(crate) fn run(args: &CompareArgs, manner: Manner) -> Result<(), CliError> {
     let methods = methods(args)?;
@@ -188,7 +190,7 @@ impl Outcome<'_> {
                 format!("{}/{}", text::count(ok), text::count(model.n_neurons() as u64)),
                 text::count(model.iterations.into()),
                 text::short_seconds(time.as_secs_f64()),
-                found(model),
+                found(&model.diagnostics),
             ]);
         }
         table
@@ -224,125 +226,8 @@ fn result_json(timed: &Timed) -> Value {
             "rms_standard_error": model.errors.as_ref().map(|errors| root_mean_square(&errors.couplings)),
             "status_counts": statuses(model),
             "iterations": model.iterations,
-            "found": found(model),
+            "found": found(&model.diagnostics),
             "seconds": seconds,
         }),
     }
-}
-
-/// A check as JSON.
-pub(crate) fn check_json(check: &ModelCheck) -> Value {
-    let agreement = |a: &Agreement| {
-        json!({
-            "values": a.values,
-            "correlation": a.correlation,
-            "rms_difference": a.rms_difference,
-            "rms_observed": a.rms_observed,
-            "rms_error": a.rms_error,
-        })
-    };
-    let counts = check.active_counts.iter().map(|count| {
-        json!({
-            "active": count.active,
-            "observed": count.observed,
-            "predicted": count.predicted,
-            "predicted_error": count.predicted_error,
-        })
-    });
-    json!({
-        "drawn": check.drawn,
-        "bins": check.bins,
-        "means": agreement(&check.means),
-        "pair_correlations": agreement(&check.pair_correlations),
-        "triplet_correlations": agreement(&check.triplet_correlations),
-        "active_counts": counts.collect::<Vec<_>>(),
-    })
-}
-
-/// Number of neurons by status.
-pub(crate) fn statuses(model: &EquilibriumModel) -> std::collections::BTreeMap<&'static str, u64> {
-    pairs::status_counts(model.status.iter().map(|status| status.as_str()))
-}
-
-/// What the method found besides couplings.
-pub(crate) fn found(model: &EquilibriumModel) -> String {
-    match &model.diagnostics {
-        EquilibriumDiagnostics::ClosedForm => String::new(),
-        EquilibriumDiagnostics::Erasure { chosen, path } => {
-            path.get(*chosen).map_or_else(String::new, |step| {
-                let at_the_end = *chosen + 1 == path.len() && path.len() > 1;
-                let end = if at_the_end { ", the least tried" } else { "" };
-                format!(
-                    "ε {}{end}; {} effective configurations",
-                    step.epsilon,
-                    text::count(step.effective_samples as u64)
-                )
-            })
-        }
-        EquilibriumDiagnostics::PseudoLikelihood { ridge, .. } => format!("ridge {ridge}"),
-        EquilibriumDiagnostics::MaximumLikelihood { log_likelihood_bits, .. } => {
-            format!("log-likelihood {log_likelihood_bits:.3} bits/bin")
-        }
-        EquilibriumDiagnostics::Boltzmann(b) => {
-            format!("moments off by {:.1e}, Monte Carlo error {:.1e}", b.moment_residual, b.monte_carlo_error)
-        }
-        EquilibriumDiagnostics::ManyStates { bins, .. } => {
-            let bins: Vec<String> = bins.iter().map(|&bins| text::count(bins)).collect();
-            format!("states of {} bins", bins.join(", "))
-        }
-    }
-}
-
-/// Root mean square off the diagonal.
-pub(crate) fn root_mean_square(couplings: &ndarray::Array2<f64>) -> f64 {
-    let n = couplings.nrows();
-    let pairs = (n * n.saturating_sub(1)).max(1);
-    (couplings.iter().map(|j| j * j).sum::<f64>() / pairs as f64).sqrt()
-}
-
-/// The probability mass of the number of active neurons that is misplaced.
-fn total_variation(check: &ModelCheck) -> f64 {
-    0.5 * check.active_counts.iter().map(|count| (count.observed - count.predicted).abs()).sum::<f64>()
-}
-
-fn correlation(agreement: &Agreement) -> String {
-    agreement.correlation.map_or_else(|| "-".to_owned(), |r| format!("{r:.3}"))
-}
-
-fn off(agreement: &Agreement) -> String {
-    if agreement.rms_error > 0.0 {
-        format!("{:.1}", agreement.rms_difference / agreement.rms_error)
-    } else {
-        "-".to_owned()
-    }
-}
-
-/// Reconstruction of hidden neurons as JSON.
-pub(crate) fn reconstruction_json(score: &ReconstructionScore) -> Value {
-    json!({
-        "bins": score.bins,
-        "values": score.values,
-        "recovered": score.recovered,
-        "recovered_by_rates": score.recovered_by_rates,
-        "active": score.active,
-        "active_recovered": score.active_recovered,
-        "active_recovered_by_rates": score.active_recovered_by_rates,
-        "gain_bits": score.gain_bits,
-        "gain_error_bits": score.gain_error_bits,
-        "exact": score.exact,
-    })
-}
-
-/// Bits gained per hidden spike, with their standard error.
-pub(crate) fn hidden_bits(score: &ReconstructionScore) -> String {
-    if score.active == 0 {
-        return "-".to_owned();
-    }
-    let spikes = score.active as f64;
-    format!("{:+.3} ± {:.3}", score.gain_bits / spikes, score.gain_error_bits / spikes)
-}
-
-/// A part of a whole in percent.
-pub(crate) fn share(part: u64, whole: u64) -> String {
-    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * part as f64 / whole as f64) }
 }
