@@ -142,6 +142,7 @@ async fn a_model_is_fitted_while_bins_come_and_is_that_of_its_bins() {
         let largest = all.map(|(i, j)| z(i, j).abs()).fold(0.0, f64::max);
         assert_eq!((pairs.pairs.len(), pairs.pairs[0].z.abs()), (3, largest));
     }
+    producer.finish().await.unwrap();
     rig.assert_healthy(&session).await;
 }
 
