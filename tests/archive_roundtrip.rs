@@ -200,6 +200,7 @@ fn equilibrium(n: usize) -> Vec<Arc<ScoredEquilibrium>> {
         moment_residual_max: 0.02,
         monte_carlo_error: 0.003,
         parameter_error: 0.004,
+        chain_disagreement: 1.5,
         converged: true,
     };
     let (gradient_norm, ridge) = (Array1::from_elem(n, 1e-7), 0.1 + 0.2);

@@ -1,5 +1,6 @@
 //! When the work of a session runs that takes longer than a refresh.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -7,7 +8,6 @@ use tokio::runtime::Handle;
 use super::estimators::{InFlight, Waiting};
 use super::handle::SessionHandle;
 use crate::session::Session;
-use std::sync::Arc;
 
 /// One kind of work, one at a time: after one that took t the session rests `t (1/duty − 1)`.
 pub(super) struct Pace {

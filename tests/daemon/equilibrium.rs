@@ -99,7 +99,11 @@ async fn a_model_is_fitted_while_bins_come_and_is_that_of_its_bins() {
     // Whichever were skipped while it ran or the session rested: the one that is asked for reads every bin.
     let answer = refit(&rig, &session).await.unwrap();
     for (window, first_bin) in [("all", 0), ("10s", 192)] {
-        let request = v1::GetEquilibriumModelRequest { window: window.into(), ..asked(&session) };
+        let request = v1::GetEquilibriumModelRequest {
+            window: window.into(),
+            standard_errors: true,
+            ..asked(&session)
+        };
         let (header, parts) = model(&rig, request.clone()).await.unwrap();
         let told = identity(&header);
         assert_eq!((told.first_bin, told.end_bin, told.method()), (first_bin, 700, HOPFIELD));
@@ -109,7 +113,12 @@ async fn a_model_is_fitted_while_bins_come_and_is_that_of_its_bins() {
         let [Part::Rows(rows)] = &parts[..] else { panic!("{parts:?}") };
         assert_eq!(rows.receivers, [0, 1, 2, 3, 4]);
         assert_eq!(rows.couplings, expected.couplings.iter().copied().collect::<Vec<_>>());
-        assert!(rows.standard_errors.is_empty() && header.field_standard_errors.is_empty());
+        let errors = expected.errors.as_ref().unwrap();
+        assert_eq!(rows.standard_errors, errors.couplings.iter().copied().collect::<Vec<_>>());
+        assert_eq!(
+            (header.field_standard_errors, header.error_blocks),
+            (errors.fields.to_vec(), errors.blocks)
+        );
         assert_eq!((header.fields, header.status.len()), (expected.fields.to_vec(), N));
         assert_eq!((header.bins_observed, header.bins_since), (700 - first_bin, 0));
         assert_eq!(header.distinct_configurations, samples.configurations.len() as u64);
@@ -128,9 +137,12 @@ async fn a_model_is_fitted_while_bins_come_and_is_that_of_its_bins() {
         let strongest = v1::GetEquilibriumModelRequest { top_pairs: 3, ..request };
         let (_, parts) = model(&rig, strongest).await.unwrap();
         let [Part::Pairs(pairs)] = &parts[..] else { panic!("{parts:?}") };
-        let largest = expected.couplings.iter().fold(0.0_f64, |most, j| most.max(j.abs()));
-        assert_eq!((pairs.pairs.len(), pairs.pairs[0].coupling.abs()), (3, largest));
+        let z = |i: usize, j: usize| expected.couplings[[i, j]] / errors.couplings[[i, j]];
+        let all = (0..N).flat_map(|i| (i + 1..N).map(move |j| (i, j)));
+        let largest = all.map(|(i, j)| z(i, j).abs()).fold(0.0, f64::max);
+        assert_eq!((pairs.pairs.len(), pairs.pairs[0].z.abs()), (3, largest));
     }
+    producer.finish().await.unwrap();
     rig.assert_healthy(&session).await;
 }
 
@@ -352,7 +364,9 @@ async fn a_session_without_equilibrium_models_says_so() {
 
 #[tokio::test]
 async fn what_cannot_be_is_refused_and_defaults_are_told() {
-    let mut rig = Rig::new().await;
+    let mut config = test_config();
+    config.defaults = glauber::daemon::SessionDefaults::default();
+    let mut rig = Rig::with(config).await;
     let mut refused = async |names: &[&str], change: &dyn Fn(&mut v1::SessionSpec)| {
         let mut asked = fitting();
         change(&mut asked);

@@ -1,5 +1,7 @@
 //! What an equilibrium model is of and what it is worth, in the words of the interface.
 
+use std::sync::atomic::Ordering;
+
 use super::choice::{Found, method_to_proto};
 use crate::daemon::convert::{milliseconds, score_to_proto, status_to_proto};
 use crate::daemon::handle::SessionHandle;
@@ -9,7 +11,6 @@ use crate::model::{
 };
 use crate::proto::v1;
 use crate::proto::v1::equilibrium_header::Diagnostics;
-use std::sync::atomic::Ordering;
 
 /// Which model it is.
 pub(super) fn identity(session: &SessionHandle, found: &Found) -> v1::EquilibriumIdentity {
