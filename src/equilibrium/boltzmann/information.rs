@@ -57,7 +57,7 @@ impl Information {
         // A pivot is what the operators before it leave unexplained: rounding alone leaves some n ε of it.
         let smallest = 64.0 * n as f64 * f64::EPSILON;
         let root = factor.L();
-        let singular = (0..n).any(|a| !(root[(a, a)] * root[(a, a)] > smallest * lower[a][a]));
+        let singular = !(0..n).all(|a| root[(a, a)] * root[(a, a)] > smallest * lower[a][a]);
         (!singular).then_some(Self { factor, n_parameters: n, shrink })
     }
 

@@ -122,7 +122,7 @@ impl<F: Family> Learning<'_, F> {
     }
 
     /// Steps with decreasing rates; the mean of the parameters and of the chains' moments.
-    fn average(&mut self, parameters: &mut Vec<f64>, steps: Range<usize>) -> (Vec<f64>, Vec<Vec<f64>>) {
+    fn average(&mut self, parameters: &mut [f64], steps: Range<usize>) -> (Vec<f64>, Vec<Vec<f64>>) {
         let share = 1.0 / steps.len().max(1) as f64;
         let mut mean = vec![0.0; parameters.len()];
         let mut averaged = vec![vec![0.0; parameters.len()]; self.options.chains];

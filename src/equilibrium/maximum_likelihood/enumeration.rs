@@ -93,7 +93,7 @@ mod tests {
             let mut found = values.clone();
             walsh_hadamard(&mut found);
             for set in (0..values.len()).step_by(1 + values.len() / 50) {
-                let sign = |s: usize| if (set & s).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+                let sign = |s: usize| if (set & s).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
                 let expected: f64 = values.iter().enumerate().map(|(s, v)| sign(s) * v).sum();
                 assert!((found[set] - expected).abs() < 1e-9, "n = {n}, set {set}");
             }
