@@ -48,6 +48,9 @@ pub(crate) struct FitArgs {
     /// boltzmann, many-states, many-states-tap; several with commas
     #[arg(long, value_name = "METHOD", value_delimiter = ',')]
     equilibrium: Vec<EquilibriumMethod>,
+    /// Most bins an equilibrium model is fitted to, the newest ones; 64 or more [default: 32768, that of the daemon]
+    #[arg(long, value_name = "BINS", requires = "equilibrium", value_parser = clap::value_parser!(u64).range(64..=SessionSpec::REFIT_BINS_MAX))]
+    equilibrium_bins: Option<u64>,
     /// Seed of the equilibrium methods and checks that draw random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -151,7 +154,7 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
             interval_bins: recording
                 .bin_width
                 .bins_covering(Duration::from_millis(defaults.equilibrium_interval_ms)),
-            bins_max: SessionSpec::REFIT_BINS_MAX,
+            bins_max: args.equilibrium_bins.unwrap_or(defaults.equilibrium_bins_max),
             seed: args.seed,
         },
     })

@@ -190,9 +190,9 @@ impl Default for SessionDefaults {
             refit_interval_ms: 30_000,
             refit_bins_max: 1 << 18,
             score_memory_s: 600,
-            equilibrium_methods: ["erasure-machine", "pseudo-likelihood"].map(String::from).to_vec(),
+            equilibrium_methods: ["pseudo-likelihood", "erasure-machine"].map(String::from).to_vec(),
             equilibrium_interval_ms: 60_000,
-            equilibrium_bins_max: 1 << 16,
+            equilibrium_bins_max: 1 << 15,
         }
     }
 }

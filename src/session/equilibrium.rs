@@ -25,7 +25,7 @@ pub struct EquilibriumSpec {
 impl Default for EquilibriumSpec {
     /// No equilibrium models.
     fn default() -> Self {
-        Self { methods: Vec::new(), interval_bins: 1, bins_max: 1 << 16, seed: 1 }
+        Self { methods: Vec::new(), interval_bins: 1, bins_max: 1 << 15, seed: 1 }
     }
 }
 

@@ -8,8 +8,9 @@ use super::{Bins, EquilibriumTask, EquilibriumTracker, Recorded, ScoredEquilibri
 /// Share of the recording that models are fitted to in order to be scored on the rest.
 const SCORED_FROM: f64 = 0.7;
 
-/// Fit the specification's equilibrium methods to the recording, and score each by a model of its first 70 % on the rest. The models
-/// are those a session has when it is closed after the same bins; a session's scores are of the models it had on the way.
+/// Fit the specification's equilibrium methods to the recording, or to as many of its newest bins as they may read, and score each by a
+/// model of the first 70 % of these on the rest. The models are those that a session with the same specification has when it is closed after
+/// the same bins; a session's scores are of the models it had on the way.
 #[must_use]
 pub fn offline_equilibrium(
     spec: &SessionSpec,
@@ -19,7 +20,8 @@ pub fn offline_equilibrium(
 ) -> Vec<Arc<ScoredEquilibrium>> {
     let spec = Arc::new(SessionSpec { windows: vec![recorded.window], ..spec.clone() });
     let mut tracker = EquilibriumTracker::new(Arc::clone(&spec));
-    let (start, end) = (recorded.bins.start, recorded.bins.end);
+    let end = recorded.bins.end;
+    let start = recorded.bins.start.max(end.saturating_sub(spec.equilibrium.bins_max));
     let split = start + ((end - start) as f64 * SCORED_FROM) as u64;
     let bins =
         |range: std::ops::Range<u64>| Bins::Unpacked { runs: recorded.runs.range(range.clone()), range };
