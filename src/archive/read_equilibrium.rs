@@ -110,7 +110,8 @@ impl Group<'_> {
         };
         let path = (0..steps).map(step).collect::<Result<Vec<_>, ArchiveError>>()?;
         let chosen = self.unsigned("chosen")?;
-        let place = usize::try_from(chosen).ok().filter(|&place| place < steps);
+        // Without any steps, as of a window without a neuron that takes part, it is 0.
+        let place = usize::try_from(chosen).ok().filter(|&place| place < steps.max(1));
         let chosen = place.ok_or_else(|| {
             let object = format!("{}/@chosen", self.path);
             self.reader.bad_value(&object, "a place in path_epsilon", &chosen.to_string())

@@ -29,6 +29,9 @@ pub struct SnapshotOrigin<'a> {
     pub gap_count: u64,
     /// Bins in those gaps.
     pub gap_bins: u64,
+    /// Whether it takes the place of a file that stands under its name: the last snapshot of a session, made from scratch and with its last
+    /// models, that of one written on the way at the same bin.
+    pub replaces: bool,
 }
 
 /// A snapshot that could not be written, and why.
@@ -155,7 +158,8 @@ impl Inner {
 
 fn run(job: WriteJob, writer: &SnapshotWriter) {
     let WriteJob { session, snapshot, path, written } = job;
-    let write = std::panic::AssertUnwindSafe(|| write(&session, &snapshot, &path, writer));
+    let is_last = written.is_some();
+    let write = std::panic::AssertUnwindSafe(|| write(&session, &snapshot, &path, is_last, writer));
     // A defect in one file must not end the archive of every other session.
     let outcome = std::panic::catch_unwind(write)
         .unwrap_or_else(|_| Err(WriteFailed("internal error of the snapshot writer".to_owned())));
@@ -171,20 +175,22 @@ fn write(
     session: &SessionHandle,
     snapshot: &Snapshot,
     path: &Path,
+    is_last: bool,
     writer: &SnapshotWriter,
 ) -> Result<(), WriteFailed> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| WriteFailed(error.to_string()))?;
     }
-    // The folder is this session's alone, so a file of that name holds the same bins of the same window; finished files are
-    // never touched.
-    if path.exists() {
+    // The folder is this session's alone, so a file of that name holds the same bins of the same window. Finished files are never
+    // touched, but for one that the last snapshot takes the place of: that one knows more of these bins.
+    if path.exists() && !is_last {
         return Ok(());
     }
     let origin = SnapshotOrigin {
         session_id: &session.id,
         gap_count: session.counters.gap_count.load(Ordering::Relaxed),
         gap_bins: session.counters.gap_bins.load(Ordering::Relaxed),
+        replaces: is_last,
     };
     writer(path, snapshot, &origin)
 }
@@ -199,8 +205,8 @@ pub(super) fn hdf5_writer() -> SnapshotWriter {
             gap_count: origin.gap_count,
             gap_bins: origin.gap_bins,
         };
-        write_snapshot(path, snapshot, &provenance, Overwrite::Refuse)
-            .map_err(|error| WriteFailed(error.to_string()))
+        let overwrite = if origin.replaces { Overwrite::Replace } else { Overwrite::Refuse };
+        write_snapshot(path, snapshot, &provenance, overwrite).map_err(|error| WriteFailed(error.to_string()))
     })
 }
 

@@ -242,8 +242,9 @@ impl Refresher {
         if session.spec().equilibrium.is_empty() || self.estimators.is_shutting_down() {
             return None;
         }
-        let bins = self.fits.newest_bins(session);
-        Some(LastFit::begin(&self.handle, bins, self.estimators.refit_threads()))
+        let bins = session.equilibrium_bins();
+        let estimators = &self.estimators;
+        Some(LastFit::begin(&self.handle, bins, estimators.refit_threads(), estimators.last_fit_turn()))
     }
 }
 

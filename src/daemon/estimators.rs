@@ -56,6 +56,8 @@ pub(super) struct Estimators {
     refits: Pool<RefitJob>,
     fits: Pool<FitJob>,
     refit_threads: usize,
+    /// Held by the one last fit of equilibrium models that is at work.
+    last_fit: Arc<Mutex<()>>,
     shutdown: Shutdown,
 }
 
@@ -178,7 +180,8 @@ impl Estimators {
         let refits = Pool::start("refit", 1, sessions_open_max, &mut Vec::new(), run)?;
         let run = move |job| equilibrium::fit(job, refit_threads);
         let fits = Pool::start("equilibrium", 1, sessions_open_max, &mut Vec::new(), run)?;
-        Ok((Self { refreshes, refits, fits, refit_threads, shutdown: Shutdown::new() }, handles))
+        let last_fit = Arc::default();
+        Ok((Self { refreshes, refits, fits, refit_threads, last_fit, shutdown: Shutdown::new() }, handles))
     }
 
     /// Wait for no refit any more, neither those under way nor the last ones of sessions that are closed from now on.
@@ -216,6 +219,11 @@ impl Estimators {
     /// Threads that a refit, or fit, spreads over.
     pub(super) fn refit_threads(&self) -> usize {
         self.refit_threads
+    }
+
+    /// What the last fit of a session is to hold while it is at work.
+    pub(super) fn last_fit_turn(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.last_fit)
     }
 
     /// Whether the daemon is being taken down.

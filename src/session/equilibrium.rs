@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use super::{Bins, SessionSpec, SpecError};
@@ -60,7 +61,7 @@ impl EquilibriumSpec {
 pub struct EquilibriumBins {
     /// The bins of each window of the specification.
     pub windows: Vec<Bins>,
-    /// Those since the fit before, for its models to be scored on.
+    /// The newest, for the models before to be scored on those of them that have come since.
     pub newest: Bins,
 }
 
@@ -152,16 +153,17 @@ impl EquilibriumTracker {
         bytes + bytes / 16 + 4096 * models
     }
 
-    /// Score the models on `newest`, the bins since the last call up to, and without, `end_bin`.
+    /// Score the models on those of the `newest` bins that have come since the last call.
     pub fn observe(&mut self, newest: &Bins) {
         let end_bin = newest.range().end;
-        let elapsed = end_bin.saturating_sub(self.scored_through);
+        let since = self.scored_through.min(end_bin);
+        let elapsed = end_bin - since;
         self.scored_through = end_bin;
         let discount = (-(elapsed as f64) / self.spec.score_memory_bins as f64).exp();
         if self.windows.iter().flatten().all(|line| line.newest.is_none()) {
             return;
         }
-        let runs = newest.runs();
+        let runs = newest.runs().range(since..end_bin);
         let Some(rates) = self.best_rates(&runs) else { return };
         for line in self.windows.iter_mut().flatten() {
             let Some(EquilibriumFit { fitted, rates: own, .. }) = &line.newest else { continue };
@@ -271,7 +273,12 @@ impl FittedEquilibrium {
         range: Range<u64>,
         options: &FitOptions,
     ) -> Self {
-        let model = equilibrium::fit(samples, method, options).map_err(|error| Refusal(error.to_string()));
+        // A defect in one method must not take the models of the others with it.
+        let fit = std::panic::catch_unwind(AssertUnwindSafe(|| equilibrium::fit(samples, method, options)));
+        let model = match fit {
+            Ok(model) => model.map_err(|error| Refusal(error.to_string())),
+            Err(_) => Err(Refusal("internal error, told on the standard error of the program".to_owned())),
+        };
         let estimated =
             model.as_ref().ok().filter(|model| model.status.iter().any(|status| status.has_estimate()));
         let FitOptions { threads, seed } = *options;
@@ -334,17 +341,15 @@ mod tests {
         spec.equilibrium.bins_max = 2000;
         let (all, mut session) = (bins(), Session::new(spec.clone()).unwrap());
         let mut tracker = EquilibriumTracker::new(Arc::new(spec.clone()));
-        let mut read_through = 0;
         for start in (0..3000).step_by(100) {
             session.push(&all.slice(start, start + 100), &mut |_| {}).unwrap();
             if start % 700 == 0 {
-                let read = session.equilibrium_bins(read_through);
-                read_through = session.next_bin();
+                let read = session.equilibrium_bins();
                 tracker.observe(&read.newest);
                 fitted(read.windows, &spec, &mut tracker);
             }
         }
-        let read = session.equilibrium_bins(read_through);
+        let read = session.equilibrium_bins();
         tracker.observe(&read.newest);
         let live = fitted(read.windows, &spec, &mut tracker);
         let starts: Vec<u64> = live.iter().map(|fit| fit.fitted.first_bin).collect();
@@ -395,7 +400,7 @@ mod tests {
         let spec = spec(vec![Window::All, Window::Last { ms: 20_000 }]);
         let session = Session::new(spec.clone()).unwrap();
         let mut count = 0;
-        let end = EquilibriumTask::new(&spec, session.equilibrium_bins(0).windows).run(1, &mut |fit| {
+        let end = EquilibriumTask::new(&spec, session.equilibrium_bins().windows).run(1, &mut |fit| {
             count += 1;
             assert!(fit.fitted.check.is_none());
             assert!(fit.fitted.model.as_ref().unwrap().status.iter().all(|status| !status.has_estimate()));

@@ -167,15 +167,15 @@ impl Session {
         WindowBins { bins: Bins::Shared(view), trials }
     }
 
-    /// What a fit of equilibrium models reads: of each window, the newest [`EquilibriumSpec::bins_max`] bins; and the bins since
-    /// `through`, at most as many, to score the models before on. Cheap: shares what it can.
+    /// What a fit of equilibrium models reads: of each window, the newest [`EquilibriumSpec::bins_max`] bins; and as many of
+    /// the newest, to score the models before on those they have not seen. Cheap: shares what it can.
     #[must_use]
-    pub fn equilibrium_bins(&self, through: u64) -> EquilibriumBins {
+    pub fn equilibrium_bins(&self) -> EquilibriumBins {
         let oldest = self.next_bin.saturating_sub(self.spec.equilibrium.bins_max);
         let view = |start: u64| Bins::Shared(self.ring.view(oldest.max(start)..self.next_bin));
         EquilibriumBins {
             windows: self.windows.iter().map(|window| view(window.start_bin)).collect(),
-            newest: view(through),
+            newest: view(0),
         }
     }
 

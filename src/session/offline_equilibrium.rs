@@ -18,6 +18,9 @@ pub fn offline_equilibrium(
     threads: usize,
     on_progress: &mut dyn FnMut(),
 ) -> Vec<Arc<ScoredEquilibrium>> {
+    if spec.equilibrium.is_empty() {
+        return Vec::new();
+    }
     let spec = Arc::new(SessionSpec { windows: vec![recorded.window], ..spec.clone() });
     let mut tracker = EquilibriumTracker::new(Arc::clone(&spec));
     let end = recorded.bins.end;

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
@@ -22,37 +22,53 @@ pub(in crate::daemon) struct FitJob {
     pub(in crate::daemon) done: Sender<()>,
 }
 
+/// How a fit ended.
+enum Ended {
+    Complete,
+    /// Told to stop: the rest is left to the last fit.
+    Stopped,
+    /// Nothing can be said of the bins.
+    Failed,
+}
+
 /// Fit, and publish what was found, unless the session is ending.
 pub(in crate::daemon) fn fit(job: FitJob, threads: usize) {
     let FitJob { session, bins, waiting, done } = job;
-    // One that is cut short, or whose turn comes too late, leaves the rest, and who waits, to the last fit.
-    let stop = || session.equilibrium.is_ending();
-    let working = session.equilibrium.begin_work();
-    if !stop() && score_and_fit(&session, bins, threads, &stop).is_continue() {
-        let published = session.equilibrium.publish();
-        for waiting in waiting {
-            // Whoever has stopped waiting needs no answer; without a publication the lack of one is the answer.
-            if let Some(published) = &published {
-                drop(waiting.send(Arc::clone(published)));
+    let state = &session.equilibrium;
+    // One that is cut short, or whose turn comes too late, leaves the rest, and who waits, to the last fit. It never waits for that: this
+    // thread serves every session.
+    let stop = || state.is_ending();
+    let working = if stop() { None } else { state.try_begin_work() };
+    let ended =
+        if working.is_some() { score_and_fit(&session, bins, threads, &stop) } else { Ended::Stopped };
+    match ended {
+        Ended::Complete => {
+            let published = state.publish();
+            for waiting in waiting {
+                // Whoever has stopped waiting needs no answer; without a publication the lack of one is the answer.
+                if let Some(published) = &published {
+                    drop(waiting.send(Arc::clone(published)));
+                }
             }
         }
-    } else {
-        session.equilibrium.keep_waiting(waiting);
+        Ended::Stopped => state.keep_waiting(waiting),
+        // The lack of an answer is the answer.
+        Ended::Failed => drop(waiting),
     }
-    session.equilibrium.counters.running.store(false, Ordering::Relaxed);
+    state.counters.running.store(false, Ordering::Relaxed);
     drop((working, done));
     session.wake_engine();
 }
 
-/// Score the models there are on the newest bins, then fit those that follow them; each is adopted as it comes. `Break` when told to stop.
+/// Score the models there are on the newest bins, then fit those that follow them; each is adopted as it comes.
 fn score_and_fit(
     session: &SessionHandle,
     bins: EquilibriumBins,
     threads: usize,
     stop: &dyn Fn() -> bool,
-) -> ControlFlow<()> {
+) -> Ended {
     let state = &session.equilibrium;
-    // A defect in one model must not take those of every other session with it.
+    // A defect here must not end the fits of every other session. One in a method is a refusal by that method.
     let scored = std::panic::catch_unwind(AssertUnwindSafe(|| state.tracker().observe(&bins.newest)));
     if scored.is_err() {
         tracing::error!(session = %session.id, "equilibrium models not scored: internal error");
@@ -67,11 +83,14 @@ fn score_and_fit(
         })
     }));
     state.counters.fits.add(began.elapsed());
-    fitted.unwrap_or_else(|_| {
-        // Those that came before it are published all the same.
-        tracing::error!(session = %session.id, "equilibrium model not fitted: internal error");
-        ControlFlow::Continue(())
-    })
+    match fitted {
+        Ok(ControlFlow::Continue(())) => Ended::Complete,
+        Ok(ControlFlow::Break(())) => Ended::Stopped,
+        Err(_) => {
+            tracing::error!(session = %session.id, "equilibrium models not fitted: internal error");
+            Ended::Failed
+        }
+    }
 }
 
 /// The last fit of a session, from scratch on the bins as of its last one, on a thread of its own.
@@ -80,11 +99,12 @@ pub(in crate::daemon) struct LastFit {
 }
 
 impl LastFit {
-    /// Begin it, once the one under way has ended with the model it is at.
+    /// Begin it, once the one under way has ended with the model it is at, and it is its `turn`: one last fit at a time in all.
     pub(in crate::daemon) fn begin(
         session: &Arc<SessionHandle>,
         bins: EquilibriumBins,
         threads: usize,
+        turn: Arc<Mutex<()>>,
     ) -> Self {
         session.equilibrium.end();
         let (done, in_flight) = InFlight::new();
@@ -93,9 +113,10 @@ impl LastFit {
         let spawned = thread.spawn(move || {
             let _done = done;
             let _working = of.equilibrium.begin_work();
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             // A session that was not waited for publishes nothing more.
             let stop = || of.is_closed();
-            if score_and_fit(&of, bins, threads, &stop).is_continue() {
+            if !stop() && matches!(score_and_fit(&of, bins, threads, &stop), Ended::Complete) {
                 of.equilibrium.publish();
             }
         });

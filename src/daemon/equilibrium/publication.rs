@@ -1,7 +1,7 @@
 //! The equilibrium models published last, and what is known of their fits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use super::schedule::WaitingForFit;
@@ -71,8 +71,8 @@ pub(in crate::daemon) struct EquilibriumState {
     ending: AtomicBool,
     /// Held by the fit that is at work: one of a session, though another may wait for its turn.
     work: Mutex<()>,
-    /// Who waited for a fit that was cut short.
-    waiting: Mutex<Vec<WaitingForFit>>,
+    /// Who waited for a fit that was cut short; `None` once everyone has been told.
+    waiting: Mutex<Option<Vec<WaitingForFit>>>,
 }
 
 /// Numbers that everyone reads.
@@ -99,7 +99,7 @@ impl EquilibriumState {
             latest: Mutex::default(),
             ending: AtomicBool::new(false),
             work: Mutex::default(),
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Some(Vec::new())),
         }
     }
 
@@ -145,6 +145,15 @@ impl EquilibriumState {
         lock(&self.work)
     }
 
+    /// Be the fit that is at work until the answer is dropped, unless another one is.
+    pub(super) fn try_begin_work(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.work.try_lock() {
+            Ok(working) => Some(working),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// Let a fit under way end after the model it is at, and begin no other but the last.
     pub(super) fn end(&self) {
         self.ending.store(true, Ordering::Release);
@@ -154,13 +163,16 @@ impl EquilibriumState {
         self.ending.load(Ordering::Acquire)
     }
 
+    /// Tell these at the end; at once, by the lack of an answer, when that is past.
     pub(super) fn keep_waiting(&self, waiting: Vec<WaitingForFit>) {
-        lock(&self.waiting).extend(waiting);
+        if let Some(kept) = lock(&self.waiting).as_mut() {
+            kept.extend(waiting);
+        }
     }
 
     /// Tell who waits, at the end, what is published; whoever is not told learns that nothing is.
     pub(in crate::daemon) fn tell(&self, waiting: impl IntoIterator<Item = WaitingForFit>) {
-        let cut_short = std::mem::take(&mut *lock(&self.waiting));
+        let cut_short = lock(&self.waiting).take().unwrap_or_default();
         let Some(latest) = self.latest() else { return };
         for waiting in waiting.into_iter().chain(cut_short) {
             // Whoever has stopped waiting needs no answer.

@@ -10,7 +10,7 @@ use super::publication::EquilibriumPublication;
 use crate::daemon::estimators::{Estimators, InFlight};
 use crate::daemon::handle::SessionHandle;
 use crate::daemon::refits::Pace;
-use crate::session::{EquilibriumBins, Session};
+use crate::session::Session;
 
 /// Someone who waits for the publication of a fit.
 pub(in crate::daemon) type WaitingForFit = oneshot::Sender<Arc<EquilibriumPublication>>;
@@ -23,15 +23,13 @@ pub(in crate::daemon) struct Fits {
     due_bin: u64,
     /// One was due that has not begun.
     is_behind: bool,
-    /// The bin through which the newest one has read.
-    read_through: u64,
     /// Who asked for one, beyond those that come by themselves.
     pub(in crate::daemon) waiting: Vec<WaitingForFit>,
 }
 
 impl Fits {
     pub(in crate::daemon) fn new(pace: Pace, interval_bins: u64) -> Self {
-        Self { pace, due_bin: interval_bins, is_behind: false, read_through: 0, waiting: Vec::new() }
+        Self { pace, due_bin: interval_bins, is_behind: false, waiting: Vec::new() }
     }
 
     /// Start a fit that is due.
@@ -47,7 +45,7 @@ impl Fits {
         let (done, in_flight) = InFlight::new();
         let job = FitJob {
             session: Arc::clone(handle),
-            bins: self.newest_bins(session),
+            bins: session.equilibrium_bins(),
             waiting: std::mem::take(&mut self.waiting),
             done,
         };
@@ -55,16 +53,10 @@ impl Fits {
         handle.equilibrium.counters.running.store(true, Ordering::Relaxed);
         if estimators.fit(job) {
             self.pace.begin(in_flight);
-            self.read_through = session.next_bin();
             self.is_behind = false;
         } else {
             handle.equilibrium.counters.running.store(false, Ordering::Relaxed);
         }
-    }
-
-    /// The bins of every window at this moment, and those since the newest fit began.
-    pub(in crate::daemon) fn newest_bins(&self, session: &Session) -> EquilibriumBins {
-        session.equilibrium_bins(self.read_through)
     }
 
     fn is_due(&mut self, session: &Session, handle: &Arc<SessionHandle>) -> bool {
