@@ -19,7 +19,7 @@ const CUT_OFF: f64 = 1e-12;
 const NULL_SHARE_MAX: f64 = 1e-6;
 
 /// Eigenvectors and the inverse from them take as long as this many n³ multiplications of the products of matrices.
-const EIGEN_COST: f64 = 20.0;
+const EIGEN_COST: f64 = 30.0;
 
 /// Couplings by naive mean field.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ use mean_field::{MeanField, rows_by_states, usable};
 use states::{State, total};
 use tap::{Preconditioner, TapProblem};
 
-/// Multiplications that a fit may cost: about half a minute on one core at 4·10⁹ a second.
+/// Multiplications that a fit may cost: about a minute at the 2·10⁹ a second measured on a busy core.
 const OPERATIONS_MAX: f64 = 137_438_953_472.0; // 2³⁷
 /// Steps of the minimisation of TAP that this must leave.
 const STEPS_LEAST: f64 = 100.0;
@@ -91,14 +91,14 @@ impl ManyStatesOptions {
 /// Standard errors of naive mean field are from taking away half of each of [`ERROR_BLOCKS`](super::ERROR_BLOCKS) contiguous blocks of bins in turn, with the
 /// division into states held fixed. TAP has none.
 ///
-/// Cost: k-means some tens of O(states × spikes) for each restart, then some `(20 + 3 states) n³` multiplications for each different set of states
+/// Cost: k-means some tens of O(states × spikes) for each restart, then some `(30 + 3 states) n³` multiplications for each different set of states
 /// that neurons are frozen in, and for TAP `(8 + 2 states) n³` a step. All of it may be 2³⁷. Where that does not leave enough for standard
-/// errors, 32 times as much as the fit, there are none: with two states above 543 neurons; where TAP comes to it before the minimum,
+/// errors, 32 times as much as the fit, there are none: with two states above 487 neurons; where TAP comes to it before the minimum,
 /// it says [`RowStatus::NotConverged`].
 ///
 /// # Errors
 /// [`EquilibriumError::Count`] for options outside their ranges, [`EquilibriumError::TooManyNeurons`] where the fit alone, of TAP 100 steps of it,
-/// is above that bound: with two states above 1742 neurons, by TAP 481, and fewer with more states or sets.
+/// is above that bound: with two states above 1562 neurons, by TAP 480, and fewer with more states or sets.
 pub fn many_states(
     samples: &Samples,
     options: &ManyStatesOptions,
