@@ -90,7 +90,7 @@ pub(crate) fn check_text(check: &ModelCheck) -> String {
         format!("{name} r {}, off by {} errors", correlation(agreement), off(agreement))
     };
     format!(
-        "{}; {}; P(K active) off by {:.1} % (below 1 error when only chance is left: the same bins as fitted)",
+        "{}; {} (below 1 when only chance is left, of the bins fitted to); P(K active) off by {:.1} %",
         kind("pairs", &check.pair_correlations),
         kind("triplets", &check.triplet_correlations),
         100.0 * total_variation(check)

@@ -59,7 +59,8 @@ impl CheckOptions {
 ///
 /// The model is drawn from by Gibbs sampling: chains that begin at random, so that a model with several states that chains do not move between
 /// shows it as a large error. Compared are the neurons that have an estimate in the model and take part in `samples`; what the former
-/// say of others is left out. Of fewer than two bins nothing is compared. [`Agreement`] tells what differences to expect. Errors of the bins are from [`ERROR_BLOCKS`](super::ERROR_BLOCKS) contiguous blocks, of fewer bins from fewer.
+/// say of others is left out. Of fewer than two bins nothing is compared. [`Agreement`] tells what differences to expect. Errors of the bins
+/// are from [`ERROR_BLOCKS`](super::ERROR_BLOCKS) contiguous blocks, of fewer bins from fewer.
 ///
 /// Cost: [`CheckOptions::sweeps`] states the bound on drawing; counting costs Σ k² over distinct configurations of each block or chain with k
 /// active neurons, twice.

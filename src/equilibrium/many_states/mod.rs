@@ -88,8 +88,8 @@ impl ManyStatesOptions {
 /// determined. Fewer distinct configurations than states is [`RowStatus::Undersampled`]; a clustering or minimisation that has not converged
 /// [`RowStatus::NotConverged`]. A state that runs empty while clustering gets the configuration that fits its own state least.
 ///
-/// Standard errors of naive mean field are from taking away half of each of [`ERROR_BLOCKS`](super::ERROR_BLOCKS) contiguous blocks of bins in turn, with the
-/// division into states held fixed. TAP has none.
+/// Standard errors of naive mean field are from taking away half of each of [`ERROR_BLOCKS`](super::ERROR_BLOCKS) contiguous blocks of bins in
+/// turn, with the division into states held fixed; there are none where other couplings would be determined then. TAP has none.
 ///
 /// Cost: k-means some tens of O(states × spikes) for each restart, then some `(30 + 3 states) n³` multiplications for each different set of states
 /// that neurons are frozen in, and for TAP `(8 + 2 states) n³` a step. All of it may be 2³⁷. Where that does not leave enough for standard
