@@ -256,6 +256,8 @@ fn scored(
         correlation,
         rms_difference: 0.01,
         rms_observed: 0.1,
+        rms_predicted_error: 0.012,
+        rms_observed_error: 0.016,
         rms_error: 0.02,
     };
     let count = |active: u32| ActiveCount {

@@ -203,6 +203,57 @@ fn standard_errors_cover_the_truth() {
 }
 
 #[test]
+fn a_neuron_that_fires_in_one_block_has_an_error() {
+    // The last fires once, the one before four times within one of 32 blocks of 100 bins.
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let lists: Vec<Vec<u16>> = (0..3200)
+        .map(|t| {
+            let fires = |&i: &u16| match i {
+                7 => t == 1234,
+                6 => (610..650).contains(&t) && t % 10 == 0,
+                _ => random.random::<f64>() < 0.3,
+            };
+            (0..8).filter(fires).collect()
+        })
+        .collect();
+    let model = many_states(&Samples::of(&runs(&lists, 8)), &with(1, false)).unwrap();
+    assert_eq!(model.status, [RowStatus::Ok; 8]);
+    let errors = model.errors.as_ref().unwrap();
+    println!("{:?} {:?}", model.fields, errors.fields);
+    for i in [6, 7] {
+        // The logarithm of a count that varies as much as it is large: half of it, ½ ln 2, is twice its influence.
+        assert!((0.5..0.9).contains(&errors.fields[i]), "{i}: {} ± {}", model.fields[i], errors.fields[i]);
+    }
+    assert!((0..6).all(|i| errors.fields[i] < 0.1));
+}
+
+#[test]
+fn a_rare_neuron_among_correlated_ones_is_determined() {
+    // 119 neurons that fire together or not at all but for a few, and one spike: eigenvalues of the normal matrix from 4·10⁻⁹ to 9·10³.
+    let n = 120;
+    let mut random = ChaCha8Rng::seed_from_u64(6);
+    let lists: Vec<Vec<u16>> = (0..65_536)
+        .map(|t| {
+            let rate = if random.random::<bool>() { 0.95 } else { 0.05 };
+            (0..n as u16)
+                .filter(|&i| if i == 50 { t == 40_000 } else { random.random::<f64>() < rate })
+                .collect()
+        })
+        .collect();
+    let samples = Samples::of(&runs(&lists, n));
+    let model = many_states(&samples, &with(1, false)).unwrap();
+    assert!(model.status.iter().all(|&status| status == RowStatus::Ok), "{:?}", model.status[50]);
+    let m = &samples.magnetizations;
+    let covariance = nalgebra::DMatrix::from_fn(n, n, |i, j| samples.second_moments[[i, j]] - m[i] * m[j]);
+    let inverse = covariance.try_inverse().unwrap();
+    for j in (0..n).filter(|&j| j != 50) {
+        let (found, expected) = (model.couplings[[50, j]], -inverse[(50, j)]);
+        assert!((found - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{j}: {found} {expected}");
+    }
+    assert_finite(&model);
+}
+
+#[test]
 fn neurons_frozen_in_a_state_stay_finite() {
     // Two groups of bins; neuron 0 tells them apart without exception, neuron 1 never fires in the second.
     let mut random = ChaCha8Rng::seed_from_u64(3);
@@ -260,6 +311,20 @@ fn what_cannot_be_fitted_says_why() {
             assert_finite(&model);
             assert!(model.couplings.iter().all(|&j| j == 0.0));
         }
+    }
+}
+
+#[test]
+fn too_many_neurons_are_refused() {
+    let n = 520;
+    let mut random = ChaCha8Rng::seed_from_u64(8);
+    let lists: Vec<Vec<u16>> =
+        (0..n + 1).map(|_| (0..n as u16).filter(|_| random.random::<f64>() < 0.1).collect()).collect();
+    let samples = Samples::of(&runs(&lists, n));
+    let method = EquilibriumMethod::ManyStatesTap;
+    for (states, max) in [(2, 480), (8, 382)] {
+        let error = many_states(&samples, &with(states, true)).unwrap_err();
+        assert_eq!(error, EquilibriumError::TooManyNeurons { method, max, found: n });
     }
 }
 

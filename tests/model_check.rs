@@ -1,8 +1,11 @@
 //! Scores of equilibrium models by pseudo-likelihood, and their checks by short Monte Carlo.
 
-use glauber::equilibrium::{CheckOptions, Conditional, EquilibriumError, Rates, Samples, check};
+use glauber::equilibrium::{
+    CheckOptions, Conditional, EquilibriumError, MaximumLikelihoodOptions, Rates, Samples, check,
+    maximum_likelihood,
+};
 use glauber::model::{
-    EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, RowStatus, Runs, SpikeBlock,
+    Agreement, EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, RowStatus, Runs, SpikeBlock,
 };
 use glauber::simulate::{EquilibriumIsing, GibbsSampler};
 use ndarray::Array2;
@@ -117,6 +120,38 @@ fn the_true_model_agrees_within_the_errors_and_one_of_rates_does_not() {
 }
 
 #[test]
+fn a_fitted_model_is_off_by_chance_as_the_bins_compared_say() {
+    // Mean squares over networks; of each kind in units of the Monte Carlo error, and of that and the sampling error together.
+    let (mut own, mut newer) = ([[0.0; 2]; 2], [[0.0; 2]; 2]);
+    let networks = 6;
+    for seed in 1..=networks {
+        let truth = network(12, 0.4, -0.3, seed);
+        let fitted_to = Samples::of(&bins(&truth, 5000, seed + 10));
+        let others = Samples::of(&bins(&truth, 5000, seed + 20));
+        let model = maximum_likelihood(&fitted_to, &MaximumLikelihoodOptions::default()).unwrap();
+        assert_eq!(model.status, [RowStatus::Ok; 12]);
+        let options = CheckOptions { chains: 32, sweeps: 4000, ..CheckOptions::default() };
+        for (samples, ratios) in [(&fitted_to, &mut own), (&others, &mut newer)] {
+            let found = check(samples, &model, &options).unwrap();
+            for (kind, [predicted, both]) in [found.means, found.pair_correlations].into_iter().zip(ratios) {
+                let sum = kind.rms_predicted_error.hypot(kind.rms_observed_error);
+                assert!((kind.rms_error - sum).abs() < 1e-12);
+                *predicted += (kind.rms_difference / kind.rms_predicted_error).powi(2) / networks as f64;
+                *both += (kind.rms_difference / kind.rms_error).powi(2) / networks as f64;
+            }
+        }
+    }
+    println!("own bins {own:?}, newer {newer:?}");
+    let [means, pairs] = own;
+    // Mean squares of 72 means that go together and 396 pairs, and errors known from 32 chains or blocks.
+    assert!((0.5..1.7).contains(&means[0]) && (0.75..1.3).contains(&pairs[0]), "{own:?}");
+    assert!(means[1] < 0.4 && pairs[1] < 0.4, "{own:?}");
+    // 1 + T_newer / T_fit = 2, less the share of the Monte Carlo error.
+    let [means, pairs] = newer;
+    assert!((1.0..3.0).contains(&means[1]) && (1.5..2.4).contains(&pairs[1]), "{newer:?}");
+}
+
+#[test]
 fn the_number_of_active_neurons_is_that_of_enumeration() {
     let truth = network(8, 0.7, -0.3, 5);
     let mut expected = [0.0; 9];
@@ -171,6 +206,8 @@ fn only_neurons_of_both_are_compared_and_threads_change_nothing() {
     let few = Samples::of(&Runs { n_neurons: 9, blocks: vec![bins(&truth, 2, 3).blocks[0].clone()] });
     let found = check(&few, &fitted, &options).unwrap();
     assert!(found.pair_correlations.rms_error.is_finite() && found.means.rms_difference.is_finite());
+    let one = Samples::of(&Runs { n_neurons: 9, blocks: vec![bins(&truth, 1, 3).blocks[0].clone()] });
+    assert_eq!(check(&one, &fitted, &options).unwrap().means, Agreement::default());
     // Nothing to compare.
     fitted.status.fill(RowStatus::Undersampled);
     let found = check(&samples, &fitted, &options).unwrap();

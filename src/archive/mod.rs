@@ -87,7 +87,8 @@
 //! `chains`, `sweeps`, `moment_residual`, `moment_residual_max`, `monte_carlo_error`, `parameter_error`, `chain_disagreement`, `converged` and `residual`; see
 //! [`EquilibriumDiagnostics`](crate::model::EquilibriumDiagnostics). `check`, absent where no neuron has an estimate, has the attributes
 //! `drawn`, `bins` and, of `means`, `pair_correlations` and `triplet_correlations` each, `…_values`, `…_correlation` (absent where it is not
-//! defined), `…_rms_difference`, `…_rms_observed` and `…_rms_error`; see [`ModelCheck`](crate::model::ModelCheck).
+//! defined), `…_rms_difference`, `…_rms_observed`, `…_rms_predicted_error`, `…_rms_observed_error` and `…_rms_error`; see
+//! [`ModelCheck`](crate::model::ModelCheck).
 //!
 //! Standard errors and q are derived from the other values of an estimate, for those who read the file elsewhere: they are not read
 //! back, and files without q are as good.

@@ -166,6 +166,8 @@ impl Group<'_> {
             correlation: self.reader.file.optional_number_attribute(&self.path, &correlation)?,
             rms_difference: self.number(&format!("{name}_rms_difference"))?,
             rms_observed: self.number(&format!("{name}_rms_observed"))?,
+            rms_predicted_error: self.number(&format!("{name}_rms_predicted_error"))?,
+            rms_observed_error: self.number(&format!("{name}_rms_observed_error"))?,
             rms_error: self.number(&format!("{name}_rms_error"))?,
         })
     }

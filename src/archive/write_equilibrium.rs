@@ -160,6 +160,8 @@ impl Group<'_> {
         }
         self.set(&format!("{name}_rms_difference"), found.rms_difference)?;
         self.set(&format!("{name}_rms_observed"), found.rms_observed)?;
+        self.set(&format!("{name}_rms_predicted_error"), found.rms_predicted_error)?;
+        self.set(&format!("{name}_rms_observed_error"), found.rms_observed_error)?;
         self.set(&format!("{name}_rms_error"), found.rms_error)
     }
 

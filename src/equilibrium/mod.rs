@@ -3,6 +3,7 @@
 //! Every method takes [`Samples`]: the distinct configurations of the bins with their multiplicities. Neurons that are silent,
 //! saturated or repeat another's spikes take no part and say so.
 
+mod blocks;
 mod boltzmann;
 mod check;
 mod compatible;
@@ -21,6 +22,7 @@ mod pseudo_likelihood;
 mod reconstruct;
 mod samples;
 
+pub use blocks::ERROR_BLOCKS;
 pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
 pub use check::{CheckOptions, check};
 pub use configurations::Configurations;
@@ -38,6 +40,3 @@ pub use reconstruct::{
     ReconstructionScoreOptions, reconstruct, reconstruction_score,
 };
 pub use samples::Samples;
-
-/// Contiguous blocks of bins whose differences give standard errors.
-pub const ERROR_BLOCKS: usize = 32;

@@ -3,9 +3,7 @@ use std::f64::consts::LN_2;
 use ndarray::{Array1, Array2};
 
 use crate::model::{EquilibriumModel, Runs, Score};
-
-/// Factors `1 + exp(−|x|) ≤ 2` multiplied before a logarithm is taken: their product stays below 2⁵¹².
-const FACTORS_MAX: u32 = 512;
+use crate::regression::{FACTORS_MAX, add_softplus};
 
 /// Independent rates `(K_i + ½) / (T + 1)` per bin (Krichevsky & Trofimov 1981), finite for neurons that never, or always, fired: what a
 /// score is gained over.
@@ -142,7 +140,7 @@ impl Conditional {
                 score.spikes[i] += 1.0;
                 nats[i] += log_odds[i] - rates.log_odds[i];
             }
-            softplus.add(&log_odds);
+            softplus.add(log_odds.as_slice().unwrap_or_default());
             score.transitions += 1.0;
         }
         nats -= &softplus.sums();
@@ -161,21 +159,18 @@ impl Conditional {
 
 /// `Σ ln(1 + eˣ) = Σ max(x, 0) + ln Π (1 + exp(−|x|))` of each neuron, with few logarithms.
 struct Softplus {
-    sums: Array1<f64>,
-    products: Array1<f64>,
-    factors: u32,
+    positive: Vec<f64>,
+    product: Vec<f64>,
+    factors: usize,
 }
 
 impl Softplus {
     fn new(n: usize) -> Self {
-        Self { sums: Array1::zeros(n), products: Array1::ones(n), factors: 0 }
+        Self { positive: vec![0.0; n], product: vec![1.0; n], factors: 0 }
     }
 
-    fn add(&mut self, log_odds: &Array1<f64>) {
-        for ((&x, sum), product) in log_odds.iter().zip(&mut self.sums).zip(&mut self.products) {
-            *sum += x.max(0.0);
-            *product *= 1.0 + (-x.abs()).exp();
-        }
+    fn add(&mut self, log_odds: &[f64]) {
+        add_softplus(log_odds, &mut self.positive, &mut self.product);
         self.factors += 1;
         if self.factors == FACTORS_MAX {
             self.flush();
@@ -183,13 +178,15 @@ impl Softplus {
     }
 
     fn flush(&mut self) {
-        self.sums += &self.products.mapv(f64::ln);
-        self.products.fill(1.0);
+        for (positive, product) in self.positive.iter_mut().zip(&mut self.product) {
+            *positive += product.ln();
+            *product = 1.0;
+        }
         self.factors = 0;
     }
 
     fn sums(mut self) -> Array1<f64> {
         self.flush();
-        self.sums
+        self.positive.into()
     }
 }

@@ -19,6 +19,15 @@ pub struct ModelCheck {
 }
 
 /// How observed and predicted values of one kind agree.
+///
+/// What `rms_difference` to expect of a model that describes the neurons depends on the bins:
+///
+/// - Bins that are newer than the `T_fit` bins the model was fitted to differ by their own sampling error, by that of the model's parameters and
+///   by the Monte Carlo error: `rms_difference / rms_error` is 1, and up to `√(1 + T_newer / T_fit)` where the Monte Carlo error is small. The error of
+///   the parameters is not in `rms_error`.
+/// - The very bins it was fitted to it follows. Maximum likelihood and Boltzmann learning match means and pairs, which differ by the Monte Carlo
+///   error alone: `rms_difference / rms_predicted_error` is 1, and `rms_difference / rms_error` below 1. For triplets, which follow in part,
+///   the latter is at most 1. Such agreement says that the fit has converged, not that the model is right.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Agreement {
     /// Number of values.
@@ -29,8 +38,11 @@ pub struct Agreement {
     pub rms_difference: f64,
     /// Root mean square size of the observed values.
     pub rms_observed: f64,
-    /// Root mean square standard error of the difference: of the predictions, from the spread between chains, and of the observed
-    /// values, from that between blocks of bins.
+    /// Root mean square Monte Carlo error of the predictions, from the spread between chains.
+    pub rms_predicted_error: f64,
+    /// Root mean square sampling error of the observed values, from the spread between blocks of bins.
+    pub rms_observed_error: f64,
+    /// Of both, root mean square.
     pub rms_error: f64,
 }
 

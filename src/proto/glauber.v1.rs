@@ -1163,13 +1163,19 @@ pub struct Agreement {
     /// Pearson correlation; absent where either does not vary.
     #[prost(double, optional, tag = "2")]
     pub correlation: ::core::option::Option<f64>,
-    /// Root mean square difference, size of the observed values, and standard error of the differences.
+    /// Root mean square difference, size of the observed values, and both errors below together. Next to it the difference of a model that is right
+    /// is 1 to sqrt(1 + T_newer / T_fit) on newer bins, and below 1 on the T_fit bins the model was fitted to.
     #[prost(double, tag = "3")]
     pub rms_difference: f64,
     #[prost(double, tag = "4")]
     pub rms_observed: f64,
     #[prost(double, tag = "5")]
     pub rms_error: f64,
+    /// Monte Carlo error of the predictions, and sampling error of the observed values, root mean square.
+    #[prost(double, tag = "6")]
+    pub rms_predicted_error: f64,
+    #[prost(double, tag = "7")]
+    pub rms_observed_error: f64,
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct ActiveCount {

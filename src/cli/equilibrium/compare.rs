@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use glauber::equilibrium::FitOptions;
+use glauber::equilibrium::{FitOptions, Samples};
 use glauber::ingest::BinnedRecording;
 use glauber::model::{EquilibriumMethod, EquilibriumModel, RowStatus};
 use glauber::session::{ComparedEquilibrium, EquilibriumComparison, UnfitMethod};
@@ -98,7 +98,7 @@ impl Outcome<'_> {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let width = self.recording.bin_width.seconds();
-        let part = |bins: std::ops::Range<u64>, samples: &glauber::equilibrium::Samples| {
+        let part = |bins: std::ops::Range<u64>, samples: &Samples| {
             format!(
                 "{}, bins {} to {}, {} distinct configurations",
                 text::seconds((bins.end - bins.start) as f64 * width),
@@ -158,11 +158,13 @@ impl Outcome<'_> {
             "pairs r, pairs off: correlations of pairs drawn from the model against observed ones, and their rms"
         )?;
         outln!(
-            "  difference over its error, 1 when only chance is left. triplets r, P(K) off: what no model was"
+            "  difference over the error of sampling and drawing, 1 to {:.1} when only chance is left: a model's",
+            self.off_by_chance()
         )?;
         outln!(
-            "  fitted to: third-order correlations, and the probability of K active neurons that is misplaced."
+            "  parameters have errors too. triplets r, P(K) off: what no model was fitted to: third-order"
         )?;
+        outln!("  correlations, and the probability of K active neurons that is misplaced.")?;
         if let Some((ComparedEquilibrium { reconstruction, .. }, _)) = self.fitted().next() {
             outln!(
                 "hidden found: of {:.0} % of the neurons, hidden in each bin, the share whose state the others tell; by",
@@ -174,6 +176,13 @@ impl Outcome<'_> {
             )?;
         }
         Ok(())
+    }
+
+    /// How far the right model is off at most, where drawing has no error to speak of: its parameters are as uncertain as the bins they were
+    /// fitted to.
+    fn off_by_chance(&self) -> f64 {
+        let bins = |samples: &Samples| samples.n_bins() as f64;
+        (1.0 + bins(self.comparison.held_out()) / bins(self.comparison.train()).max(1.0)).sqrt()
     }
 
     fn model_table(&self) -> comfy_table::Table {

@@ -260,6 +260,8 @@ impl Answer {
                 correlation: told.correlation,
                 rms_difference: told.rms_difference,
                 rms_observed: told.rms_observed,
+                rms_predicted_error: told.rms_predicted_error,
+                rms_observed_error: told.rms_observed_error,
                 rms_error: told.rms_error,
             })
         };

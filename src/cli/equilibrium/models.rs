@@ -19,6 +19,8 @@ pub(crate) fn check_json(check: &ModelCheck) -> Value {
             "correlation": a.correlation,
             "rms_difference": a.rms_difference,
             "rms_observed": a.rms_observed,
+            "rms_predicted_error": a.rms_predicted_error,
+            "rms_observed_error": a.rms_observed_error,
             "rms_error": a.rms_error,
         })
     };
@@ -82,13 +84,13 @@ pub(crate) fn root_mean_square(couplings: &ndarray::Array2<f64>) -> f64 {
     (couplings.iter().map(|j| j * j).sum::<f64>() / pairs as f64).sqrt()
 }
 
-/// What a check says, in one line.
+/// What a check on the bins that the model was fitted to says, in one line.
 pub(crate) fn check_text(check: &ModelCheck) -> String {
     let kind = |name: &str, agreement: &Agreement| {
         format!("{name} r {}, off by {} errors", correlation(agreement), off(agreement))
     };
     format!(
-        "{}; {}; P(K active) off by {:.1} %",
+        "{}; {} (below 1 when only chance is left, of the bins fitted to); P(K active) off by {:.1} %",
         kind("pairs", &check.pair_correlations),
         kind("triplets", &check.triplet_correlations),
         100.0 * total_variation(check)
@@ -105,7 +107,8 @@ pub(crate) fn correlation(agreement: &Agreement) -> String {
     agreement.correlation.map_or_else(|| "-".to_owned(), |r| format!("{r:.3}"))
 }
 
-/// How far predictions are off, in standard errors: 1 when only chance is left.
+/// How far predictions are off, in errors of sampling and Monte Carlo. When only chance is left that is 1 or somewhat above on newer bins, since the
+/// model's parameters have errors too, and below 1 on the bins it was fitted to, which it follows.
 pub(crate) fn off(agreement: &Agreement) -> String {
     if agreement.rms_error > 0.0 {
         format!("{:.1}", agreement.rms_difference / agreement.rms_error)
@@ -230,8 +233,9 @@ pub(crate) fn print_models(snapshot: &Snapshot) -> Result<(), CliError> {
         "\n* best. bits/spike: of each neuron given all others in the same bin, gained over rates on bins not fitted"
     )?;
     outln!(
-        "to. off: difference of predicted and observed pair correlations over its error. See `compare --equilibrium`."
+        "to. off: difference of predicted and observed pair correlations over its error, below 1 when only chance is left,"
     )?;
+    outln!("since these are the bins fitted to. See `compare --equilibrium` for others.")?;
     for scored in &snapshot.equilibrium {
         let method = scored.fitted.method;
         match &scored.fitted.model {

@@ -123,6 +123,13 @@ fn check_to_proto(check: &ModelCheck) -> v1::ModelCheck {
 }
 
 fn agreement(found: &Agreement) -> v1::Agreement {
-    let &Agreement { values, correlation, rms_difference, rms_observed, rms_error } = found;
-    v1::Agreement { values, correlation, rms_difference, rms_observed, rms_error }
+    v1::Agreement {
+        values: found.values,
+        correlation: found.correlation,
+        rms_difference: found.rms_difference,
+        rms_observed: found.rms_observed,
+        rms_predicted_error: found.rms_predicted_error,
+        rms_observed_error: found.rms_observed_error,
+        rms_error: found.rms_error,
+    }
 }

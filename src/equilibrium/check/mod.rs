@@ -2,13 +2,14 @@ mod statistics;
 
 use ndarray::{Array1, Array2};
 
-use super::{ERROR_BLOCKS, EquilibriumError, Samples};
+use super::{EquilibriumError, Samples};
 use crate::model::{ActiveCount, Agreement, EquilibriumModel, ModelCheck, SpikeBlock};
+use crate::regression::map;
 use crate::simulate::{EquilibriumIsing, GibbsSampler};
 use statistics::{Group, Statistics, Value, triplets};
 
-/// Additions that drawing may cost at most, n² of them a sweep where every neuron flips: some seconds.
-const OPERATIONS_MAX: u64 = 1 << 33;
+/// Additions that drawing may cost at most, n² of them a sweep where every neuron flips.
+const OPERATIONS_MAX: u64 = 1 << 32;
 /// Triplets compared at most.
 const TRIPLETS_MAX: usize = 2000;
 
@@ -18,7 +19,7 @@ pub struct CheckOptions {
     /// Independent chains, 2 to 64: errors come from the differences between them. 8 unless told.
     pub chains: usize,
     /// Sweeps of each chain that are kept, one configuration a sweep, 1 to 100,000; 2,000 unless told. With many neurons fewer are made: all
-    /// sweeps of all chains together make at most 2³³ / n², 8,589 for n = 1000.
+    /// sweeps of all chains together make at most 2³² / n², 4,294 for n = 1000.
     pub sweeps: usize,
     /// Sweeps of each chain before those, at most 100,000 and at most half of what the bound above leaves; 500 unless told.
     pub burn_in: usize,
@@ -58,7 +59,8 @@ impl CheckOptions {
 ///
 /// The model is drawn from by Gibbs sampling: chains that begin at random, so that a model with several states that chains do not move between
 /// shows it as a large error. Compared are the neurons that have an estimate in the model and take part in `samples`; what the former
-/// say of others is left out. Errors of the bins are from [`ERROR_BLOCKS`] contiguous blocks, of fewer bins from fewer.
+/// say of others is left out. Of fewer than two bins nothing is compared. [`Agreement`] tells what differences to expect. Errors of the bins
+/// are from [`ERROR_BLOCKS`](super::ERROR_BLOCKS) contiguous blocks, of fewer bins from fewer.
 ///
 /// Cost: [`CheckOptions::sweeps`] states the bound on drawing; counting costs Σ k² over distinct configurations of each block or chain with k
 /// active neurons, twice.
@@ -81,16 +83,15 @@ pub fn check(
         estimated.iter().copied().filter(|i| samples.taking_part.binary_search(i).is_ok()).collect();
     let n = compared.len();
     let chosen = triplets(n, TRIPLETS_MAX);
-    if n == 0 {
+    // A single bin tells nothing of its own error.
+    if n == 0 || samples.n_bins() < 2 {
         return Ok(nothing(samples.n_bins()));
     }
     let drawn = draw(model, &estimated, options);
     let drawn = drawn.iter().map(|chain| seen_by(chain.bins().map(|bin| (bin, 1.0)), &estimated, &compared));
     let drawn: Vec<Listed> = drawn.collect();
-    let observed: Vec<Listed> = blocks(samples)
-        .into_iter()
-        .map(|block| seen_by(block.into_iter(), &samples.taking_part, &compared))
-        .collect();
+    let observed: Vec<Listed> =
+        blocks(samples).map(|block| seen_by(block.into_iter(), &samples.taking_part, &compared)).collect();
     let predicted = Statistics::of(n, &chosen, &drawn.iter().map(Listed::group).collect::<Vec<_>>());
     let observed = Statistics::of(n, &chosen, &observed.iter().map(Listed::group).collect::<Vec<_>>());
     let highest = |found: &Statistics| found.active_counts.iter().rposition(|share| share.mean > 0.0);
@@ -126,22 +127,11 @@ fn draw(model: &EquilibriumModel, estimated: &[usize], options: &CheckOptions) -
         couplings: Array2::from_shape_fn((n, n), |(i, j)| model.couplings[[estimated[i], estimated[j]]]),
         fields: Array1::from_shape_fn(n, |i| model.fields[estimated[i]]),
     };
-    let mut chains: Vec<SpikeBlock> = (0..options.chains).map(|_| SpikeBlock::empty(0)).collect();
-    let each = options.chains.div_ceil(options.threads.max(1));
-    std::thread::scope(|scope| {
-        for (first, own) in chains.chunks_mut(each).enumerate() {
-            let part = &part;
-            scope.spawn(move || {
-                for (k, chain) in own.iter_mut().enumerate() {
-                    let place = (first * each + k) as u64;
-                    let mut sampler = GibbsSampler::new(part, chain_seed(options.seed, place));
-                    (0..burn_in).for_each(|_| sampler.sweep());
-                    *chain = sampler.bins(sweeps, 1);
-                }
-            });
-        }
-    });
-    chains
+    map(options.threads, options.chains, |chain| {
+        let mut sampler = GibbsSampler::new(&part, chain_seed(options.seed, chain as u64));
+        (0..burn_in).for_each(|_| sampler.sweep());
+        sampler.bins(sweeps, 1)
+    })
 }
 
 /// Seeds of chains, so that neighbouring seeds share none.
@@ -150,25 +140,11 @@ pub(super) fn chain_seed(seed: u64, chain: u64) -> u64 {
 }
 
 /// Contiguous blocks of bins as distinct configurations with their counts.
-fn blocks(samples: &Samples) -> Vec<Vec<(&[u16], f64)>> {
+fn blocks(samples: &Samples) -> impl Iterator<Item = Vec<(&[u16], f64)>> {
     let configurations = &samples.configurations;
-    let order = configurations.order();
-    let n_blocks = ERROR_BLOCKS.min(order.len());
-    let mut counts = vec![0.0; configurations.len()];
-    (0..n_blocks)
-        .map(|block| {
-            let bins = &order[order.len() * block / n_blocks..order.len() * (block + 1) / n_blocks];
-            bins.iter().for_each(|&c| counts[c as usize] += 1.0);
-            let mut distinct = Vec::new();
-            for c in bins.iter().map(|&c| c as usize) {
-                if counts[c] > 0.0 {
-                    distinct.push((configurations.active(c), counts[c]));
-                    counts[c] = 0.0;
-                }
-            }
-            distinct
-        })
-        .collect()
+    let listed = |(c, count)| (configurations.active(c), count);
+    (0..configurations.n_blocks())
+        .map(move |block| configurations.block_counts(block).into_iter().map(listed).collect())
 }
 
 /// Configurations as the compared neurons see them, numbered among these.
@@ -220,6 +196,8 @@ fn agreement(observed: &[Value], predicted: &[Value]) -> Agreement {
         correlation: (both && scale > 0.0).then(|| (covariance / scale).clamp(-1.0, 1.0)),
         rms_difference: mean(&|o, p| (o.mean - p.mean).powi(2)).sqrt(),
         rms_observed: mean(&|o, _| o.mean * o.mean).sqrt(),
+        rms_predicted_error: mean(&|_, p| p.variance).sqrt(),
+        rms_observed_error: mean(&|o, _| o.variance).sqrt(),
         rms_error: mean(&|o, p| o.variance + p.variance).sqrt(),
     }
 }
@@ -233,7 +211,7 @@ mod tests {
         let options = CheckOptions::default();
         assert_eq!(options.bounded(100), (500, 2000));
         let (burn_in, sweeps) = options.bounded(1000);
-        assert!(burn_in > 400 && sweeps > 400, "{burn_in} and {sweeps}");
+        assert!(burn_in > 200 && sweeps > 200, "{burn_in} and {sweeps}");
         assert!((burn_in + sweeps) as u64 * 8 * 1_000_000 <= OPERATIONS_MAX);
         assert_eq!(options.bounded(100_000), (1, 1));
     }

@@ -51,7 +51,7 @@ pub(super) fn triplets(n: usize, most: usize) -> Vec<[usize; 3]> {
 struct GroupMoments {
     /// `⟨s_i⟩`.
     first: Array1<f64>,
-    /// `⟨s_i s_j⟩`.
+    /// `⟨s_i s_j⟩` of `i ≤ j`; zero below the diagonal.
     second: Array2<f64>,
     /// `⟨s_i s_j s_k⟩`.
     third: Vec<f64>,
@@ -83,9 +83,13 @@ impl GroupMoments {
             active.iter().for_each(|&i| fires[usize::from(i)] = false);
         }
         let first = both.diag().mapv(|x| 2.0 * x - 1.0);
-        let second = Array2::from_shape_fn((n, n), |(i, j)| {
-            4.0 * both[[i.min(j), i.max(j)]] - 2.0 * both[[i, i]] - 2.0 * both[[j, j]] + 1.0
-        });
+        let mut second = Array2::<f64>::zeros((n, n));
+        for i in 0..n {
+            let columns = both.row(i).into_iter().zip(&first).skip(i);
+            for (second, (both, m)) in second.row_mut(i).iter_mut().skip(i).zip(columns) {
+                *second = 4.0 * both - first[i] - m - 1.0;
+            }
+        }
         let third = triplets.iter().zip(&all_three).map(|(&[i, j, k], xyz)| {
             let pairs = both[[i, j]] + both[[i, k]] + both[[j, k]];
             8.0 * xyz - 4.0 * pairs + 2.0 * (both[[i, i]] + both[[j, j]] + both[[k, k]]) - 1.0
@@ -95,20 +99,14 @@ impl GroupMoments {
 }
 
 impl Statistics {
-    /// Of groups of (nearly) equal size, at least two for the errors to be known; they are taken for independent.
+    /// Of two or more groups of (nearly) equal size; less would leave the errors unknown. They are taken for independent.
     ///
     /// A connected moment varies from group to group as the mean of its influence function does; for triplets
     /// `x_i x_j x_k − C_jk x_i − C_ik x_j − C_ij x_k` with `x = s − m`.
     pub(super) fn of(n: usize, triplets: &[[usize; 3]], groups: &[Group<'_>]) -> Self {
         let size = |group: &Group<'_>| group.iter().map(|(_, count)| count).sum::<f64>();
-        let total: f64 = groups.iter().map(size).sum();
-        // Twice the work instead of all groups' matrices at once.
-        let (mut first, mut second) = (Array1::<f64>::zeros(n), Array2::<f64>::zeros((n, n)));
-        for group in groups {
-            let moments = GroupMoments::of(n, &[], group);
-            first.scaled_add(size(group) / total, &moments.first);
-            second.scaled_add(size(group) / total, &moments.second);
-        }
+        // All bins are counted twice, instead of keeping the matrices of all groups.
+        let GroupMoments { first, second, .. } = GroupMoments::of(n, &[], &groups.concat());
         let connected = |i: usize, j: usize| second[[i, j]] - first[i] * first[j];
         let (mut means, mut pairs) = (Spread::new(n), Spread::new(n * n.saturating_sub(1) / 2));
         let (mut thirds, mut counts) = (Spread::new(triplets.len()), Spread::new(n + 1));
@@ -116,9 +114,7 @@ impl Statistics {
             let moments = GroupMoments::of(n, triplets, group);
             let (m, s, weight) = (&moments.first, &moments.second, size(group));
             means.add(weight, m.iter().copied());
-            let pair =
-                |i: usize, j: usize| s[[i, j]] - first[i] * m[j] - first[j] * m[i] + first[i] * first[j];
-            pairs.add(weight, (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).map(|(i, j)| pair(i, j)));
+            pairs.add(weight, (0..n).flat_map(|i| centred_row(i, &first, &moments)));
             let third = |(&[i, j, k], raw): (&[usize; 3], &f64)| {
                 let pairs = first[i] * s[[j, k]] + first[j] * s[[i, k]] + first[k] * s[[i, j]];
                 let singles =
@@ -139,6 +135,13 @@ impl Statistics {
             active_counts: counts.values(),
         }
     }
+}
+
+/// `⟨(s_i − first_i)(s_j − first_j)⟩` of a group for `j > i`.
+fn centred_row(i: usize, first: &Array1<f64>, group: &GroupMoments) -> impl Iterator<Item = f64> {
+    let (own, mean) = (group.first[i], first[i]);
+    let others = group.second.row(i).into_iter().zip(&group.first).zip(first).skip(i + 1);
+    others.map(move |((s, m), other)| s - mean * m - other * own + mean * other)
 }
 
 /// Mean of each value over groups, weighted by their sizes, and its squared standard error.
@@ -166,7 +169,7 @@ impl Spread {
     }
 
     fn values(&self) -> Vec<Value> {
-        let degrees = self.weight * (self.groups - 1.0).max(1.0);
+        let degrees = self.weight * (self.groups - 1.0);
         let value = |(&mean, &squares): (&f64, &f64)| Value { mean, variance: squares / degrees };
         self.mean.iter().zip(&self.squares).map(value).collect()
     }

@@ -13,6 +13,13 @@ const STEP_MAX: f64 = 1e-6;
 /// Shortest part of a step tried.
 const SHORTEST: f64 = 1e-8;
 
+/// What a minimisation may cost.
+pub(super) struct Limits {
+    pub(super) iterations: u32,
+    /// Multiplications.
+    pub(super) operations: f64,
+}
+
 /// Where a minimisation ended.
 pub(super) struct Minimum {
     pub(super) couplings: Array2<f64>,
@@ -32,12 +39,13 @@ pub(super) fn minimise(
     problem: &TapProblem<'_>,
     preconditioner: &Preconditioner,
     start: Array2<f64>,
-    iterations_max: u32,
+    limits: &Limits,
 ) -> Minimum {
     let mut couplings = start;
     let mut here = problem.evaluate(&couplings);
     let mut memory: VecDeque<Step> = VecDeque::with_capacity(MEMORY);
     let mut iterations = 1;
+    let mut operations = problem.cost();
     let end = |couplings, here: Evaluation, iterations, converged| Minimum {
         couplings,
         value: here.value,
@@ -49,13 +57,16 @@ pub(super) fn minimise(
         if to_minimum.iter().all(|x| x.abs() <= STEP_MAX) {
             return end(couplings, here, iterations, true);
         }
-        if iterations >= iterations_max {
+        if iterations >= limits.iterations || operations >= limits.operations {
             return end(couplings, here, iterations, false);
         }
         iterations += 1;
+        operations += 2.0 * preconditioner.cost();
         let direction = direction(&here.gradient, &memory, preconditioner);
         let slope = dot(&here.gradient, &direction);
-        match search(problem, &couplings, &here, &direction, slope) {
+        let (found, evaluations) = search(problem, &couplings, &here, &direction, slope);
+        operations += f64::from(evaluations) * problem.cost();
+        match found {
             Some((moved, there)) => {
                 let step = Step::new(&moved - &couplings, &there.gradient - &here.gradient);
                 // Only a step along which the slope rises tells of a minimum.
@@ -101,24 +112,25 @@ fn direction(
     direction
 }
 
-/// The longest of halved steps that lowers the value by at least a part of what the slope promises.
+/// The longest of halved steps that lowers the value by at least a part of what the slope promises, and how many were tried.
 fn search(
     problem: &TapProblem<'_>,
     couplings: &Array2<f64>,
     here: &Evaluation,
     direction: &Array2<f64>,
     slope: f64,
-) -> Option<(Array2<f64>, Evaluation)> {
-    let mut length = 1.0;
+) -> (Option<(Array2<f64>, Evaluation)>, u32) {
+    let (mut length, mut tried) = (1.0, 0);
     while length >= SHORTEST && slope < 0.0 {
         let moved = couplings + &(direction * length);
         let there = problem.evaluate(&moved);
+        tried += 1;
         if there.value <= here.value + 1e-4 * length * slope + 1e-14 * here.value {
-            return Some((moved, there));
+            return (Some((moved, there)), tried);
         }
         length *= 0.5;
     }
-    None
+    (None, tried)
 }
 
 /// Over pairs.

@@ -1,54 +1,50 @@
-use ndarray::{Array1, Array2, Zip};
+use ndarray::{Array1, Array2};
 
-use super::mean_field::{MeanField, rows_by_states};
-use super::states::{Counts, State};
-use super::{in_parallel, part};
+use super::super::Configurations;
+use super::super::blocks::{Replicates, TAKEN};
+use super::mean_field::MeanField;
+use super::states::{Counts, State, block_counts};
+use super::{determined_neurons, part};
 use crate::model::EquilibriumErrors;
+use crate::regression::map;
 
-/// Multiplications that errors may cost at most.
-const OPERATIONS_MAX: f64 = 17_179_869_184.0; // 2³⁴
+/// What the neurons kept were found from.
+pub(super) struct Estimate<'a> {
+    pub(super) configurations: &'a Configurations,
+    /// The state of each configuration.
+    pub(super) state: &'a [usize],
+    /// Counts of each state over all bins.
+    pub(super) totals: &'a [Counts],
+    /// Neurons kept, increasing.
+    pub(super) kept: &'a [usize],
+    /// Their couplings and fields.
+    pub(super) found: &'a (Array2<f64>, Array1<f64>),
+}
 
-/// Standard errors of the neurons kept from leaving out each block in turn (Efron 1982); `None` where there is one block, or they
-/// cost too much.
-pub(super) fn errors(
-    blocks: &[Vec<Counts>],
-    totals: &[Counts],
-    states: &[State],
-    kept: &[usize],
-    threads: usize,
-) -> Option<EquilibriumErrors> {
-    let n = states.first()?.magnetizations.len();
-    let once = (rows_by_states(states, n).len() as f64) * (n as f64).powi(3);
-    if blocks.len() < 2 || (blocks.len() + 1) as f64 * once > OPERATIONS_MAX {
+/// Standard errors of the neurons kept from taking away half of each block in turn, the division into states held fixed; `None` where there is
+/// one block, or where without such a half other couplings are determined than with it.
+pub(super) fn errors(estimate: &Estimate<'_>, threads: usize) -> Option<EquilibriumErrors> {
+    let &Estimate { configurations, state, totals, kept, found } = estimate;
+    let blocks = configurations.n_blocks();
+    if blocks < 2 {
         return None;
     }
-    let replicates = in_parallel(blocks.len(), threads, |b| {
+    let replicate = |block: usize| {
+        let own = block_counts(configurations, state, totals.len(), block);
         let left: Vec<State> =
-            totals.iter().zip(&blocks[b]).filter_map(|(all, own)| all.without(own).state()).collect();
-        part(&left, &MeanField::of(&left, n), kept)
-    });
-    let count = blocks.len() as f64;
-    let k = kept.len();
-    let (mut couplings, mut fields) = (Array2::<f64>::zeros((k, k)), Array1::<f64>::zeros(k));
-    for replicate in &replicates {
-        couplings.scaled_add(1.0 / count, &replicate.0);
-        fields.scaled_add(1.0 / count, &replicate.1);
+            totals.iter().zip(&own).filter_map(|(all, own)| all.without(TAKEN, own).state()).collect();
+        let mean_field = MeanField::of(&left, configurations.n_neurons());
+        (determined_neurons(&left, &mean_field) == kept).then(|| part(&left, &mean_field, kept))
+    };
+    let mut replicates = Replicates::new(kept.len());
+    // As many at a time as there are threads: memory for their matrices, and always added in the order of blocks.
+    let at_once = threads.clamp(1, blocks);
+    for first in (0..blocks).step_by(at_once) {
+        let some = map(threads, at_once.min(blocks - first), |k| replicate(first + k));
+        for replicate in some {
+            replicates.add(&replicate?, found);
+        }
     }
-    let (mut coupling_squares, mut field_squares) = (Array2::<f64>::zeros((k, k)), Array1::<f64>::zeros(k));
-    for replicate in &replicates {
-        Zip::from(&mut coupling_squares)
-            .and(&replicate.0)
-            .and(&couplings)
-            .for_each(|sum, own, mean| *sum += (own - mean).powi(2));
-        Zip::from(&mut field_squares)
-            .and(&replicate.1)
-            .and(&fields)
-            .for_each(|sum, own, mean| *sum += (own - mean).powi(2));
-    }
-    let error = |squares: f64| (squares * (count - 1.0) / count).sqrt();
-    Some(EquilibriumErrors {
-        couplings: coupling_squares.mapv(error),
-        fields: field_squares.mapv(error),
-        blocks: blocks.len() as u32,
-    })
+    let (couplings, fields) = replicates.errors();
+    Some(EquilibriumErrors { couplings, fields, blocks: blocks as u32 })
 }

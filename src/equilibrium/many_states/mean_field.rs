@@ -8,14 +8,18 @@
 use std::collections::BTreeMap;
 
 use faer::{Mat, Side};
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, Zip};
 
 use super::states::State;
 
-/// Eigenvalues of `A Aᵀ` below this share of the largest count as zero.
+/// Eigenvalues of `A Aᵀ` with its diagonal scaled to 1 below this share of the largest count as zero. Unscaled, the row of a neuron that fires
+/// rarely is as small as the square of its variance, and looks like one that no equation speaks of.
 const CUT_OFF: f64 = 1e-12;
 /// A coupling is determined when no more of it than this lies in directions that no equation speaks of.
 const NULL_SHARE_MAX: f64 = 1e-6;
+
+/// Eigenvectors and the inverse from them take as long as this many n³ multiplications of the products of matrices.
+const EIGEN_COST: f64 = 30.0;
 
 /// Couplings by naive mean field.
 #[derive(Debug, Clone)]
@@ -39,6 +43,11 @@ pub(super) fn rows_by_states(states: &[State], n: usize) -> BTreeMap<Vec<usize>,
     (0..n).for_each(|i| groups.entry(usable(states, i)).or_default().push(i));
     groups.remove(&Vec::new());
     groups
+}
+
+/// Multiplications of [`MeanField::of`] for `n` neurons in so many states, and sets of states that rows use.
+pub(super) fn cost(states: usize, n: usize, sets: usize) -> f64 {
+    sets as f64 * (EIGEN_COST + 3.0 * states as f64) * (n as f64).powi(3)
 }
 
 /// `Σ_a C^a C^a + d^a d^aᵀ` with `d^a = m^a − m̄`.
@@ -153,20 +162,21 @@ struct PseudoInverse {
 impl PseudoInverse {
     fn of(normal: &Array2<f64>) -> Option<Self> {
         let n = normal.nrows();
-        let eigen = eigen(normal)?;
+        let unit = normal.diag().mapv(|square: f64| if square > 0.0 { square.sqrt().recip() } else { 0.0 });
+        let eigen = eigen(&Array2::from_shape_fn((n, n), |(i, j)| normal[[i, j]] * (unit[i] * unit[j])))?;
         let bound = CUT_OFF * eigen.values.last()?.max(f64::MIN_POSITIVE);
-        let mut scaled = eigen.vectors.clone();
+        let mut roots = eigen.vectors;
         let mut null_share = Array1::zeros(n);
         for (k, &value) in eigen.values.iter().enumerate() {
+            let mut column = roots.column_mut(k);
             if value > bound {
-                scaled.column_mut(k).mapv_inplace(|x| x / value);
+                Zip::from(&mut column).and(&unit).for_each(|x, unit| *x *= unit / value.sqrt());
             } else {
-                let column: ArrayView1<'_, f64> = eigen.vectors.column(k);
                 null_share.zip_mut_with(&column, |share: &mut f64, x| *share += x * x);
-                scaled.column_mut(k).fill(0.0);
+                column.fill(0.0);
             }
         }
-        Some(Self { matrix: scaled.dot(&eigen.vectors.t()), null_share })
+        Some(Self { matrix: roots.dot(&roots.t()), null_share })
     }
 }
 

@@ -8,12 +8,19 @@ mod tap;
 use ndarray::{Array1, Array2};
 
 use super::compatible::compatible;
-use super::{Configurations, ERROR_BLOCKS, EquilibriumError, Samples};
+use super::{Configurations, EquilibriumError, Samples};
 use crate::model::{EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, RowStatus};
+use crate::regression::map;
 use clusters::Clustering;
-use mean_field::{MeanField, usable};
-use states::{State, count_blocks, total};
+use descent::Limits;
+use mean_field::{MeanField, rows_by_states, usable};
+use states::{State, total};
 use tap::{Preconditioner, TapProblem};
+
+/// Multiplications that a fit may cost: about a minute at the 2·10⁹ a second measured on a busy core.
+const OPERATIONS_MAX: f64 = 137_438_953_472.0; // 2³⁷
+/// Steps of the minimisation of TAP that this must leave.
+const STEPS_LEAST: f64 = 100.0;
 
 /// How couplings are found from several states.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +57,18 @@ impl ManyStatesOptions {
         within("iterations", self.iterations_max, 1, 100_000)
     }
 
+    /// Refused is what would cost more than [`OPERATIONS_MAX`] with so many sets of states that neurons are frozen in.
+    fn affordable(&self, n: usize, sets: usize) -> Result<(), EquilibriumError> {
+        let of_tap = if self.tap { STEPS_LEAST * (2.0 * self.states as f64 + 8.0) } else { 0.0 };
+        let cost = mean_field::cost(self.states, 1, sets) + of_tap;
+        let max = (OPERATIONS_MAX / cost).cbrt() as usize;
+        if n <= max {
+            Ok(())
+        } else {
+            Err(EquilibriumError::TooManyNeurons { method: self.method(), max, found: n })
+        }
+    }
+
     fn method(&self) -> EquilibriumMethod {
         if self.tap { EquilibriumMethod::ManyStatesTap } else { EquilibriumMethod::ManyStates }
     }
@@ -69,19 +88,23 @@ impl ManyStatesOptions {
 /// determined. Fewer distinct configurations than states is [`RowStatus::Undersampled`]; a clustering or minimisation that has not converged
 /// [`RowStatus::NotConverged`]. A state that runs empty while clustering gets the configuration that fits its own state least.
 ///
-/// Standard errors of naive mean field are from leaving out one of [`ERROR_BLOCKS`] contiguous blocks of bins with the division into states held
-/// fixed; they are not computed where that costs more than 2³⁴ multiplications, 33 n³ times the number of different sets of states
-/// that neurons are frozen in: from 800 neurons on. TAP has none.
+/// Standard errors of naive mean field are from taking away half of each of [`ERROR_BLOCKS`](super::ERROR_BLOCKS) contiguous blocks of bins in
+/// turn, with the division into states held fixed; there are none where other couplings would be determined then. TAP has none.
 ///
-/// Cost: k-means some tens of O(states × spikes) for each restart, then O(n³) for each such set, and for TAP O(states × n³) a step.
+/// Cost: k-means some tens of O(states × spikes) for each restart, then some `(30 + 3 states) n³` multiplications for each different set of states
+/// that neurons are frozen in, and for TAP `(8 + 2 states) n³` a step. All of it may be 2³⁷. Where that does not leave enough for standard
+/// errors, 32 times as much as the fit, there are none: with two states above 487 neurons; where TAP comes to it before the minimum,
+/// it says [`RowStatus::NotConverged`].
 ///
 /// # Errors
-/// [`EquilibriumError::Count`] for options outside their ranges.
+/// [`EquilibriumError::Count`] for options outside their ranges, [`EquilibriumError::TooManyNeurons`] where the fit alone, of TAP 100 steps of it,
+/// is above that bound: with two states above 1562 neurons, by TAP 480, and fewer with more states or sets.
 pub fn many_states(
     samples: &Samples,
     options: &ManyStatesOptions,
 ) -> Result<EquilibriumModel, EquilibriumError> {
     options.checked()?;
+    options.affordable(samples.n(), 1)?;
     let no_states = EquilibriumDiagnostics::ManyStates { bins: Vec::new(), residual: 0.0 };
     let configurations = &samples.configurations;
     let clustering =
@@ -90,10 +113,10 @@ pub fn many_states(
         return Ok(samples.nothing(options.method(), RowStatus::Undersampled, no_states));
     };
     let (n, state) = (samples.n(), largest_first(configurations, &clustering.state, options.states));
-    let blocks =
-        count_blocks(configurations, &state, options.states, ERROR_BLOCKS.min(configurations.n_bins()));
-    let totals = total(&blocks, n);
+    let totals = total(configurations, &state, options.states);
     let states: Vec<State> = totals.iter().filter_map(states::Counts::state).collect();
+    let sets = rows_by_states(&states, n).len();
+    options.affordable(n, sets.max(1))?;
     let mean_field = MeanField::of(&states, n);
     let kept = determined_neurons(&states, &mean_field);
     let found = if options.tap {
@@ -118,13 +141,20 @@ pub fn many_states(
     neurons.iter().for_each(|&i| model.status[i] = status);
     (model.couplings, model.fields) = spread(&neurons, model.n_neurons(), &found.couplings, &found.fields);
     model.iterations = found.iterations;
-    if !options.tap {
-        model.errors =
-            jackknife::errors(&blocks, &totals, &states, &kept, options.threads).map(|mut errors| {
-                (errors.couplings, errors.fields) =
-                    spread(&neurons, model.n_neurons(), &errors.couplings, &errors.fields);
-                errors
-            });
+    let replicates = (configurations.n_blocks() + 1) as f64;
+    if !options.tap && replicates * mean_field::cost(options.states, n, sets) <= OPERATIONS_MAX {
+        let estimate = jackknife::Estimate {
+            configurations,
+            state: &state,
+            totals: &totals,
+            kept: &kept,
+            found: &(found.couplings, found.fields),
+        };
+        model.errors = jackknife::errors(&estimate, options.threads).map(|mut errors| {
+            (errors.couplings, errors.fields) =
+                spread(&neurons, model.n_neurons(), &errors.couplings, &errors.fields);
+            errors
+        });
     }
     Ok(model)
 }
@@ -132,25 +162,10 @@ pub fn many_states(
 /// The best of several clusterings; `None` when there are fewer configurations than states.
 fn cluster(configurations: &Configurations, options: &ManyStatesOptions) -> Option<Clustering> {
     let restarts = if options.states == 1 { 1 } else { options.restarts };
-    let found = in_parallel(restarts, options.threads, |restart| {
+    let found = map(options.threads, restarts, |restart| {
         Clustering::of(configurations, options.states, options.seed.wrapping_add((restart as u64) << 32))
     });
     found.into_iter().flatten().reduce(Clustering::better)
-}
-
-/// `work(0)` to `work(count − 1)`, in order.
-fn in_parallel<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let mut results: Vec<Option<T>> = (0..count).map(|_| None).collect();
-    let each = count.div_ceil(threads.max(1)).max(1);
-    std::thread::scope(|scope| {
-        for (first, own) in results.chunks_mut(each).enumerate() {
-            let work = &work;
-            scope.spawn(move || {
-                own.iter_mut().enumerate().for_each(|(k, result)| *result = Some(work(first * each + k)));
-            });
-        }
-    });
-    results.into_iter().flatten().collect()
 }
 
 /// States numbered anew, the one with the most bins first.
@@ -208,11 +223,12 @@ fn by_tap(states: &[State], mean_field: &MeanField, kept: &[usize], iterations_m
         let fields = problem.mean_fields(&problem.fields(&start));
         return Found { couplings: start, fields, residual: 0.0, iterations: 0, converged: kept.is_empty() };
     };
+    let limits = Limits { iterations: iterations_max, operations: OPERATIONS_MAX };
     // Naive mean field can be far off; J² then is more so.
     let values = [1.0, 0.5, 0.25, 0.0].map(|part| (problem.evaluate(&(&start * part)).value, part));
     let least = values.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
     let start = start * least.map_or(0.0, |(_, part)| part);
-    let minimum = descent::minimise(&problem, &preconditioner, start, iterations_max);
+    let minimum = descent::minimise(&problem, &preconditioner, start, &limits);
     Found {
         fields: problem.mean_fields(&problem.fields(&minimum.couplings)),
         residual: (2.0 * minimum.value / problem.equations().max(1.0)).sqrt(),

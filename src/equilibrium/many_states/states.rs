@@ -6,7 +6,8 @@ use super::super::Configurations;
 #[derive(Debug, Clone)]
 pub(super) struct Counts {
     pub(super) bins: f64,
-    /// Bins in which both of a pair are active, upper triangle and diagonal. Integers below 2⁵³: exact, so that a block can be taken off.
+    /// Bins in which both of a pair are active, upper triangle and diagonal. Integers below 2⁵³, or halves: exact, so that a neuron is silent
+    /// in none but those bins that it was silent in before half a block is taken off.
     both: Array2<f64>,
 }
 
@@ -45,8 +46,12 @@ impl Counts {
         }
     }
 
-    pub(super) fn without(&self, other: &Self) -> Self {
-        Self { bins: self.bins - other.bins, both: &self.both - &other.both }
+    /// Without a part of what `other` counts.
+    pub(super) fn without(&self, taken: f64, other: &Self) -> Self {
+        let mut left = self.clone();
+        left.bins -= taken * other.bins;
+        left.both.scaled_add(-taken, &other.both);
+        left
     }
 
     /// Moments; `None` without a bin.
@@ -67,40 +72,29 @@ impl Counts {
     }
 }
 
-/// Counts of every state in so many contiguous blocks of bins: `[block][state]`.
-pub(super) fn count_blocks(
+/// Counts of every state over all bins.
+pub(super) fn total(configurations: &Configurations, state: &[usize], states: usize) -> Vec<Counts> {
+    let multiplicities = configurations.multiplicities().iter().map(|&count| count as f64);
+    count(configurations, state, states, multiplicities.enumerate())
+}
+
+/// Counts of every state in a block of bins.
+pub(super) fn block_counts(
     configurations: &Configurations,
     state: &[usize],
     states: usize,
-    blocks: usize,
-) -> Vec<Vec<Counts>> {
-    let order = configurations.order();
-    let mut occurs = vec![0.0; configurations.len()];
-    let count = |block: usize| {
-        let bins = &order[order.len() * block / blocks..order.len() * (block + 1) / blocks];
-        bins.iter().for_each(|&c| occurs[c as usize] += 1.0);
-        let mut counts: Vec<Counts> = (0..states).map(|_| Counts::new(configurations.n_neurons())).collect();
-        for c in bins.iter().map(|&c| c as usize) {
-            if occurs[c] > 0.0 {
-                counts[state[c]].add(configurations.active(c), occurs[c]);
-                occurs[c] = 0.0;
-            }
-        }
-        counts
-    };
-    (0..blocks).map(count).collect()
+    block: usize,
+) -> Vec<Counts> {
+    count(configurations, state, states, configurations.block_counts(block).into_iter())
 }
 
-/// Counts of every state over all blocks.
-pub(super) fn total(blocks: &[Vec<Counts>], n: usize) -> Vec<Counts> {
-    let states = blocks.first().map_or(0, Vec::len);
-    let sum = |a: usize| {
-        let mut sum = Counts::new(n);
-        for counts in blocks {
-            sum.bins += counts[a].bins;
-            sum.both += &counts[a].both;
-        }
-        sum
-    };
-    (0..states).map(sum).collect()
+fn count(
+    configurations: &Configurations,
+    state: &[usize],
+    states: usize,
+    occurring: impl Iterator<Item = (usize, f64)>,
+) -> Vec<Counts> {
+    let mut counts: Vec<Counts> = (0..states).map(|_| Counts::new(configurations.n_neurons())).collect();
+    occurring.for_each(|(c, count)| counts[state[c]].add(configurations.active(c), count));
+    counts
 }

@@ -65,7 +65,11 @@ impl<'a> TapProblem<'a> {
         self.usable.iter().enumerate().map(mean).collect()
     }
 
-    /// Cost O(states n³).
+    /// Multiplications of [`TapProblem::evaluate`]: two products of matrices for each state.
+    pub(super) fn cost(&self) -> f64 {
+        2.0 * self.states.len() as f64 * (self.usable.len() as f64).powi(3)
+    }
+
     pub(super) fn evaluate(&self, couplings: &Array2<f64>) -> Evaluation {
         let fields = self.fields(couplings);
         let mean = self.mean_fields(&fields);
@@ -124,6 +128,11 @@ impl Preconditioner {
         let least = 1e-10 * basis.values.last()?.max(f64::MIN_POSITIVE);
         basis.values.iter_mut().for_each(|value| *value = value.max(least));
         Some(Self { basis })
+    }
+
+    /// Multiplications of [`Preconditioner::apply`].
+    pub(super) fn cost(&self) -> f64 {
+        4.0 * (self.basis.values.len() as f64).powi(3)
     }
 
     pub(super) fn apply(&self, gradient: &Array2<f64>) -> Array2<f64> {

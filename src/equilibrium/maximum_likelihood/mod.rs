@@ -7,7 +7,7 @@ use faer::Mat;
 use ndarray::{Array1, Array2};
 
 use super::compatible::compatible;
-use super::{ERROR_BLOCKS, EquilibriumError, Samples};
+use super::{EquilibriumError, Samples};
 use crate::model::{
     EquilibriumDiagnostics, EquilibriumErrors, EquilibriumMethod, EquilibriumModel, RowStatus,
 };
@@ -42,7 +42,7 @@ impl MaximumLikelihoodOptions {
 /// there is none; it says [`RowStatus::Separated`], and the model is one of the others. Larger groups that lack states in the same way show
 /// in parameters that run away while moments are matched: then all rows say so, and are zero.
 ///
-/// Standard errors are those of the whole set of bins: block `b` of [`ERROR_BLOCKS`] moves the maximum by `F⁻¹ (⟨O⟩_b − ⟨O⟩)` times its share
+/// Standard errors are those of the whole set of bins: block `b` of [`ERROR_BLOCKS`](super::ERROR_BLOCKS) moves the maximum by `F⁻¹ (⟨O⟩_b − ⟨O⟩)` times its share
 /// of the bins.
 ///
 /// # Errors
@@ -138,19 +138,19 @@ fn with_every_pair_state(samples: &Samples) -> Vec<usize> {
 
 /// Standard errors of the parameters and the number of blocks they come from; `None` for a single bin.
 fn errors(samples: &Samples, kept: &[usize], observed: &[f64], maximum: &Maximum) -> Option<(Vec<f64>, u32)> {
-    let order = samples.configurations.order();
-    let blocks = ERROR_BLOCKS.min(order.len());
+    let configurations = &samples.configurations;
+    let blocks = configurations.n_blocks();
     if blocks < 2 {
         return None;
     }
     let mut moved = Mat::<f64>::zeros(observed.len(), blocks);
-    let mut counts = vec![0.0; samples.configurations.len()];
+    let mut counts = vec![0.0; configurations.len()];
     for block in 0..blocks {
-        let bins = &order[order.len() * block / blocks..order.len() * (block + 1) / blocks];
+        let bins = configurations.block(block);
         counts.fill(0.0);
         bins.iter().for_each(|&c| counts[c as usize] += 1.0 / bins.len() as f64);
-        let (first, second) = samples.configurations.weighted_moments(&counts);
-        let share = bins.len() as f64 / order.len() as f64;
+        let (first, second) = configurations.weighted_moments(&counts);
+        let share = bins.len() as f64 / configurations.n_bins() as f64;
         let own = moments_of(kept, &first, &second);
         for (p, (own, all)) in own.iter().zip(observed).enumerate() {
             moved[(p, block)] = share * (own - all);

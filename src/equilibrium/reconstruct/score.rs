@@ -7,6 +7,7 @@ use super::super::Rates;
 use super::super::check::chain_seed;
 use super::{Marginal, Part, ReconstructError, ReconstructOptions, solve};
 use crate::model::{EquilibriumModel, Runs};
+use crate::regression::map;
 
 /// How reconstruction is tried on bins that were seen in full.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,8 +60,6 @@ pub struct ReconstructionScore {
 
 /// Least probability that counts.
 const PROBABILITY_MIN: f64 = 1e-300;
-/// Bins that one thread takes at a time.
-const CHUNK: usize = 16;
 
 impl ReconstructionScoreOptions {
     fn checked(&self) -> Result<(), ReconstructError> {
@@ -103,23 +102,7 @@ pub fn reconstruction_score(
     let tried = all.len().min(options.bins_max);
     let bins: Vec<&[u16]> = (0..tried).map(|k| all[all.len() * k / tried]).collect();
     let trial = Trial { model, rates, options, estimated: &estimated };
-    let mut scores = vec![ReconstructionScore::default(); tried];
-    let mut shares: Vec<Vec<_>> = (0..options.threads.clamp(1, 1024)).map(|_| Vec::new()).collect();
-    let threads = shares.len();
-    let chunks = bins.chunks(CHUNK).zip(scores.chunks_mut(CHUNK)).enumerate();
-    chunks.for_each(|(k, chunk)| shares[k % threads].push((k, chunk)));
-    std::thread::scope(|scope| {
-        for share in shares.into_iter().filter(|share| !share.is_empty()) {
-            let trial = &trial;
-            scope.spawn(move || {
-                for (k, (bins, scores)) in share {
-                    for (place, (bin, score)) in bins.iter().zip(scores).enumerate() {
-                        *score = trial.bin((k * CHUNK + place) as u64, bin);
-                    }
-                }
-            });
-        }
-    });
+    let scores = map(options.threads, tried, |k| trial.bin(k as u64, bins[k]));
     Ok(total(&scores))
 }
 
