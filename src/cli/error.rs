@@ -68,6 +68,9 @@ pub(crate) enum CliError {
     /// A recording that cannot be split.
     #[error(transparent)]
     Comparison(#[from] ComparisonError),
+    /// No method gave a model.
+    #[error("no equilibrium method gave a model of this recording")]
+    NothingFitted,
     /// An equilibrium model that cannot be fitted.
     #[error(transparent)]
     Equilibrium(#[from] EquilibriumError),

@@ -22,7 +22,7 @@ use super::equilibrium::models;
 use super::error::CliError;
 use super::output::{self, Align, outln};
 use super::recordings::{self, EstimationArgs, RecordingArgs, Sizes};
-use super::{Manner, pairs, progress, stream, text};
+use super::{Manner, equilibrium, pairs, progress, stream, text};
 
 /// Bins between two movements of the progress bar.
 const BATCH_BINS: u64 = 2048;
@@ -64,6 +64,7 @@ pub(crate) struct FitArgs {
 
 pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
     args.estimation.check()?;
+    equilibrium::check_methods(&args.equilibrium, "--equilibrium")?;
     check_output(&args.out, args.force)?;
     let recording = recordings::load(&args.recording, manner)?;
     let mut session = Session::new(spec(args, &recording)?)?;

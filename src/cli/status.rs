@@ -8,7 +8,7 @@ use super::Manner;
 use super::client::{self, ConnectArgs, Daemon};
 use super::error::CliError;
 use super::output::{self, Align, outln};
-use super::{score, text};
+use super::{equilibrium, score, text};
 
 /// Show the sessions of a daemon and how far they are
 #[derive(Debug, Clone, Args)]
@@ -95,6 +95,23 @@ fn refits_text(session: &v1::Session) -> String {
     format!("{} done{running}", text::count(session.refits))
 }
 
+/// Fits of the equilibrium models.
+fn equilibrium_text(session: &v1::Session) -> String {
+    let spec = session.spec.as_ref();
+    let methods = spec.map_or(&[][..], |spec| &spec.equilibrium_methods);
+    if methods.is_empty() {
+        return "no models".to_owned();
+    }
+    let names: Vec<&str> = methods.iter().map(|&method| equilibrium::method_name(method)).collect();
+    let running = if session.equilibrium_running { ", one under way" } else { "" };
+    format!(
+        "{}; {} published, {} skipped because late{running}",
+        names.join(", "),
+        text::count(session.equilibrium_published),
+        text::count(session.equilibrium_skipped)
+    )
+}
+
 fn table(sessions: &[v1::Session]) -> comfy_table::Table {
     let mut table = output::table(&[
         ("session", Align::Left),
@@ -153,6 +170,7 @@ fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
             ),
         ),
         ("refits", refits_text(session)),
+        ("equilibrium", equilibrium_text(session)),
         ("best", best_text(session)),
         ("memory", text::bytes(session.memory_bytes)),
     ];
@@ -205,6 +223,9 @@ fn session_json(session: &v1::Session) -> Value {
         "refreshes_skipped": session.refreshes_skipped,
         "refits": session.refits,
         "refit_running": session.refit_running,
+        "equilibrium_published": session.equilibrium_published,
+        "equilibrium_skipped": session.equilibrium_skipped,
+        "equilibrium_running": session.equilibrium_running,
         "best": best,
         "producer_connected": session.producer_connected,
         "producer_epoch": session.producer_epoch,

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use glauber::equilibrium::{FitOptions, Samples};
 use glauber::ingest::BinnedRecording;
-use glauber::model::{EquilibriumMethod, EquilibriumModel, RowStatus};
+use glauber::model::{EquilibriumMethod, RowStatus};
 use glauber::session::{ComparedEquilibrium, EquilibriumComparison, UnfitMethod};
 use serde_json::{Value, json};
 
 use super::models::{
-    check_json, correlation, found, hidden_bits, off, reconstruction_json, root_mean_square, share, statuses,
-    total_variation,
+    check_json, correlation, found, hidden_bits, is_ok, misplaced, named, off, reconstruction_json,
+    root_mean_square, share, statuses,
 };
 use crate::cli::compare::{self, CompareArgs};
 use crate::cli::error::CliError;
@@ -36,16 +36,19 @@ pub(crate) fn run(args: &CompareArgs, manner: Manner) -> Result<(), CliError> {
     }
     bar.finish_and_clear();
     let outcome = Outcome { recording: &recording, comparison: &comparison, results };
-    if manner.json { output::json(&outcome.to_json(args)) } else { outcome.report() }
+    if manner.json {
+        output::json(&outcome.to_json(args))?;
+    } else {
+        outcome.report()?;
+    }
+    match outcome.fitted().next() {
+        Some(_) => Ok(()),
+        None => Err(CliError::NothingFitted),
+    }
 }
 
 fn methods(args: &CompareArgs) -> Result<Vec<EquilibriumMethod>, CliError> {
-    for (place, method) in args.methods.iter().enumerate() {
-        if args.methods[..place].contains(method) {
-            let problem = format!("'{method}' is given twice");
-            return Err(CliError::Argument { argument: "--method", problem });
-        }
-    }
+    super::check_methods(&args.methods, "--method")?;
     Ok(if args.methods.is_empty() { EquilibriumMethod::ALL.to_vec() } else { args.methods.clone() })
 }
 
@@ -77,11 +80,13 @@ impl Outcome<'_> {
     fn report(&self) -> Result<(), CliError> {
         output::print_facts(&self.facts())?;
         outln!("")?;
-        output::print_table(&self.description_table())?;
-        outln!("")?;
-        self.explain()?;
-        outln!("")?;
-        output::print_table(&self.model_table())?;
+        if self.fitted().next().is_some() {
+            output::print_table(&self.description_table())?;
+            outln!("")?;
+            self.explain()?;
+            outln!("")?;
+            output::print_table(&self.model_table())?;
+        }
         for (compared, _) in self.fitted() {
             let model = &compared.model;
             if model.status.iter().any(|&status| status != RowStatus::Ok) {
@@ -132,7 +137,7 @@ impl Outcome<'_> {
                 correlation(&check.pair_correlations),
                 off(&check.pair_correlations),
                 correlation(&check.triplet_correlations),
-                format!("{:.1} %", 100.0 * total_variation(check)),
+                misplaced(check),
                 share(reconstruction.recovered, reconstruction.values),
                 hidden_bits(reconstruction),
             ]);
@@ -226,17 +231,6 @@ impl Outcome<'_> {
             "methods": self.results.iter().map(result_json).collect::<Vec<_>>(),
         })
     }
-}
-
-/// Whether every neuron that takes part has an estimate to rely on.
-fn is_ok(model: &EquilibriumModel) -> bool {
-    let left_out = [RowStatus::Silent, RowStatus::Saturated, RowStatus::Duplicate];
-    model.status.iter().all(|status| *status == RowStatus::Ok || left_out.contains(status))
-}
-
-/// The method, marked where its model is not to be relied on.
-fn named(model: &EquilibriumModel) -> String {
-    format!("{}{}", model.method, if is_ok(model) { "" } else { " !" })
 }
 
 fn result_json(timed: &Timed) -> Value {

@@ -68,6 +68,16 @@ pub(crate) fn parse_method(text: &str) -> Result<v1::EquilibriumMethod, String> 
     text.parse().map(wire_method).map_err(|error: UnknownEquilibriumMethod| format!("{error}, best"))
 }
 
+/// Refuse a method that is given twice.
+pub(crate) fn check_methods(methods: &[EquilibriumMethod], argument: &'static str) -> Result<(), CliError> {
+    for (place, method) in methods.iter().enumerate() {
+        if methods[..place].contains(method) {
+            return Err(CliError::Argument { argument, problem: format!("'{method}' is given twice") });
+        }
+    }
+    Ok(())
+}
+
 /// The interface's name of a method.
 pub(crate) fn wire_method(method: EquilibriumMethod) -> v1::EquilibriumMethod {
     match method {

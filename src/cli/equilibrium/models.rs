@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use glauber::equilibrium::ReconstructionScore;
-use glauber::model::{Agreement, EquilibriumDiagnostics, EquilibriumModel, ModelCheck, Neuron, RowStatus};
+use glauber::model::{
+    ActiveCount, Agreement, EquilibriumDiagnostics, EquilibriumModel, ModelCheck, Neuron, RowStatus,
+};
 use glauber::session::{ScoredEquilibrium, Snapshot};
 use serde_json::{Value, json};
 
@@ -77,6 +79,17 @@ pub(crate) fn found(diagnostics: &EquilibriumDiagnostics) -> String {
     }
 }
 
+/// Whether every neuron that takes part has an estimate to rely on.
+pub(crate) fn is_ok(model: &EquilibriumModel) -> bool {
+    let left_out = [RowStatus::Silent, RowStatus::Saturated, RowStatus::Duplicate];
+    model.status.iter().all(|status| *status == RowStatus::Ok || left_out.contains(status))
+}
+
+/// The method, marked where its model is not to be relied on.
+pub(crate) fn named(model: &EquilibriumModel) -> String {
+    format!("{}{}", model.method, if is_ok(model) { "" } else { " !" })
+}
+
 /// Root mean square off the diagonal.
 pub(crate) fn root_mean_square(couplings: &ndarray::Array2<f64>) -> f64 {
     let n = couplings.nrows();
@@ -90,16 +103,18 @@ pub(crate) fn check_text(check: &ModelCheck) -> String {
         format!("{name} r {}, off by {} errors", correlation(agreement), off(agreement))
     };
     format!(
-        "{}; {} (below 1 when only chance is left, of the bins fitted to); P(K active) off by {:.1} %",
+        "{}; {} (below 1 when only chance is left, of the bins fitted to); P(K active) off by {}",
         kind("pairs", &check.pair_correlations),
         kind("triplets", &check.triplet_correlations),
-        100.0 * total_variation(check)
+        misplaced(check)
     )
 }
 
-/// The probability mass of the number of active neurons that is misplaced.
-pub(crate) fn total_variation(check: &ModelCheck) -> f64 {
-    0.5 * check.active_counts.iter().map(|count| (count.observed - count.predicted).abs()).sum::<f64>()
+/// The probability of the number of active neurons that is misplaced, in percent; `-` where nothing is compared.
+pub(crate) fn misplaced(check: &ModelCheck) -> String {
+    let difference = |count: &ActiveCount| (count.observed - count.predicted).abs();
+    let sum: f64 = check.active_counts.iter().map(difference).sum();
+    if check.active_counts.is_empty() { "-".to_owned() } else { format!("{:.1} %", 50.0 * sum) }
 }
 
 /// A correlation, when there is one.
@@ -216,12 +231,12 @@ pub(crate) fn print_models(snapshot: &Snapshot) -> Result<(), CliError> {
         let check = scored.fitted.check.as_ref();
         let of_check = |tell: &dyn Fn(&ModelCheck) -> String| check.map_or_else(|| "-".to_owned(), tell);
         table.add_row([
-            model.method.to_string(),
+            named(model),
             fit::marked(best == Some(model.method), scored.score.recent.bits_per_spike()),
             of_check(&|check| correlation(&check.pair_correlations)),
             of_check(&|check| off(&check.pair_correlations)),
             of_check(&|check| correlation(&check.triplet_correlations)),
-            of_check(&|check| format!("{:.1} %", 100.0 * total_variation(check))),
+            of_check(&misplaced),
             format!("{:.4}", root_mean_square(&model.couplings)),
             rms_error(model),
             found(&model.diagnostics),
@@ -229,13 +244,21 @@ pub(crate) fn print_models(snapshot: &Snapshot) -> Result<(), CliError> {
     }
     outln!("")?;
     output::print_table(&table)?;
+    let best = if best.is_some() { "* best. " } else { "" };
     outln!(
-        "\n* best. bits/spike: of each neuron given all others in the same bin, gained over rates on bins not fitted"
+        "\n{best}bits/spike: of each neuron given all others in the same bin, gained over rates on bins not fitted"
     )?;
     outln!(
-        "to. off: difference of predicted and observed pair correlations over its error, below 1 when only chance is left,"
+        "to. off: difference of predicted and observed pair correlations over its error, below 1 on the bins fitted to."
     )?;
-    outln!("since these are the bins fitted to. See `compare --equilibrium` for others.")?;
+    let scores = snapshot.equilibrium.iter().filter_map(|scored| scored.score.recent.bits_per_spike());
+    if scores.fold(0.0, f64::min) < 0.0 {
+        outln!("Below 0 bits/spike: describes bins worse than the rates alone; do not trust its couplings.")?;
+    }
+    let mut models = snapshot.equilibrium.iter().filter_map(|scored| scored.fitted.model.as_ref().ok());
+    if models.any(|model| !is_ok(model)) {
+        outln!("! of some or all neurons there is no estimate, or not a reliable one.")?;
+    }
     for scored in &snapshot.equilibrium {
         let method = scored.fitted.method;
         match &scored.fitted.model {
@@ -254,7 +277,12 @@ pub(crate) fn print_pairs(snapshot: &Snapshot, top: usize) -> Result<(), CliErro
     for scored in &snapshot.equilibrium {
         if let Ok(model) = &scored.fitted.model {
             outln!("\n{}: strongest pairs in the same bin", model.method)?;
-            output::print_table(&pair_table(&strongest(model, &snapshot.spec.neurons, top)))?;
+            let pairs = strongest(model, &snapshot.spec.neurons, top);
+            if pairs.is_empty() {
+                outln!("none: fewer than two neurons are OK")?;
+            } else {
+                output::print_table(&pair_table(&pairs))?;
+            }
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ use glauber::equilibrium::{
 use glauber::ingest::BinnedRecording;
 use glauber::model::{BinWidth, EquilibriumMethod, EquilibriumModel, Neuron, Runs, Window};
 use glauber::proto::v1;
+use glauber::session::ComparisonError;
 use observation::ObservationArgs;
 use serde_json::{Value, json};
 use tables::{Row, missing_table, score_table};
@@ -218,6 +219,10 @@ impl Job<'_> {
         let split = (self.recording.n_bins as f64 * train) as u64;
         let (first, rest) =
             (self.recording.runs(0..split), self.recording.runs(split..self.recording.n_bins));
+        if first.n_bins() == 0 || rest.n_bins() == 0 {
+            let (train, held_out) = (first.n_bins(), rest.n_bins());
+            return Err(ComparisonError::NoBins { train, held_out }.into());
+        }
         let model = self.model(&first)?;
         let options = ReconstructionScoreOptions {
             hidden,
