@@ -143,16 +143,23 @@ impl<F: Family> Learning<'_, F> {
         let network: Network = family.network(parameters);
         let sweeps = options.sweeps_per_step * (options.steps / (4 * PIECES)).max(1);
         self.chains.run(family, &network, options.sweeps_per_step);
-        let pieces: Vec<Vec<Vec<f64>>> =
-            (0..PIECES).map(|_| self.chains.run(family, &network, sweeps)).collect();
-        let means: Vec<Vec<f64>> =
-            (0..options.chains).map(|c| mean(pieces.iter().map(|piece| piece[c].as_slice()))).collect();
-        let mut within = vec![0.0; parameters.len()];
-        for c in 0..options.chains {
-            let of_chain: Vec<Vec<f64>> = pieces.iter().map(|piece| piece[c].clone()).collect();
-            add(&mut within, &spread(&of_chain), 1.0 / (options.chains as f64).powi(2));
+        // Mean of each chain, and the sum of squared differences from it, piece after piece (Welford 1962).
+        let mut means = vec![vec![0.0; parameters.len()]; options.chains];
+        let mut squares = vec![0.0; parameters.len()];
+        for piece in 1..=PIECES {
+            let moments = self.chains.run(family, &network, sweeps);
+            for (mean, moments) in means.iter_mut().zip(&moments) {
+                for ((mean, square), x) in mean.iter_mut().zip(&mut squares).zip(moments) {
+                    let before = x - *mean;
+                    *mean += before / piece as f64;
+                    *square += before * (x - *mean);
+                }
+            }
         }
-        let (between, within) = (self.noise(&means), self.scaled(&within));
+        // Squared standard error of the mean over chains, were they of one kind.
+        let share = 1.0 / ((PIECES * (PIECES - 1)) as f64 * (options.chains as f64).powi(2));
+        squares.iter_mut().for_each(|square| *square *= share);
+        let (between, within) = (self.noise(&means), self.scaled(&squares));
         let residual = residual(family, &means);
         let size = self.size(&residual);
         // The parameters have an error, too, and with it their moments.

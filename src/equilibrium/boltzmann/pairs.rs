@@ -4,6 +4,7 @@ use ndarray::{Array1, Array2, CowArray};
 
 use super::chains::{Family, Network};
 use crate::equilibrium::Samples;
+use crate::regression::threads::map;
 use crate::simulate::{GibbsChain, InputRows};
 
 /// Added to the diagonal of the covariance, relative to it, so that it has an inverse.
@@ -140,20 +141,7 @@ impl Family for Pairs {
             };
             (0..=a).map(product).collect()
         };
-        let threads = threads.clamp(1, operators.len());
-        // Thread t takes rows t, t + threads, …: rows grow, and no number depends on who computes it.
-        let mut rows: Vec<Vec<f64>> = vec![Vec::new(); operators.len()];
-        let row = &row;
-        let pieces: Vec<Vec<(usize, Vec<f64>)>> = std::thread::scope(|scope| {
-            let share =
-                |t: usize| (t..operators.len()).step_by(threads).map(|a| (a, row(a))).collect::<Vec<_>>();
-            let work: Vec<_> = (1..threads).map(|t| scope.spawn(move || share(t))).collect();
-            let first = share(0);
-            let others = work.into_iter().filter_map(|thread| thread.join().ok());
-            std::iter::once(first).chain(others).collect()
-        });
-        pieces.into_iter().flatten().for_each(|(a, row)| rows[a] = row);
-        rows
+        map(threads, operators.len(), row)
     }
 }
 
