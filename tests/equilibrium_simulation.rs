@@ -2,8 +2,8 @@
 
 use glauber::model::SpikeBlock;
 use glauber::simulate::{
-    CurieWeissSampler, EquilibriumIsing, GibbsSampler, PROPOSALS_MAX, Proposals, SimulationError, TemperedSampler,
-    importance_resampled, lattice_pairs,
+    CurieWeissSampler, EquilibriumIsing, GibbsSampler, PROPOSALS_MAX, Proposals, SimulationError,
+    TemperedSampler, importance_resampled, lattice_pairs,
 };
 
 /// `P(s)` of every configuration; bit i of its index is neuron i.

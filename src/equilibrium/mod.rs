@@ -21,7 +21,9 @@ mod pseudo_likelihood;
 mod reconstruct;
 mod samples;
 
-pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
+pub use boltzmann::{
+    BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied, separated_pairs,
+};
 pub use check::{CheckOptions, check};
 pub use configurations::Configurations;
 pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
