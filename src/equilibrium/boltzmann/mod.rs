@@ -85,7 +85,7 @@ impl BoltzmannOptions {
     /// which there are no standard errors: those of 64 neurons.
     pub const INFORMATION_PARAMETERS_MAX: usize = 2080;
 
-    /// Most neurons that take part.
+    /// Most neurons that take part. With default options and one thread of a busy machine, 100 neurons took 51 s unoptimized.
     pub const NEURONS_MAX: usize = 200;
 
     fn check(&self) -> Result<(), EquilibriumError> {
@@ -129,7 +129,8 @@ impl BoltzmannOptions {
 /// Standard errors are `F⁻¹` times the differences of the moments between [`ERROR_BLOCKS`] blocks of bins, with the error by finite chains in
 /// them. `F` is sampled; its inverse is made smaller by `(M − p − 1)/M`, by which the inverse of a covariance of M independent samples is too
 /// large. Samples are 4 sweeps apart, so that at strong coupling standard errors are somewhat too large.
-/// `None` beyond [`BoltzmannOptions::INFORMATION_PARAMETERS_MAX`], with fewer bins than blocks, or where `F` is singular. They are 0, for not
+/// `None` beyond [`BoltzmannOptions::INFORMATION_PARAMETERS_MAX`], with fewer bins than blocks, or where `F` as sampled is singular,
+/// which it is when a pair that never meets in the bins does not in the configurations sampled either. They are 0, for not
 /// known, for the couplings of pairs one of whose four states never occurs and the fields of their neurons, which rest on the fraction of a bin
 /// that this state was given; those of the others hold with it as it is.
 ///
