@@ -2,13 +2,15 @@
 
 use glauber::equilibrium::{
     BoltzmannOptions, Configurations, EquilibriumError, FitOptions, Samples, TiedModel, Tying, boltzmann,
-    boltzmann_tied, fit,
+    boltzmann_tied, fit, separated_pairs,
 };
 use glauber::model::{
     BoltzmannDiagnostics, EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, RowStatus, Runs,
     SpikeBlock,
 };
 use glauber::simulate::{EquilibriumIsing, GibbsSampler, TemperedSampler};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 fn runs(block: SpikeBlock, n_neurons: usize) -> Runs {
     Runs { n_neurons, blocks: vec![block] }
@@ -133,6 +135,25 @@ fn it_is_maximum_likelihood_within_the_error_it_reports() {
 }
 
 #[test]
+fn learning_agrees_with_exact_maximum_likelihood_at_20_neurons() {
+    for g in [0.5, 1.0] {
+        let samples = drawn(&EquilibriumIsing::sk(20, g, g, 11).unwrap(), 10_000, 7);
+        let exact = glauber::equilibrium::maximum_likelihood(&samples, &Default::default()).unwrap();
+        assert!(exact.status.iter().all(|s| *s == RowStatus::Ok), "{:?}", exact.status);
+        let model = boltzmann(&samples, &options()).unwrap();
+        let found = diagnostics(&model);
+        assert!(found.converged && model.status == exact.status, "{found:?}");
+        let (w, exact) =
+            (parameters(&model.couplings, &model.fields), parameters(&exact.couplings, &exact.fields));
+        let ratio = mean_square(&w, &exact).sqrt() / found.parameter_error;
+        println!("g = {g}: {ratio} of the error reported, {found:?}");
+        // 210 parameters, and the spread between 8 chains of each: 5 % each way were they independent. Soft directions have most of the
+        // error, so that far fewer count; 26 % if it were one alone.
+        assert!((0.6..1.6).contains(&ratio), "{ratio} {found:?}");
+    }
+}
+
+#[test]
 fn couplings_are_recovered_as_well_as_maximum_likelihood_does() {
     // Mean square error of exact maximum likelihood over fields and couplings with 10⁴ samples, by enumeration: 1.62e-4 and 4.0e-4.
     for (g, expected) in [(0.5, 1.62e-4), (1.0, 4.0e-4)] {
@@ -190,7 +211,7 @@ fn too_few_sweeps_are_told() {
         boltzmann(&samples, &BoltzmannOptions { steps: 8, sweeps_per_step: 4000, ..options() }).unwrap();
     let found = diagnostics(&model);
     println!("{found:?}");
-    assert!(!found.converged && found.moment_residual > 3.0 * found.monte_carlo_error, "{found:?}");
+    assert!(!found.converged && found.moment_residual > 2.0 * found.monte_carlo_error, "{found:?}");
 }
 
 #[test]
@@ -218,12 +239,54 @@ fn rare_spikes_and_pairs_that_never_meet() {
         let apart: Vec<u16> = active.iter().copied().filter(|&i| i != 1 || !active.contains(&0)).collect();
         block.push_sorted(&apart);
     }
-    let model = boltzmann(&Samples::of(&runs(block, 12)), &options()).unwrap();
+    let mut samples = Samples::of(&runs(block, 12));
+    assert_eq!(separated_pairs(&samples), [(0, 1)]);
+    let model = boltzmann(&samples, &options()).unwrap();
     let found = diagnostics(&model);
-    println!("{found:?} J_01 {}", model.couplings[[0, 1]]);
-    assert!(model.couplings[[0, 1]] < -0.5, "{}", model.couplings[[0, 1]]);
+    assert!(found.converged && model.status.iter().all(|s| *s == RowStatus::Ok), "{found:?}");
+
+    // The maximum where 0 and 1 have met for e / (1 + 2 e) bins, e those expected of independent neurons: some 18.
+    let spikes = |i: usize| 10_000.0 * (1.0 + samples.magnetizations[i]);
+    let expected = spikes(0) * spikes(1) / 20_000.0;
+    let given = expected / (1.0 + 2.0 * expected);
+    assert!((0.4..0.5).contains(&given), "{given}");
+    samples.second_moments[[0, 1]] += 4.0 * given / 20_000.0;
+    samples.second_moments[[1, 0]] = samples.second_moments[[0, 1]];
+    let exact = maximum_likelihood(&samples);
+    let w = parameters(&model.couplings, &model.fields);
+    // Parameter 12 is J_01. Chains of 0.8 million sweeps see the two meet some 20 times: ¼/√20 = 0.06; four times that.
+    println!("J_01 {} exactly {}, {found:?}", w[12], exact[12]);
+    assert!((w[12] - exact[12]).abs() < 0.24, "{} {}", w[12], exact[12]);
+    assert!(mean_square(&w, &exact).sqrt() < 2.0 * found.parameter_error, "{found:?}");
+
+    // What rests on that half bin has no standard error; nor has anything where the two never meet among the configurations sampled.
+    if let Some(errors) = model.errors {
+        assert_eq!((errors.couplings[[0, 1]], errors.fields[0], errors.fields[1]), (0.0, 0.0, 0.0));
+        assert!(errors.couplings[[2, 3]] > 0.0 && errors.fields[2] > 0.0);
+    }
+}
+
+/// 60 neurons active in a percent of the bins, mostly in common bursts: many pairs never meet.
+#[test]
+fn sparse_recordings_are_fitted_or_not_said_to_be() {
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let bins: Vec<Vec<u16>> = (0..20_000)
+        .map(|_| {
+            let burst = random.random_bool(0.03);
+            let rate = |i: u16| (if burst { 0.1 } else { 0.004 }) * (0.3 + f64::from(i) / 60.0);
+            (0..60).filter(|&i| random.random_bool(rate(i))).collect()
+        })
+        .collect();
+    let samples = of_lists(&bins, 60);
+    let pairs = separated_pairs(&samples);
+    let model = boltzmann(&samples, &options()).unwrap();
+    let found = diagnostics(&model);
+    println!("{} pairs never meet, {} steps, {found:?}", pairs.len(), model.iterations);
+    assert!(pairs.len() > 50, "{}", pairs.len());
+    let expected = if found.converged { RowStatus::Ok } else { RowStatus::NotConverged };
+    assert!(model.status.iter().all(|s| *s == expected), "{found:?}");
+    assert!(found.moment_residual < 0.01, "{found:?}");
     assert!(model.couplings.iter().chain(&model.fields).all(|x| x.is_finite()));
-    assert!(found.moment_residual < 3e-3, "{found:?}");
 }
 
 #[test]
@@ -287,6 +350,13 @@ fn bad_options_are_refused() {
     ] {
         assert!(boltzmann(&samples, &bad).is_err(), "{bad:?}");
     }
+    let max = BoltzmannOptions::NEURONS_MAX;
+    let many = drawn(&EquilibriumIsing::sk(max + 1, 0.1, 0.0, 1).unwrap(), 300, 1);
+    let method = EquilibriumMethod::Boltzmann;
+    assert_eq!(
+        boltzmann(&many, &default()),
+        Err(EquilibriumError::TooManyNeurons { method, max, found: max + 1 })
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use glauber::model::SpikeBlock;
 use glauber::simulate::{
-    CurieWeissSampler, EquilibriumIsing, GibbsSampler, Proposals, SimulationError, TemperedSampler,
-    importance_resampled, lattice_pairs,
+    CurieWeissSampler, EquilibriumIsing, GibbsSampler, PROPOSALS_MAX, Proposals, SimulationError,
+    TemperedSampler, importance_resampled, lattice_pairs,
 };
 
 /// `P(s)` of every configuration; bit i of its index is neuron i.
@@ -147,6 +147,9 @@ fn importance_resampling_is_exact_with_enough_proposals_alone() {
     let sample = importance_resampled(&model, 2000, Proposals::Count(400_000), 2).unwrap();
     assert_drawn_from(&counts(&sample.bins, 4), &enumerate(&model));
     assert_eq!(sample.proposals, 400_000);
+    // Of a single proposal every bin is a copy, whatever its weight.
+    let one = importance_resampled(&model, 5, Proposals::Count(1), 2).unwrap();
+    assert!(one.bins.bins().all(|active| active == one.bins.bin(0)) && one.effective_samples == 1.0);
 
     // As published: 30 for each of 100 neurons. The effective number of them at g = 1 varies between networks, from 1.0 to 6.0 in these.
     let mut effective: Vec<f64> = (0..21)
@@ -238,5 +241,7 @@ fn bad_parameters_are_refused() {
     assert!(EquilibriumIsing::lattice(3, 3, -1e4, 0.0, true).is_err());
     let model = EquilibriumIsing::sk(5, 1.0, 0.0, 1).unwrap();
     assert_eq!(importance_resampled(&model, 5, Proposals::Count(0), 1), Err(E::Proposals { found: 0 }));
-    assert!(importance_resampled(&model, 5, Proposals::Count(usize::MAX), 1).is_err());
+    for found in [PROPOSALS_MAX + 1, usize::MAX] {
+        assert_eq!(importance_resampled(&model, 5, Proposals::Count(found), 1), Err(E::Proposals { found }));
+    }
 }

@@ -23,7 +23,9 @@ mod reconstruct;
 mod samples;
 
 pub use blocks::ERROR_BLOCKS;
-pub use boltzmann::{BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied};
+pub use boltzmann::{
+    BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied, separated_pairs,
+};
 pub use check::{CheckOptions, check};
 pub use configurations::Configurations;
 pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};

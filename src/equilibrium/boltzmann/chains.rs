@@ -1,5 +1,6 @@
 use ndarray::Array1;
 
+use crate::regression::threads::for_each_piece;
 use crate::simulate::{GibbsChain, InputRows};
 
 /// Couplings and fields as chains need them.
@@ -74,21 +75,11 @@ impl Chains {
 
     /// `work` on every chain, in their order; each has its own random numbers, so that threads do not matter.
     fn each<R: Send>(&mut self, work: impl Fn(&mut GibbsChain) -> R + Sync) -> Vec<R> {
-        if self.threads <= 1 {
-            return self.chains.iter_mut().map(work).collect();
-        }
-        let mut results: Vec<Option<R>> = self.chains.iter().map(|_| None).collect();
-        let piece = self.chains.len().div_ceil(self.threads);
-        let work = &work;
-        std::thread::scope(|scope| {
-            for (chains, results) in self.chains.chunks_mut(piece).zip(results.chunks_mut(piece)) {
-                scope.spawn(move || {
-                    for (chain, result) in chains.iter_mut().zip(results) {
-                        *result = Some(work(chain));
-                    }
-                });
-            }
+        let mut pairs: Vec<(&mut GibbsChain, Option<R>)> =
+            self.chains.iter_mut().map(|chain| (chain, None)).collect();
+        for_each_piece(self.threads, &mut pairs, 1, |piece| {
+            piece.iter_mut().for_each(|(chain, result)| *result = Some(work(chain)));
         });
-        results.into_iter().flatten().collect()
+        pairs.into_iter().filter_map(|(_, result)| result).collect()
     }
 }

@@ -17,7 +17,8 @@ const STEP_RIDGE: f64 = 1e-3;
 pub(super) struct Information {
     factor: Llt<f64>,
     n_parameters: usize,
-    /// `(M − p − 1)/M`.
+    /// `(M − p − 1)/M` for M independent configurations. Those sampled are [`SWEEPS`] sweeps apart: at strong coupling they count for
+    /// fewer, and the inverse stays somewhat too large.
     shrink: f64,
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Learnt {
     pub(super) information: Option<Information>,
     /// Variance of each parameter that stems from the finite chains: `F⁻¹` of the spread between them while averaging.
     pub(super) chain_variance: Vec<f64>,
+    /// Parameter updates it took.
+    pub(super) steps: u32,
 }
 
 /// Learn from `start`.
@@ -42,8 +44,15 @@ pub(super) fn learn<F: Family>(family: &F, start: Vec<f64>, options: &BoltzmannO
     if family.starts_close() {
         learning.sample(&start);
     }
-    let (mut parameters, used) = learning.approach(start);
+    let third = options.steps / 3;
+    let (mut parameters, used) = learning.approach(start, third);
     learning.sample(&parameters);
+    let mut more = 0;
+    if used == third {
+        // Not there yet: as many steps again, or twice, with what the Fisher information is by now.
+        (parameters, more) = learning.approach(parameters, 2 * third);
+        learning.sample(&parameters);
+    }
     let steps = options.steps - used;
     let first = steps / 3;
     learning.average(&mut parameters, 0..first);
@@ -51,7 +60,8 @@ pub(super) fn learn<F: Family>(family: &F, start: Vec<f64>, options: &BoltzmannO
     let (parameters, averaged) = learning.average(&mut parameters, first..steps);
     let (diagnostics, chain_variance) = learning.check(&parameters, &averaged);
     let information = learning.sampled.and_then(|sampled| sampled.for_errors);
-    Learnt { parameters, diagnostics, information, chain_variance }
+    let steps = (options.steps + more) as u32;
+    Learnt { parameters, diagnostics, information, chain_variance, steps }
 }
 
 struct Learning<'a, F> {
@@ -91,9 +101,8 @@ impl<F: Family> Learning<'_, F> {
         add(parameters, &change, if largest > CHANGE_MAX { CHANGE_MAX / largest } else { 1.0 });
     }
 
-    /// Steps of a size that adapts, until the residual is near its noise or a third of the steps are used.
-    fn approach(&mut self, start: Vec<f64>) -> (Vec<f64>, usize) {
-        let steps = self.options.steps / 3;
+    /// Steps of a size that adapts, until the residual is near its noise or they are used up.
+    fn approach(&mut self, start: Vec<f64>, steps: usize) -> (Vec<f64>, usize) {
         let mut parameters = start;
         let mut kept: Option<(Vec<f64>, f64)> = None;
         let mut rate = RATE_MAX / 2.0;
@@ -143,16 +152,23 @@ impl<F: Family> Learning<'_, F> {
         let network: Network = family.network(parameters);
         let sweeps = options.sweeps_per_step * (options.steps / (4 * PIECES)).max(1);
         self.chains.run(family, &network, options.sweeps_per_step);
-        let pieces: Vec<Vec<Vec<f64>>> =
-            (0..PIECES).map(|_| self.chains.run(family, &network, sweeps)).collect();
-        let means: Vec<Vec<f64>> =
-            (0..options.chains).map(|c| mean(pieces.iter().map(|piece| piece[c].as_slice()))).collect();
-        let mut within = vec![0.0; parameters.len()];
-        for c in 0..options.chains {
-            let of_chain: Vec<Vec<f64>> = pieces.iter().map(|piece| piece[c].clone()).collect();
-            add(&mut within, &spread(&of_chain), 1.0 / (options.chains as f64).powi(2));
+        // Mean of each chain, and the sum of squared differences from it, piece after piece (Welford 1962).
+        let mut means = vec![vec![0.0; parameters.len()]; options.chains];
+        let mut squares = vec![0.0; parameters.len()];
+        for piece in 1..=PIECES {
+            let moments = self.chains.run(family, &network, sweeps);
+            for (mean, moments) in means.iter_mut().zip(&moments) {
+                for ((mean, square), x) in mean.iter_mut().zip(&mut squares).zip(moments) {
+                    let before = x - *mean;
+                    *mean += before / piece as f64;
+                    *square += before * (x - *mean);
+                }
+            }
         }
-        let (between, within) = (self.noise(&means), self.scaled(&within));
+        // Squared standard error of the mean over chains, were they of one kind.
+        let share = 1.0 / ((PIECES * (PIECES - 1)) as f64 * (options.chains as f64).powi(2));
+        squares.iter_mut().for_each(|square| *square *= share);
+        let (between, within) = (self.noise(&means), self.scaled(&squares));
         let residual = residual(family, &means);
         let size = self.size(&residual);
         // The parameters have an error, too, and with it their moments.

@@ -4,6 +4,7 @@ use ndarray::{Array1, Array2, CowArray};
 
 use super::chains::{Family, Network};
 use crate::equilibrium::Samples;
+use crate::regression::threads::map;
 use crate::simulate::{GibbsChain, InputRows};
 
 /// Added to the diagonal of the covariance, relative to it, so that it has an inverse.
@@ -21,11 +22,15 @@ pub(super) struct Pairs {
     /// For each pair: how much smaller its own step must be than that of Gaussian variables with the same covariance.
     caution: Array2<f64>,
     start: Vec<f64>,
+    /// Pairs `i < j` one of whose four states never occurs.
+    separated: Vec<(usize, usize)>,
 }
 
 impl Pairs {
     pub(super) fn of(samples: &Samples) -> Self {
-        let (m, q) = (&samples.magnetizations, &samples.second_moments);
+        let (m, q) = (&samples.magnetizations, &mut samples.second_moments.clone());
+        let separated = fill_empty_states(samples, q);
+        let q = &*q;
         let n = samples.n();
         let covariance = Array2::from_shape_fn((n, n), |(i, j)| q[[i, j]] - m[i] * m[j]);
         let mut family = Self {
@@ -35,6 +40,7 @@ impl Pairs {
             inverse: inverse(&covariance),
             caution: Array2::from_shape_fn((n, n), |(i, j)| caution(m[i], m[j], q[[i, j]])),
             start: Vec::new(),
+            separated,
         };
         family.data = family.join(m, q);
         family.start = independent_pairs(&family, q, samples.n_bins() as f64);
@@ -43,6 +49,11 @@ impl Pairs {
 
     pub(super) fn start(&self) -> Vec<f64> {
         self.start.clone()
+    }
+
+    /// Pairs `i < j` one of whose four states never occurs, increasing.
+    pub(super) fn separated(&self) -> &[(usize, usize)] {
+        &self.separated
     }
 
     /// One vector of values of neurons and of pairs.
@@ -140,20 +151,7 @@ impl Family for Pairs {
             };
             (0..=a).map(product).collect()
         };
-        let threads = threads.clamp(1, operators.len());
-        // Thread t takes rows t, t + threads, …: rows grow, and no number depends on who computes it.
-        let mut rows: Vec<Vec<f64>> = vec![Vec::new(); operators.len()];
-        let row = &row;
-        let pieces: Vec<Vec<(usize, Vec<f64>)>> = std::thread::scope(|scope| {
-            let share =
-                |t: usize| (t..operators.len()).step_by(threads).map(|a| (a, row(a))).collect::<Vec<_>>();
-            let work: Vec<_> = (1..threads).map(|t| scope.spawn(move || share(t))).collect();
-            let first = share(0);
-            let others = work.into_iter().filter_map(|thread| thread.join().ok());
-            std::iter::once(first).chain(others).collect()
-        });
-        pieces.into_iter().flatten().for_each(|(a, row)| rows[a] = row);
-        rows
+        map(threads, operators.len(), row)
     }
 }
 
@@ -174,6 +172,37 @@ impl Pairs {
         }
         operators
     }
+}
+
+/// Pairs one of whose four states never occurs; that state is given `e / (1 + 2 e)` bins, `e` those it would have were the two independent:
+/// the mean of a Poisson rate that has not been seen at all, whose distribution before was the gamma distribution of mean `e` and shape ½. It
+/// is at most half a bin, and never more than independence.
+pub(super) fn fill_empty_states(samples: &Samples, second_moments: &mut Array2<f64>) -> Vec<(usize, usize)> {
+    let counts: Vec<f64> =
+        samples.configurations.multiplicities().iter().map(|&count| count as f64).collect();
+    // Integers below 2⁵³: exact.
+    let both = samples.configurations.active_sums(&counts);
+    let bins = samples.n_bins() as f64;
+    let mut separated = Vec::new();
+    for i in 0..samples.n() {
+        for j in i + 1..samples.n() {
+            let (a, b, ab) = (both[[i, i]], both[[j, j]], both[[i, j]]);
+            let (c, d) = (bins - a, bins - b);
+            // Bins, those expected, and whether the two are alike in this state.
+            let states =
+                [(ab, a * b, 1.0), (a - ab, a * d, -1.0), (b - ab, c * b, -1.0), (c - b + ab, c * d, 1.0)];
+            for (_, expected, alike) in states.into_iter().filter(|(found, _, _)| *found == 0.0) {
+                let expected = expected / bins;
+                // With the numbers of spikes as they are, all four states change by as many bins.
+                second_moments[[i, j]] += alike * 4.0 * expected / (1.0 + 2.0 * expected) / bins;
+                second_moments[[j, i]] = second_moments[[i, j]];
+                if separated.last() != Some(&(i, j)) {
+                    separated.push((i, j));
+                }
+            }
+        }
+    }
+    separated
 }
 
 fn ones(words: impl Iterator<Item = u64>) -> f64 {

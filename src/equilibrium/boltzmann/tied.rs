@@ -93,7 +93,8 @@ pub fn boltzmann_tied(
         });
     }
     let start = family.pseudo_likelihood(configurations);
-    let Learnt { parameters, diagnostics, information, chain_variance } = learn(&family, start, options);
+    let Learnt { parameters, diagnostics, information, chain_variance, steps } =
+        learn(&family, start, options);
     let standard_errors = information.map(|information| {
         let own = information.variances();
         let both =
@@ -114,7 +115,7 @@ pub fn boltzmann_tied(
         fields: numbered(couplings, tying.field_counts()),
         status: if diagnostics.converged { RowStatus::Ok } else { RowStatus::NotConverged },
         samples,
-        iterations: options.steps as u32,
+        iterations: steps,
         diagnostics,
     })
 }

@@ -6,13 +6,13 @@ use rand_chacha::ChaCha8Rng;
 use super::super::Rates;
 use super::super::check::chain_seed;
 use super::{Marginal, Part, ReconstructError, ReconstructOptions, solve};
-use crate::model::{EquilibriumModel, Runs};
+use crate::model::{EquilibriumModel, RowStatus, Runs};
 use crate::regression::map;
 
 /// How reconstruction is tried on bins that were seen in full.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReconstructionScoreOptions {
-    /// Share of the neurons with an estimate that are hidden in each bin, drawn anew for each, at least one of them; above 0, at most 1. 0.1 unless told.
+    /// Share of the neurons that are hidden in each bin, drawn anew for each, at least one of them; above 0, at most 1. 0.1 unless told.
     pub hidden: f64,
     /// Most bins tried, spread evenly over those given, 1 to 1,000,000; 500 unless told.
     pub bins_max: usize,
@@ -76,7 +76,8 @@ impl ReconstructionScoreOptions {
 }
 
 /// Hide a random part of the neurons in bins of `newer`, which the model should not have been fitted to, and reconstruct them from the
-/// others. `rates` are those of the bins it was fitted to. Neurons without an estimate are neither hidden nor counted.
+/// others. `rates` are those of the bins it was fitted to. Silent, saturated and repeated neurons are neither hidden nor
+/// counted; others without an estimate are told by their rates, so that methods which leave out different neurons are compared on the same.
 ///
 /// # Errors
 /// [`ReconstructError::Share`] and [`ReconstructError::Count`] for options outside their ranges, [`ReconstructError::Length`] when model,
@@ -94,14 +95,16 @@ pub fn reconstruction_score(
             return Err(ReconstructError::Length { expected, found });
         }
     }
-    let estimated: Vec<usize> = (0..expected).filter(|&i| model.status[i].has_estimate()).collect();
+    // What the data leave out, every method leaves out; a neuron that this one alone gives no estimate of counts, told by its rate.
+    let left_out = [RowStatus::Silent, RowStatus::Saturated, RowStatus::Duplicate];
+    let candidates: Vec<usize> = (0..expected).filter(|&i| !left_out.contains(&model.status[i])).collect();
     let all: Vec<&[u16]> = newer.blocks.iter().flat_map(|block| block.bins()).collect();
-    if estimated.is_empty() || all.is_empty() {
+    if candidates.is_empty() || all.is_empty() {
         return Ok(ReconstructionScore { exact: true, ..ReconstructionScore::default() });
     }
     let tried = all.len().min(options.bins_max);
     let bins: Vec<&[u16]> = (0..tried).map(|k| all[all.len() * k / tried]).collect();
-    let trial = Trial { model, rates, options, estimated: &estimated };
+    let trial = Trial { model, rates, options, candidates: &candidates };
     let scores = map(options.threads, tried, |k| trial.bin(k as u64, bins[k]));
     Ok(total(&scores))
 }
@@ -111,7 +114,7 @@ struct Trial<'a> {
     model: &'a EquilibriumModel,
     rates: &'a Rates,
     options: &'a ReconstructionScoreOptions,
-    estimated: &'a [usize],
+    candidates: &'a [usize],
 }
 
 impl Trial<'_> {
@@ -125,21 +128,27 @@ impl Trial<'_> {
             seed: chain_seed(self.options.reconstruct.seed, place),
             ..self.options.reconstruct
         };
-        let solution = solve(&Part::of(self.model, &observed, &hidden), &options);
+        let unknown: Vec<usize> =
+            hidden.iter().copied().filter(|&i| self.model.status[i].has_estimate()).collect();
+        let solution = solve(&Part::of(self.model, &observed, &unknown), &options);
         let mut score =
             ReconstructionScore { bins: 1, exact: solution.exact, ..ReconstructionScore::default() };
-        let found = solution.most_likely.iter().zip(&solution.marginals);
-        for ((&i, &active), (&guess, &Marginal { active: fires, silent, .. })) in
-            hidden.iter().zip(&truth).zip(found)
-        {
+        for (&i, &active) in hidden.iter().zip(&truth) {
             let by_rates = (self.rates.log_odds()[i] > 0.0) == active;
-            let probability: f64 = if active { fires } else { silent };
-            let nats = probability.max(PROBABILITY_MIN).ln() - self.rates.log_probability(i, active);
+            let (recovered, nats) = match unknown.binary_search(&i) {
+                Ok(k) => {
+                    let Marginal { active: fires, silent, .. } = solution.marginals[k];
+                    let probability: f64 = if active { fires } else { silent };
+                    let nats = probability.max(PROBABILITY_MIN).ln() - self.rates.log_probability(i, active);
+                    (solution.most_likely[k] == active, nats)
+                }
+                Err(_) => (by_rates, 0.0),
+            };
             score.values += 1;
-            score.recovered += u64::from(guess == active);
+            score.recovered += u64::from(recovered);
             score.recovered_by_rates += u64::from(by_rates);
             score.active += u64::from(active);
-            score.active_recovered += u64::from(active && guess);
+            score.active_recovered += u64::from(active && recovered);
             score.active_recovered_by_rates += u64::from(active && by_rates);
             score.gain_bits += nats / LN_2;
         }
@@ -149,7 +158,7 @@ impl Trial<'_> {
     /// The neurons hidden in a bin, increasing.
     fn hidden(&self, place: u64) -> Vec<usize> {
         let mut random = ChaCha8Rng::seed_from_u64(chain_seed(self.options.seed, place));
-        let mut shuffled = self.estimated.to_vec();
+        let mut shuffled = self.candidates.to_vec();
         let count = (self.options.hidden * shuffled.len() as f64).round() as usize;
         let count = count.clamp(1, shuffled.len());
         for k in 0..count {

@@ -97,9 +97,13 @@ impl EquilibriumIsing {
         self.fields.len()
     }
 
-    /// `−E(s) = Σ_i h_i s_i + Σ_{i<j} J_ij s_i s_j` of one configuration, `true` for a neuron that fires.
+    /// `−E(s) = Σ_i h_i s_i + Σ_{i<j} J_ij s_i s_j` of one configuration, `true` for a neuron that fires. Cost O(n²).
+    ///
+    /// # Panics
+    /// When the number of spins is not that of neurons.
     #[must_use]
     pub fn minus_energy(&self, spins: &[bool]) -> f64 {
+        assert_eq!(spins.len(), self.n_neurons(), "a configuration has a spin for every neuron");
         let signs: Vec<f64> = spins.iter().map(|&fires| if fires { 1.0 } else { -1.0 }).collect();
         let of = |i: usize| {
             let row = self.couplings.row(i);
