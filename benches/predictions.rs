@@ -92,7 +92,10 @@ async fn measure(neurons: u32, count: u64, width_us: u32) -> Vec<Duration> {
     let warm = (count / 5) as usize;
     sender.send(message(0, &bins[..warm])).await.expect("bins are taken");
     let mut inference = InferenceServiceClient::new(client);
-    inference.refit(v1::RefitRequest { session_id: session_id.clone(), ..Default::default() }).await.expect("a publication");
+    inference
+        .refit(v1::RefitRequest { session_id: session_id.clone(), ..Default::default() })
+        .await
+        .expect("a publication");
     let request = v1::StreamPredictionsRequest {
         session_id,
         estimator: v1::Estimator::Nmf.into(),

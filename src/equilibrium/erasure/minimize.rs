@@ -108,7 +108,10 @@ impl<'a> Path<'a> {
         let means = self.problem.sums.weighted_features(&weights);
         // The change of the means, in place of those before.
         let mut change = std::mem::take(&mut point.means);
-        change.iter_mut().zip(&means).for_each(|(before, after)| *before = (*before - after) / (1.0 - epsilon));
+        change
+            .iter_mut()
+            .zip(&means)
+            .for_each(|(before, after)| *before = (*before - after) / (1.0 - epsilon));
         self.memory.remember(&direction, &change);
         (point.weights, point.log_sum, point.means) = (weights, log_sum, means);
         true
