@@ -5,7 +5,7 @@ use crate::regression::logistic::per_instruction_set;
 use crate::regression::threads;
 
 /// Bytes of steps that are remembered at most, and how many of them at least and at most.
-const BYTES: usize = 16 << 20;
+const BYTES: usize = 24 << 20;
 const STEPS_MIN: usize = 5;
 const STEPS_MAX: usize = 20;
 /// Entries of vectors that are worked on at once: those of one vector fit the nearest cache.
@@ -19,12 +19,12 @@ const THREAD_ENTRIES: usize = 1 << 19;
 ///
 /// It keeps `Cov_f̃(O) s` of each step `s` and not the change of the gradient, so that what was learnt at one `ε` also serves the next.
 /// The recursion runs on coefficients of the vectors kept, from their products (Chen, Wang & Zhou 2014): each is read twice, not six
-/// times. Any vectors with `s·k > 0` make a direction that leads down, so that single precision is enough for them.
+/// times. Not in single precision: the largest eigenvalue of the covariance is that of many features, and its rounding would hide `ε`.
 pub(super) struct Memory {
     n_features: usize,
     threads: usize,
     /// `s` of each place at `2 k`, `Cov_f̃(O) s`, averaged along the step, at `2 k + 1`; divided by `|s|`.
-    vectors: Vec<Vec<f32>>,
+    vectors: Vec<Vec<f64>>,
     /// `v·w` of any two of these, row by row.
     products: Vec<f64>,
     /// Places of the steps kept, the oldest first.
@@ -34,7 +34,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(n_features: usize, threads: usize) -> Self {
-        let capacity = (BYTES / (8 * n_features.max(1))).clamp(STEPS_MIN, STEPS_MAX);
+        let capacity = (BYTES / (16 * n_features.max(1))).clamp(STEPS_MIN, STEPS_MAX);
         let (vectors, places) = (Vec::new(), VecDeque::with_capacity(capacity));
         Self { n_features, threads, vectors, products: vec![0.0; 4 * capacity * capacity], places, capacity }
     }
@@ -51,7 +51,7 @@ impl Memory {
     /// Take up a step and `Cov_f̃(O)` times it.
     pub(super) fn remember(&mut self, step: &[f64], covariance: &[f64]) {
         let [ss, sk, kk] = [dot(step, step), dot(step, covariance), dot(covariance, covariance)];
-        // Only the direction matters; of length 1 no product leaves the range of single precision.
+        // Only the direction matters.
         let scale = 1.0 / ss.sqrt();
         // By convexity `s·k` is not negative; rounding of a tiny step may make it so.
         let is_step = ss > 0.0 && sk > 0.0 && scale.is_finite() && ss.is_finite();
@@ -65,11 +65,10 @@ impl Memory {
         }
         for (vector, values) in self.vectors[2 * place..].iter_mut().zip([step, covariance]) {
             vector.clear();
-            vector.extend(values.iter().map(|value| (scale * value) as f32));
+            vector.extend(values.iter().map(|value| scale * value));
         }
         for own in [2 * place, 2 * place + 1] {
-            let own_vector: Vec<f64> = self.vectors[own].iter().copied().map(f64::from).collect();
-            for (other, product) in self.products_with(&own_vector).into_iter().enumerate() {
+            for (other, product) in self.products_with(&self.vectors[own]).into_iter().enumerate() {
                 let width = 2 * self.capacity;
                 self.products[own * width + other] = product;
                 self.products[other * width + own] = product;
@@ -136,7 +135,7 @@ impl Memory {
         let of_piece = |piece: usize| {
             let range = piece * PIECE..((piece + 1) * PIECE).min(self.n_features);
             let target = &target[range.clone()];
-            let of_vector = |vector: &Vec<f32>| {
+            let of_vector = |vector: &Vec<f64>| {
                 let mut product = 0.0;
                 add_product(&vector[range.clone()], target, &mut product);
                 product
@@ -175,31 +174,31 @@ impl Memory {
 const LANES: usize = 16;
 
 #[inline(always)]
-fn product_body<const FMA: bool>(a: &[f32], b: &[f64], product: &mut f64) {
+fn product_body<const FMA: bool>(a: &[f64], b: &[f64], product: &mut f64) {
     let ((a_lanes, a_rest), (b_lanes, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut sums = [0.0; LANES];
     for (a, b) in a_lanes.iter().zip(b_lanes) {
         for k in 0..LANES {
-            sums[k] += f64::from(a[k]) * b[k];
+            sums[k] += a[k] * b[k];
         }
     }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(&a, b)| f64::from(a) * b).sum();
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
     *product += sums.iter().sum::<f64>() + rest;
 }
 
 per_instruction_set!(
     /// `product += a·b`.
-    fn add_product(a: &[f32], b: &[f64], product: &mut f64) = product_body
+    fn add_product(a: &[f64], b: &[f64], product: &mut f64) = product_body
 );
 
 #[inline(always)]
-fn scaled_body<const FMA: bool>(target: &mut [f64], factor: f64, other: &[f32]) {
-    target.iter_mut().zip(other).for_each(|(target, &other)| *target += factor * f64::from(other));
+fn scaled_body<const FMA: bool>(target: &mut [f64], factor: f64, other: &[f64]) {
+    target.iter_mut().zip(other).for_each(|(target, other)| *target += factor * other);
 }
 
 per_instruction_set!(
     /// `target += factor · other`.
-    fn add_scaled(target: &mut [f64], factor: f64, other: &[f32]) = scaled_body
+    fn add_scaled(target: &mut [f64], factor: f64, other: &[f64]) = scaled_body
 );
 
 #[cfg(test)]
@@ -255,9 +254,9 @@ mod tests {
         steps.drain(..3);
         let gradient = draw();
         let (found, expected) = (memories[0].direction(0.3, &gradient), by_hand(0.3, &steps, &gradient));
-        // Single precision.
+        // The same sums in another order, which lose digits where they cancel.
         let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5 * largest));
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9 * largest));
         assert_eq!(memories[1].direction(0.3, &gradient), found);
         memories[0].forget();
         assert!(memories[0].is_empty());
