@@ -205,11 +205,11 @@ fn no_result_depends_on_the_number_of_threads() {
     }
 }
 
-/// How far the mean logarithm of the errors of five networks may be from a number that another program gave, which is taken for that of
-/// one network: three times the standard deviation from network to network as it was measured, times √1.2. Hopfield's rule, naive mean
-/// field, and the erasure machine twice.
-const ALLOWED: [f64; 3] = [1.0, 0.7, 0.6];
-/// The same for 200 bins of 20 neurons.
+/// How far the mean logarithm of the errors of five networks may be from a number that another program gave for few networks: Hopfield's
+/// rule (3 · √1.2 times the 0.57 from network to network at n = 20, g = 1), naive mean field, and the erasure machine twice. The latter
+/// three are guesses: at n = 20, g = 0.5 the spreads are 0.18 and 0.07, others have not been measured.
+const ALLOWED: [f64; 4] = [1.9, 0.7, 0.6, 0.6];
+/// The same for 200 bins of 20 neurons: a guess.
 const FEW_ALLOWED: f64 = 1.0;
 
 /// Logarithms: mean and standard deviation.
