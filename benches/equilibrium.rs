@@ -3,14 +3,11 @@
 //! Two threads where a method takes them. Each case first checks what it fits. Other programs on the same bins in `compare_equilibrium.py`.
 
 use glauber::equilibrium::{
-    ErasureOptions, HopfieldOptions, MeanFieldOptions, Samples, erasure_machine, hopfield, tap,
+    ErasureOptions, HopfieldOptions, MeanFieldOptions, PseudoLikelihoodOptions, Samples, erasure_machine,
+    hopfield, pseudo_likelihood, tap,
 };
-use glauber::model::{EquilibriumDiagnostics, Runs};
+use glauber::model::{EquilibriumDiagnostics, EquilibriumModel, Ridges, RowStatus, Runs};
 use glauber::simulate::{EquilibriumIsing, GibbsSampler};
-use ndarray::{Array1, Array2};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal};
 
 fn main() {
     divan::main();
@@ -18,29 +15,27 @@ fn main() {
 
 /// Bins of a network with couplings from N(0, g²/n); every field lowered by `silence`.
 fn samples(n: usize, bins: usize, g: f64, silence: f64) -> Samples {
-    let mut random = ChaCha8Rng::seed_from_u64(1);
-    let normal = Normal::new(0.0, g / (n as f64).sqrt()).expect("a standard deviation");
-    let fields = Array1::from_shape_fn(n, |_| normal.sample(&mut random) - silence);
-    let mut couplings = Array2::zeros((n, n));
-    for i in 0..n {
-        for j in 0..i {
-            couplings[[i, j]] = normal.sample(&mut random);
-            couplings[[j, i]] = couplings[[i, j]];
-        }
-    }
-    let model = EquilibriumIsing { couplings, fields };
-    let mut chain = GibbsSampler::new(&model, 2);
-    (0..500).for_each(|_| chain.sweep());
+    let mut model = EquilibriumIsing::sk(n, g, g, 1).expect("a network");
+    model.fields -= silence;
+    let mut chain = GibbsSampler::new(&model, 2).burnt_in();
     Samples::of(&Runs { n_neurons: n, blocks: vec![chain.bins(bins, 5)] })
 }
 
+/// Every neuron has an estimate, and standard errors if they were asked for.
+fn check(model: &EquilibriumModel, errors: bool) {
+    assert!(model.status.iter().all(|&status| status == RowStatus::Ok), "{:?}", model.status);
+    assert!(model.couplings.iter().any(|&coupling| coupling != 0.0));
+    assert_eq!(model.errors.is_some(), errors);
+}
+
 fn scan(bencher: divan::Bencher, samples: &Samples, errors: bool) {
-    let options = ErasureOptions { threads: 2, errors, ..ErasureOptions::default() };
+    let options = ErasureOptions { threads: 2, errors, stop_after_falls: None, ..ErasureOptions::default() };
     let model = erasure_machine(samples, &options).expect("options in range");
     let EquilibriumDiagnostics::Erasure { path, .. } = &model.diagnostics else {
         panic!("not of the erasure machine");
     };
-    assert!(path.iter().all(|step| step.converged) && model.errors.is_some() == errors);
+    assert!(path.len() == 20 && path.iter().all(|step| step.converged));
+    check(&model, errors);
     bencher.bench_local(|| erasure_machine(divan::black_box(samples), &options));
 }
 
@@ -66,6 +61,7 @@ fn erasure_sparse_60_neurons(bencher: divan::Bencher) {
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn hopfield_100_neurons(bencher: divan::Bencher) {
     let samples = samples(100, 10_000, 1.0, 0.0);
+    check(&hopfield(&samples, &HopfieldOptions::default()).expect("options in range"), true);
     bencher.bench_local(|| hopfield(divan::black_box(&samples), &HopfieldOptions::default()));
 }
 
@@ -73,5 +69,20 @@ fn hopfield_100_neurons(bencher: divan::Bencher) {
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn tap_100_neurons(bencher: divan::Bencher) {
     let samples = samples(100, 10_000, 0.5, 0.0);
+    check(&tap(&samples, &MeanFieldOptions::default()).expect("options in range"), true);
     bencher.bench_local(|| tap(divan::black_box(&samples), &MeanFieldOptions::default()));
+}
+
+/// Without a ridge and without standard errors.
+#[divan::bench(sample_count = 3, sample_size = 1)]
+fn pseudo_likelihood_100_neurons(bencher: divan::Bencher) {
+    let samples = samples(100, 10_000, 0.5, 0.0);
+    let options = PseudoLikelihoodOptions {
+        ridges: Ridges::none(),
+        errors: false,
+        threads: 2,
+        ..PseudoLikelihoodOptions::default()
+    };
+    check(&pseudo_likelihood(&samples, &options).expect("options in range"), false);
+    bencher.bench_local(|| pseudo_likelihood(divan::black_box(&samples), &options));
 }

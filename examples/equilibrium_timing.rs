@@ -1,21 +1,23 @@
-//! Simulate an equilibrium model, fit it, time the erasure machine, or print the errors of its rivals: what
-//! `benches/compare_equilibrium.py`
-//! compares with others.
+//! Simulate an equilibrium model, fit it, time the erasure machine and pseudo-likelihood, or print the errors of all methods: what
+//! `benches/compare_equilibrium.py` compares with others.
 //!
 //! ```text
 //! equilibrium_timing simulate NEURONS BINS COUPLING_STD SEED BINS_FILE
-//! equilibrium_timing scan BINS_FILE THREADS MODEL_FILE
+//! equilibrium_timing scan BINS_FILE THREADS MODEL_FILE [all]
+//! equilibrium_timing published-scan BINS_FILE THREADS MODEL_FILE
 //! equilibrium_timing iterate BINS_FILE THREADS EPSILON ITERATIONS MODEL_FILE
+//! equilibrium_timing pseudo-likelihood BINS_FILE THREADS MODEL_FILE
 //! equilibrium_timing peak THREADS
-//! equilibrium_timing errors NEURONS BINS COUPLING_STD SEEDS
+//! equilibrium_timing errors gibbs|importance NEURONS BINS COUPLING_STD SEEDS
 //! equilibrium_timing path NEURONS BINS COUPLING_STD SEED
 //! ```
 //!
-//! Fields and couplings are drawn from N(0, COUPLING_STD² / NEURONS), bins by Gibbs sampling. `scan` is the default scan of the erasure
-//! machine, without and with standard errors; `iterate` the published iteration at one ε; `peak` the rate of products of matrices in
-//! operations per
-//! second; `errors` the mean square error of fields and couplings, averaged over seeds. A bins file is that of `kinetic_timing`; a
-//! model file holds fields, then couplings row by row (f64). Each prints one line of JSON, `errors` a table.
+//! Fields and couplings are drawn from N(0, COUPLING_STD² / NEURONS), bins by Gibbs sampling, or by `importance` resampling of uniform
+//! configurations, 30 for each neuron as published. `scan` is the scan of the erasure machine over its 20 ε as it is by default, or with
+//! `all` to the last ε; `published-scan` the published iteration, 100 steps at each of the 20; `iterate` that iteration at one ε;
+//! `pseudo-likelihood` without a ridge; all without standard errors. `peak` is the rate of products of matrices in operations per second;
+//! `errors` the mean square error of fields and couplings. A bins file is that of `kinetic_timing`; a model file holds fields, then
+//! couplings row by row (f64). Each prints one line of JSON, `errors` and `path` a table.
 
 use std::error::Error;
 use std::fs;
@@ -23,15 +25,15 @@ use std::time::Instant;
 
 use faer::{Accum, Mat, Par};
 use glauber::equilibrium::{
-    ErasureOptions, ErasureSolver, HopfieldOptions, MeanFieldOptions, Samples, erasure_machine, erasure_path,
-    hopfield, nmf, tap,
+    ErasureOptions, ErasureSolver, HopfieldOptions, MaximumLikelihoodOptions, MeanFieldOptions,
+    PseudoLikelihoodOptions, Samples, erasure_machine, erasure_path, hopfield, maximum_likelihood, nmf,
+    pseudo_likelihood, tap,
 };
-use glauber::model::{EquilibriumDiagnostics, EquilibriumModel, ErasureStep, Runs, SpikeBlock};
-use glauber::simulate::{EquilibriumIsing, GibbsSampler};
+use glauber::model::{
+    EquilibriumDiagnostics, EquilibriumModel, ErasureStep, Ridges, RowStatus, Runs, SpikeBlock,
+};
+use glauber::simulate::{EquilibriumIsing, GibbsSampler, Proposals, importance_resampled};
 use ndarray::{Array1, Array2};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,7 +43,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (_, block) = simulate(neurons.parse()?, bins.parse()?, std.parse()?, seed.parse()?)?;
             write_bins(file, neurons.parse()?, &block)
         }
-        ["scan", bins, threads, out] => scan(bins, threads.parse()?, out),
+        ["scan", bins, threads, out] => {
+            scan(bins, &ErasureOptions { threads: threads.parse()?, ..quick() }, out)
+        }
+        ["scan", bins, threads, out, "all"] => {
+            scan(bins, &ErasureOptions { threads: threads.parse()?, ..to_the_end() }, out)
+        }
+        ["published-scan", bins, threads, out] => {
+            let solver = ErasureSolver::Plain { rate: 0.1, iterations: 100 };
+            scan(bins, &ErasureOptions { solver, threads: threads.parse()?, ..to_the_end() }, out)
+        }
+        ["pseudo-likelihood", bins, threads, out] => fit_pseudo_likelihood(bins, threads.parse()?, out),
         ["iterate", bins, threads, epsilon, iterations, out] => {
             let solver = ErasureSolver::Plain { rate: 0.1, iterations: iterations.parse()? };
             let epsilons = vec![epsilon.parse()?];
@@ -51,8 +63,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{{\"operations_per_second\": {:e}}}", peak(threads.parse()?));
             Ok(())
         }
-        ["errors", neurons, bins, std, seeds] => {
-            errors(neurons.parse()?, bins.parse()?, std.parse()?, seeds.parse()?)
+        ["errors", generator, neurons, bins, std, seeds] => {
+            errors(generator, neurons.parse()?, bins.parse()?, std.parse()?, seeds.parse()?)
         }
         ["path", neurons, bins, std, seed] => {
             path(neurons.parse()?, bins.parse()?, std.parse()?, seed.parse()?)
@@ -65,25 +77,18 @@ fn quick() -> ErasureOptions {
     ErasureOptions { errors: false, ..ErasureOptions::default() }
 }
 
+fn to_the_end() -> ErasureOptions {
+    ErasureOptions { stop_after_falls: None, ..quick() }
+}
+
 fn simulate(
     n: usize,
     bins: usize,
     std: f64,
     seed: u64,
 ) -> Result<(EquilibriumIsing, SpikeBlock), Box<dyn Error>> {
-    let (mut random, normal) = (ChaCha8Rng::seed_from_u64(seed), Normal::new(0.0, std / (n as f64).sqrt())?);
-    let fields = Array1::from_shape_fn(n, |_| normal.sample(&mut random));
-    let mut couplings = Array2::zeros((n, n));
-    for i in 0..n {
-        for j in 0..i {
-            couplings[[i, j]] = normal.sample(&mut random);
-            couplings[[j, i]] = couplings[[i, j]];
-        }
-    }
-    let model = EquilibriumIsing { couplings, fields };
-    let mut chain = GibbsSampler::new(&model, seed);
-    (0..1000).for_each(|_| chain.sweep());
-    let block = chain.bins(bins, 10);
+    let model = EquilibriumIsing::sk(n, std, std, seed)?;
+    let block = GibbsSampler::new(&model, seed).burnt_in().bins(bins, 10);
     Ok((model, block))
 }
 
@@ -124,31 +129,42 @@ fn path_of(model: &EquilibriumModel) -> (usize, &[ErasureStep]) {
     }
 }
 
-fn scan(bins: &str, threads: usize, out: &str) -> Result<(), Box<dyn Error>> {
+fn scan(bins: &str, options: &ErasureOptions, out: &str) -> Result<(), Box<dyn Error>> {
     let runs = read_bins(bins)?;
     let started = Instant::now();
     let samples = Samples::of(&runs);
     let grouping = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    let model = erasure_machine(&samples, &ErasureOptions { threads, ..quick() })?;
+    let model = erasure_machine(&samples, options)?;
     let fitting = started.elapsed().as_secs_f64();
-    let started = Instant::now();
-    let with_errors = erasure_machine(&samples, &ErasureOptions { threads, ..ErasureOptions::default() })?;
-    let with_errors_seconds = started.elapsed().as_secs_f64();
     write_model(&model, out)?;
     let (chosen, path) = path_of(&model);
     let steps: Vec<String> = path.iter().map(step_of).collect();
     println!(
-        "{{\"neurons\": {}, \"bins\": {}, \"distinct\": {}, \"chosen\": {chosen}, \"passes\": {}, \"grouping_seconds\": {grouping:.4}, \
-         \"fitting_seconds\": {fitting:.4}, \"with_errors_seconds\": {with_errors_seconds:.4}, \"has_errors\": {}, \
-         \"path\": [{}]}}",
+        "{{\"neurons\": {}, \"bins\": {}, \"distinct\": {}, \"chosen\": {chosen}, \"passes\": {}, \"converged\": {}, \
+         \"grouping_seconds\": {grouping:.4}, \"fitting_seconds\": {fitting:.4}, \"path\": [{}]}}",
         model.n_neurons(),
         model.samples,
         model.distinct,
         model.iterations,
-        with_errors.errors.is_some(),
+        path.iter().filter(|step| step.converged).count(),
         steps.join(", "),
     );
+    Ok(())
+}
+
+fn unridged(threads: usize) -> PseudoLikelihoodOptions {
+    PseudoLikelihoodOptions { ridges: Ridges::none(), errors: false, threads, ..Default::default() }
+}
+
+fn fit_pseudo_likelihood(bins: &str, threads: usize, out: &str) -> Result<(), Box<dyn Error>> {
+    let samples = Samples::of(&read_bins(bins)?);
+    let started = Instant::now();
+    let model = pseudo_likelihood(&samples, &unridged(threads))?;
+    let seconds = started.elapsed().as_secs_f64();
+    write_model(&model, out)?;
+    let ok = model.status.iter().filter(|&&status| status == RowStatus::Ok).count();
+    println!("{{\"fitting_seconds\": {seconds:.4}, \"passes\": {}, \"rows_ok\": {ok}}}", model.iterations);
     Ok(())
 }
 
@@ -210,40 +226,69 @@ fn mean_square(truth: &EquilibriumIsing, couplings: &Array2<f64>, fields: &Array
     (pairs + (fields - &truth.fields).mapv(|e| e * e).sum()) / (n + n * (n - 1) / 2) as f64
 }
 
-fn errors(n: usize, bins: usize, std: f64, seeds: u64) -> Result<(), Box<dyn Error>> {
-    println!(
-        "seed  distinct   hopfield        nmf        tap    plain (ε)        converged (ε)       best (ε)          best of plain (ε)"
-    );
-    for seed in 1..=seeds {
-        let (truth, block) = simulate(n, bins, std, seed)?;
-        let samples = Samples::of(&Runs { n_neurons: n, blocks: vec![block] });
-        let error = |model: &EquilibriumModel| mean_square(&truth, &model.couplings, &model.fields);
-        let hopfield = hopfield(&samples, &HopfieldOptions { errors: false })?;
-        let mean_field = MeanFieldOptions { errors: false, ..MeanFieldOptions::default() };
-        let (nmf, tap) = (nmf(&samples, &mean_field)?, tap(&samples, &mean_field)?);
-        print!(
-            "{seed:4}  {:8}  {:9.2e}  {:9.2e}  {:9.2e}",
-            hopfield.distinct,
-            error(&hopfield),
-            error(&nmf),
-            error(&tap)
-        );
-        let plain = ErasureSolver::Plain { rate: 0.1, iterations: 100 };
-        for solver in [plain, ErasureOptions::default().solver] {
-            let options = ErasureOptions { solver, threads: 2, ..quick() };
-            let mut steps: Vec<(ErasureStep, f64)> = Vec::new();
-            erasure_path(&samples, &options, |step, j, h| steps.push((*step, mean_square(&truth, j, h))))?;
-            let chosen =
-                steps.iter().max_by(|a, b| a.0.mean_energy.total_cmp(&b.0.mean_energy)).ok_or("no step")?;
-            let least = steps.iter().min_by(|a, b| a.1.total_cmp(&b.1)).ok_or("no step")?;
-            let passes: u32 = steps.iter().map(|step| step.0.iterations).sum();
-            let unconverged = steps.iter().filter(|step| !step.0.converged).count();
-            print!(
-                "  | {:9.2e} ({:.2}) least {:9.2e} ({:.2}), {passes} passes, {unconverged} not converged",
-                chosen.1, chosen.0.epsilon, least.1, least.0.epsilon
-            );
-        }
-        println!();
+/// Mean square errors of every method, one after the other as in the heading.
+fn errors_of(truth: &EquilibriumIsing, samples: &Samples) -> Result<Vec<Option<f64>>, Box<dyn Error>> {
+    let mean_field = MeanFieldOptions { errors: false, ..MeanFieldOptions::default() };
+    let plain = ErasureSolver::Plain { rate: 0.1, iterations: 100 };
+    let scan = ErasureOptions { threads: 2, ..to_the_end() };
+    let chosen = PseudoLikelihoodOptions { ridges: Ridges::auto_pseudo_likelihood(), ..unridged(2) };
+    let mut models = vec![
+        hopfield(samples, &HopfieldOptions { errors: false })?,
+        nmf(samples, &mean_field)?,
+        tap(samples, &mean_field)?,
+        erasure_machine(samples, &ErasureOptions { solver: plain, ..scan.clone() })?,
+        erasure_machine(samples, &scan)?,
+        pseudo_likelihood(samples, &unridged(2))?,
+        pseudo_likelihood(samples, &chosen)?,
+    ];
+    if samples.n() <= MaximumLikelihoodOptions::NEURONS_MAX {
+        models.push(maximum_likelihood(samples, &MaximumLikelihoodOptions::default())?);
     }
+    // The published iteration never arrives; what it gives is compared all the same.
+    let fitted =
+        |status: &RowStatus| matches!(status, RowStatus::Ok | RowStatus::NotConverged | RowStatus::TapNoRoot);
+    Ok(models
+        .iter()
+        .map(|model| {
+            let all = model.status.iter().all(fitted);
+            all.then(|| mean_square(truth, &model.couplings, &model.fields))
+        })
+        .collect())
+}
+
+fn errors(generator: &str, n: usize, bins: usize, std: f64, seeds: u64) -> Result<(), Box<dyn Error>> {
+    println!("{generator}, {n} neurons, {bins} bins, g = {std}: mean square errors of {seeds} networks");
+    println!("seed  distinct  hopfield     nmf       tap       plain     erasure   pl        pl ridged ml");
+    let mut all: Vec<Vec<f64>> = Vec::new();
+    for seed in 1..=seeds {
+        let truth = EquilibriumIsing::sk(n, std, std, seed)?;
+        let block = match generator {
+            "gibbs" => GibbsSampler::new(&truth, 1000 + seed).burnt_in().bins(bins, 10),
+            "importance" => importance_resampled(&truth, bins, Proposals::Published, 1000 + seed)?.bins,
+            _ => return Err("the generator is gibbs or importance".into()),
+        };
+        let samples = Samples::of(&Runs { n_neurons: n, blocks: vec![block] });
+        let found = errors_of(&truth, &samples)?;
+        let cells: Vec<String> = found
+            .iter()
+            .map(|error| error.map_or("       -".into(), |error| format!("{error:8.2e}")))
+            .collect();
+        println!("{seed:4}  {:8}  {}", samples.configurations.len(), cells.join("  "));
+        all.resize(found.len(), Vec::new());
+        all.iter_mut().zip(found).for_each(|(all, error)| all.extend(error));
+    }
+    let of_all = |number: &dyn Fn(&[f64]) -> f64| -> String {
+        let cells: Vec<String> = all.iter().map(|errors| format!("{:8.2e}", number(errors))).collect();
+        cells.join("  ")
+    };
+    let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
+    println!("          mean  {}", of_all(&mean));
+    println!(
+        "        spread  {}",
+        of_all(&|errors| {
+            let square = errors.iter().map(|error| (error - mean(errors)).powi(2)).sum::<f64>();
+            (square / (errors.len() as f64 - 1.0)).sqrt()
+        })
+    );
     Ok(())
 }

@@ -12,21 +12,10 @@ use glauber::simulate::{EquilibriumIsing, GibbsSampler};
 use ndarray::{Array1, Array2};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal};
 
 /// Fields and symmetric couplings from N(0, g²/n).
 fn network(n: usize, g: f64, seed: u64) -> EquilibriumIsing {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let normal = Normal::new(0.0, g / (n as f64).sqrt()).unwrap();
-    let fields = Array1::from_shape_fn(n, |_| normal.sample(&mut random));
-    let mut couplings = Array2::zeros((n, n));
-    for i in 0..n {
-        for j in 0..i {
-            couplings[[i, j]] = normal.sample(&mut random);
-            couplings[[j, i]] = couplings[[i, j]];
-        }
-    }
-    EquilibriumIsing { couplings, fields }
+    EquilibriumIsing::sk(n, g, g, seed).unwrap()
 }
 
 fn gibbs(model: &EquilibriumIsing, bins: usize, seed: u64) -> Runs {
@@ -216,6 +205,13 @@ fn no_result_depends_on_the_number_of_threads() {
     }
 }
 
+/// How far the mean logarithm of the errors of five networks may be from a number that another program gave for few networks: Hopfield's
+/// rule (3 · √1.2 times the 0.57 from network to network at n = 20, g = 1), naive mean field, and the erasure machine twice. The latter
+/// three are guesses: at n = 20, g = 0.5 the spreads are 0.18 and 0.07, others have not been measured.
+const ALLOWED: [f64; 4] = [1.9, 0.7, 0.6, 0.6];
+/// The same for 200 bins of 20 neurons: a guess.
+const FEW_ALLOWED: f64 = 1.0;
+
 /// Logarithms: mean and standard deviation.
 fn of_logs(values: &[f64]) -> (f64, f64) {
     let logs: Vec<f64> = values.iter().map(|v| v.ln()).collect();
@@ -225,17 +221,16 @@ fn of_logs(values: &[f64]) -> (f64, f64) {
 }
 
 /// The table of errors at 10⁴ bins of Sherrington-Kirkpatrick networks that another program (numpy) gave: Hopfield, naive mean field, and
-/// the
-/// erasure machine after 100 plain iterations, at the ε of largest mean energy.
+/// the erasure machine after 100 plain iterations, at the ε of largest mean energy.
 ///
 /// Its values at n = 20 are those of ε ≥ 0.7: with smaller ε the largest mean energy is at 0.4 to 0.55, and the error is half of it.
 #[test]
 fn known_errors_are_reproduced() {
     let table = [
-        (20_u32, 0.5, [2.8e-3, 2.5e-4, 8.6e-4], [14, 16, 18, 20]),
-        (20, 1.0, [1.8e-2, 3.0e-3, 8.2e-3], [14, 16, 18, 20]),
-        (40, 0.5, [2.6e-3, 2.1e-4, 4.6e-4], [12, 13, 14, 16]),
-        (40, 1.0, [3.8e-2, 3.7e-3, 4.7e-3], [12, 13, 14, 16]),
+        (20_u32, 0.5, [2.8e-3, 2.5e-4, 8.6e-4], [14, 17, 20]),
+        (20, 1.0, [1.8e-2, 3.0e-3, 8.2e-3], [14, 17, 20]),
+        (40, 0.5, [2.6e-3, 2.1e-4, 4.6e-4], [12, 14, 16]),
+        (40, 1.0, [3.8e-2, 3.7e-3, 4.7e-3], [12, 14, 16]),
     ];
     for (n, g, known, twentieths) in table {
         let mut found: [Vec<f64>; 4] = Default::default();
@@ -258,15 +253,13 @@ fn known_errors_are_reproduced() {
             found[3].push(error(erasure_machine(&samples, &converged).unwrap()));
         }
         for (k, (values, known)) in found.iter().zip(known).enumerate() {
-            let (mean, mut deviation) = of_logs(values);
-            if k == 0 {
-                // Hopfield's rule errs by m_i m_j: Σ h² varies by √(2/n) from network to network, more than five happen to show.
-                deviation = deviation.max((2.0 / f64::from(n)).sqrt());
-            }
-            // Networks differ: by `deviation` from one to the next, and the table has few of them. Three of the difference's standard
-            // errors, of which the other program's is taken for that of one network, and 10 % where all networks are alike.
-            let allowed = 3.0 * deviation * 1.2_f64.sqrt() + 0.1;
-            println!("n = {n}, g = {g}: {:.2e} (log ± {deviation:.2}), known {known:.2e}", mean.exp());
+            let mean = of_logs(values).0;
+            let allowed = ALLOWED[k];
+            println!(
+                "n = {n}, g = {g}: {:.2e} (log ± {:.2}), known {known:.2e}",
+                mean.exp(),
+                of_logs(values).1
+            );
             assert!((mean - f64::ln(known)).abs() < allowed, "n = {n}, g = {g}: {values:?}, known {known:e}");
         }
         // Where the maximum is, ε is so large that 100 iterations arrive.
@@ -278,13 +271,15 @@ fn known_errors_are_reproduced() {
 #[test]
 fn the_largest_mean_energy_lies_next_to_the_least_error() {
     for (g, bins) in [(0.5, 5000), (0.5, 10_000), (1.0, 5000), (1.0, 10_000)] {
-        for seed in 1..=2 {
+        for seed in 1..=3 {
             let truth = network(40, g, seed);
             let samples = Samples::of(&gibbs(&truth, bins, 10 + seed));
             let options = ErasureOptions {
-                epsilons: (9..=17).map(|k| f64::from(k) / 20.0).collect(),
+                epsilons: (9..=16).map(|k| f64::from(k) / 20.0).collect(),
                 errors: false,
                 threads: 2,
+                // Two digits of the error are enough to compare.
+                tolerance: 1e-4,
                 ..ErasureOptions::default()
             };
             let mut steps = Vec::new();
@@ -294,10 +289,37 @@ fn the_largest_mean_energy_lies_next_to_the_least_error() {
             let chosen = (0..steps.len()).max_by(|&a, &b| energy(a).total_cmp(&energy(b))).unwrap();
             let least = (0..steps.len()).min_by(|&a, &b| steps[a].1.total_cmp(&steps[b].1)).unwrap();
             println!("g = {g}, {bins} bins: ε = {} and {}", steps[chosen].0.epsilon, steps[least].0.epsilon);
-            assert!(chosen.abs_diff(least) <= 2, "g = {g}, {bins} bins: {chosen} and {least} of {steps:?}");
+            // Steps of 0.05, from the largest ε down: the error is least at the ε chosen or one step below.
+            assert!(
+                (chosen..=chosen + 1).contains(&least),
+                "g = {g}, {bins} bins: {chosen} and {least} of {steps:?}"
+            );
             assert!(chosen > 0 && chosen + 1 < steps.len(), "an end of the path");
         }
     }
+}
+
+#[test]
+fn the_scan_ends_after_falls_of_the_mean_energy_and_chooses_the_same() {
+    let samples = Samples::of(&gibbs(&network(15, 0.5, 2), 3000, 5));
+    let scan = |stop_after_falls| {
+        let options = ErasureOptions { stop_after_falls, errors: false, ..ErasureOptions::default() };
+        erasure_machine(&samples, &options).unwrap()
+    };
+    let (all, four, one) = (scan(None), scan(Some(4)), scan(Some(1)));
+    let ((chosen, path), (chosen_of_four, path_of_four)) = (path_of(&all), path_of(&four));
+    assert_eq!(path.len(), 20);
+    assert!(chosen > 0 && chosen + 5 < 20, "a maximum inside: {chosen}");
+    assert_eq!((chosen_of_four, path_of_four.len()), (chosen, chosen + 5));
+    assert_eq!(path_of_four, path[..chosen + 5]);
+    assert_eq!((&four.couplings, &four.fields), (&all.couplings, &all.fields));
+    assert_eq!((path_of(&one).0, path_of(&one).1.len()), (chosen, chosen + 2));
+    assert_eq!(scan(Some(0)), one);
+    // Whoever asks for the path gets all of it.
+    let mut visited = 0;
+    let options = ErasureOptions { stop_after_falls: Some(1), errors: false, ..ErasureOptions::default() };
+    erasure_path(&samples, &options, |_, _, _| visited += 1).unwrap();
+    assert_eq!(visited, 20);
 }
 
 #[test]
@@ -310,13 +332,14 @@ fn few_samples_and_strong_couplings() {
         let model = erasure_machine(&samples, &options).unwrap();
         errors.push(mean_square(&truth, &model.couplings, &model.fields));
     }
-    // 0.024 in numpy, with other networks: three standard errors of five, plus one of a single one.
     let (mean, deviation) = of_logs(&errors);
-    assert!((mean - 0.024_f64.ln()).abs() < 3.0 * deviation * 1.2_f64.sqrt(), "{errors:?}");
+    println!("n = 20, g = 1, 200 bins: {:.2e} (log ± {deviation:.2})", mean.exp());
+    // 0.024 in numpy, with other networks.
+    assert!((mean - 0.024_f64.ln()).abs() < FEW_ALLOWED, "{errors:?}");
 
     // Strong couplings: the default solver arrives where 100 plain iterations do not.
     let samples = Samples::of(&gibbs(&network(20, 2.0, 1), 5000, 2));
-    let quick = ErasureOptions { errors: false, ..ErasureOptions::default() };
+    let quick = ErasureOptions { errors: false, stop_after_falls: None, ..ErasureOptions::default() };
     let (_, path) = path_of(&erasure_machine(&samples, &quick).unwrap());
     assert_eq!(path.len(), 20);
     assert!(path.iter().all(|step| step.converged), "{path:?}");
@@ -470,6 +493,11 @@ fn a_pair_without_a_root_keeps_naive_mean_field_and_says_so() {
     assert_eq!(tap.couplings[[0, 1]], naive.couplings[[0, 1]]);
     assert!(tap.couplings[[0, 2]] != naive.couplings[[0, 2]]);
     assert!(is_finite(&tap) && is_finite(&naive));
+    // No error for a coupling that is none of TAP's, nor for fields with it in them.
+    let (of_tap, of_naive) = (tap.errors.unwrap(), naive.errors.unwrap());
+    assert_eq!((of_tap.couplings[[0, 1]], of_tap.couplings[[1, 0]]), (0.0, 0.0));
+    assert_eq!((of_tap.fields[0], of_tap.fields[1]), (0.0, 0.0));
+    assert!(of_tap.couplings[[0, 2]] > 0.0 && of_tap.fields[2] > 0.0 && of_naive.couplings[[0, 1]] > 0.0);
 }
 
 fn everything(samples: &Samples) -> [EquilibriumModel; 4] {

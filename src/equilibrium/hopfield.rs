@@ -17,8 +17,7 @@ impl Default for HopfieldOptions {
 }
 
 /// Hopfield's rule: `J_ij = ⟨s_i s_j⟩`, `h_i = ⟨s_i⟩` (Hopfield 1982). Right only where couplings and fields are so small that
-/// correlations are
-/// them; the point of `ε = 1` of the erasure machine.
+/// correlations are them; the point of `ε = 1` of the erasure machine.
 ///
 /// # Errors
 /// None at present.

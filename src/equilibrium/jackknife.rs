@@ -23,9 +23,8 @@ pub(super) fn block_bins(samples: &Samples, block: usize) -> &[u32] {
 }
 
 /// Errors of `estimate(⟨s_i⟩, ⟨s_i s_j⟩)`, which gave `(J, h)` = `full` for all bins, by the jackknife: the estimate is made again with
-/// half of one
-/// block taken away, for each block in turn. `None` with fewer than two blocks, where any of these has no estimate, and beyond some 3000
-/// neurons.
+/// half of one block taken away, for each block in turn. `None` with fewer than two blocks, where any of these has no estimate, and
+/// beyond some 3000 neurons.
 pub(super) fn standard_errors(
     samples: &Samples,
     full: &(Array2<f64>, Array1<f64>),

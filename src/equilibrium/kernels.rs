@@ -15,24 +15,33 @@ use crate::regression::threads;
 
 /// Configurations that are worked on at once.
 const BLOCK: usize = 128;
-/// Sums are taken over so many stretches of configurations and then added in their order, whatever the number of threads.
-const STRETCHES: usize = 8;
-/// Cost of a pair of active neurons of a configuration (an estimate), and of a pair of all neurons in a product of matrices (5 to 7.5 ·
-/// 10¹⁰
-/// operations per second of one core with AVX-512 at n = 100), nanoseconds. Only speed depends on them.
+/// Sums are taken over at most so many stretches of configurations and then added in their order, whatever the number of threads.
+const STRETCHES_MAX: usize = 8;
+/// Cost of a sum per pair of active neurons of a configuration (an estimate), and per pair of all neurons as a product of matrices (5 to
+/// 7.5 · 10¹⁰ operations per second of one core with AVX-512 at n = 100), nanoseconds. Only speed depends on them.
 const SPARSE_PAIR_NS: f64 = 0.6;
 const DENSE_PAIR_NS: f64 = 0.04;
+/// Cost per pair of all neurons of clearing and adding the sums of one more stretch, nanoseconds (an estimate).
+const STRETCH_PAIR_NS: f64 = 1.0;
 /// Below so many nanoseconds of work a thread costs more than it does.
 const THREAD_NS: f64 = 4e5;
 
 impl Configurations {
     /// `Σ_c w_c x_i x_j` with `x_i = 1` for an active neuron and 0 otherwise, shape `(n, n)`, symmetric; `Σ_c w_c x_i` on the diagonal.
+    /// `weights`: one `w_c` for each distinct configuration.
+    ///
+    /// # Panics
+    /// With fewer weights than distinct configurations.
     #[must_use]
     pub fn active_sums(&self, weights: &[f64]) -> Array2<f64> {
         symmetric(self.n_neurons(), &Sums::new(self, 1).active_sums(weights))
     }
 
-    /// `(Σ_c w_c s_i, Σ_c w_c s_i s_j)`, shapes `(n)` and `(n, n)`, with `Σ_c w_c` on the diagonal of the latter.
+    /// `(Σ_c w_c s_i, Σ_c w_c s_i s_j)`, shapes `(n)` and `(n, n)`, with `Σ_c w_c` on the diagonal of the latter. `weights`: one `w_c` for
+    /// each distinct configuration.
+    ///
+    /// # Panics
+    /// With fewer weights than distinct configurations.
     #[must_use]
     pub fn weighted_moments(&self, weights: &[f64]) -> (Array1<f64>, Array2<f64>) {
         let total: f64 = weights.iter().sum();
@@ -44,13 +53,17 @@ impl Configurations {
         (first, second)
     }
 
-    /// `−E(s) = Σ_i h_i s_i + Σ_{i<j} J_ij s_i s_j` of every configuration.
+    /// `−E(s) = Σ_i h_i s_i + Σ_{i<j} J_ij s_i s_j` of every distinct configuration, with symmetric `couplings` of shape `(n, n)`, zero on
+    /// the diagonal, and `fields` of shape `(n)`.
+    ///
+    /// # Panics
+    /// With couplings or fields of fewer neurons.
     #[must_use]
     pub fn minus_energies(&self, couplings: &Array2<f64>, fields: &Array1<f64>) -> Vec<f64> {
         let n = self.n_neurons();
         let mut form = vec![0.0; n * n];
         for i in 0..n {
-            (0..i).for_each(|j| form[j * n + i] = 4.0 * couplings[[i, j]]);
+            (0..i).for_each(|j| form[i * n + j] = 4.0 * couplings[[i, j]]);
             form[i * n + i] = 2.0 * (fields[i] - couplings.row(i).sum());
         }
         let constant = 0.5 * couplings.sum() - fields.sum();
@@ -90,9 +103,11 @@ pub(super) fn unpack(n: usize, features: &[f64]) -> (Array2<f64>, Array1<f64>) {
 #[derive(Debug, Clone)]
 pub(super) struct Sums<'a> {
     configurations: &'a Configurations,
-    threads: usize,
+    pub(super) threads: usize,
     /// Of each block: whether products of matrices cost less than pairs of active neurons.
     dense: Vec<bool>,
+    /// Stretches that sums are taken over, 1 to [`STRETCHES_MAX`]: few where each would have little to do.
+    stretches: usize,
     /// What one sum over all configurations costs, nanoseconds of one core.
     pub(super) cost_ns: f64,
 }
@@ -119,7 +134,9 @@ impl<'a> Sums<'a> {
             dense.push(forced.unwrap_or(by_products < by_pairs));
             cost_ns += by_pairs.min(by_products);
         }
-        Self { configurations, threads, dense, cost_ns }
+        // Not by the number of threads: the order of additions would depend on it.
+        let stretches = (cost_ns / (2.0 * STRETCH_PAIR_NS * n * n)) as usize;
+        Self { configurations, threads, dense, stretches: stretches.clamp(1, STRETCHES_MAX), cost_ns }
     }
 
     /// The same sums on one thread.
@@ -135,12 +152,14 @@ impl<'a> Sums<'a> {
         let (mut row_sums, mut constant) = (vec![0.0; n], -fields.iter().sum::<f64>());
         for i in 0..n {
             let (row, rest) = pairs.split_at(i);
-            for (j, &coupling) in row.iter().enumerate() {
-                form[j * n + i] = 4.0 * coupling;
-                row_sums[i] += coupling;
-                row_sums[j] += coupling;
-                constant += coupling;
+            let (earlier, own) = row_sums.split_at_mut(i);
+            let of_row = form[i * n..].iter_mut().zip(row).zip(earlier);
+            for ((form, &coupling), sum) in of_row {
+                *form = 4.0 * coupling;
+                *sum += coupling;
+                own[0] += coupling;
             }
+            constant += own[0];
             pairs = rest;
         }
         (0..n).for_each(|i| form[i * n + i] = 2.0 * (fields[i] - row_sums[i]));
@@ -154,16 +173,17 @@ impl<'a> Sums<'a> {
         let n = self.configurations.n_neurons();
         let total: f64 = weights.iter().sum();
         let sums = self.active_sums(weights);
-        let own = |i: usize| sums[i * n + i];
+        let own: Vec<f64> = (0..n).map(|i| sums[i * n + i]).collect();
         let mut features = Vec::with_capacity(n_features(n));
-        features.extend((0..n).map(|i| 2.0 * own(i) - total));
+        features.extend(own.iter().map(|own| 2.0 * own - total));
         for i in 0..n {
-            features.extend((0..i).map(|j| 4.0 * sums[j * n + i] - 2.0 * own(i) - 2.0 * own(j) + total));
+            let (row, rest) = (&sums[i * n..][..i], total - 2.0 * own[i]);
+            features.extend(row.iter().zip(&own).map(|(both, own)| 4.0 * both - 2.0 * own + rest));
         }
         features
     }
 
-    /// `Σ_{j≤i} Q_ij x_i x_j` of every configuration; `form` is `Q` column by column, zero above the diagonal.
+    /// `Σ_{j≤i} Q_ij x_i x_j` of every configuration; `form` is `Q` row by row, zero above the diagonal.
     fn quadratic_forms(&self, form: &[f64]) -> Vec<f64> {
         let of_stretch = |stretch: usize| {
             let stretch = self.stretch(stretch);
@@ -178,10 +198,10 @@ impl<'a> Sums<'a> {
             }
             values
         };
-        threads::map(self.useful_threads(), STRETCHES, of_stretch).concat()
+        threads::map(self.useful_threads(), self.stretches, of_stretch).concat()
     }
 
-    /// `Σ_c w_c x_i x_j` for `j ≤ i`, column by column, shape `(n, n)`; what stands above the diagonal means nothing.
+    /// `Σ_c w_c x_i x_j` for `j ≤ i`, row by row, shape `(n, n)`; what stands above the diagonal means nothing.
     fn active_sums(&self, weights: &[f64]) -> Vec<f64> {
         let n = self.configurations.n_neurons();
         let of_stretch = |stretch: usize| {
@@ -200,7 +220,7 @@ impl<'a> Sums<'a> {
             }
             sums
         };
-        let mut parts = threads::map(self.useful_threads(), STRETCHES, of_stretch).into_iter();
+        let mut parts = threads::map(self.useful_threads(), self.stretches, of_stretch).into_iter();
         let mut sums = parts.next().filter(|sums| !sums.is_empty()).unwrap_or_else(|| vec![0.0; n * n]);
         for part in parts {
             sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
@@ -214,7 +234,7 @@ impl<'a> Sums<'a> {
 
     /// Whole blocks, as even as they can be.
     fn stretch(&self, stretch: usize) -> Range<usize> {
-        let edge = |k: usize| (k * self.dense.len() / STRETCHES * BLOCK).min(self.configurations.len());
+        let edge = |k: usize| (k * self.dense.len() / self.stretches * BLOCK).min(self.configurations.len());
         edge(stretch)..edge(stretch + 1)
     }
 }
@@ -226,17 +246,17 @@ fn blocks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 fn sparse_form(active: &[u16], form: &[f64], n: usize) -> f64 {
     let mut value = 0.0;
-    for (k, &j) in active.iter().enumerate() {
-        let column = &form[usize::from(j) * n..][..n];
-        value += active[k..].iter().map(|&i| column[usize::from(i)]).sum::<f64>();
+    for (k, &i) in active.iter().enumerate() {
+        let row = &form[usize::from(i) * n..][..n];
+        value += active[..=k].iter().map(|&j| row[usize::from(j)]).sum::<f64>();
     }
     value
 }
 
 fn add_sparse(active: &[u16], weight: f64, sums: &mut [f64], n: usize) {
-    for (k, &j) in active.iter().enumerate() {
-        let column = &mut sums[usize::from(j) * n..][..n];
-        active[k..].iter().for_each(|&i| column[usize::from(i)] += weight);
+    for (k, &i) in active.iter().enumerate() {
+        let row = &mut sums[usize::from(i) * n..][..n];
+        active[..=k].iter().for_each(|&j| row[usize::from(j)] += weight);
     }
 }
 
@@ -279,8 +299,9 @@ impl Tile {
             self.product.as_mut().subcols_mut(0, columns),
             BlockStructure::Rectangular,
             Accum::Replace,
+            // Rows of the lower triangle are columns of the upper one, and the form of the transpose is the same.
             MatRef::from_column_major_slice(form, self.n, self.n),
-            BlockStructure::TriangularLower,
+            BlockStructure::TriangularUpper,
             self.activity.as_ref().subcols(0, columns),
             BlockStructure::Rectangular,
             1.0,
@@ -304,7 +325,7 @@ impl Tile {
         }
         triangular::matmul(
             MatMut::from_column_major_slice_mut(sums, self.n, self.n),
-            BlockStructure::TriangularLower,
+            BlockStructure::TriangularUpper,
             Accum::Add,
             self.activity.as_ref().subcols(0, columns),
             BlockStructure::Rectangular,
@@ -330,8 +351,9 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
+/// Of the rows of the lower triangle.
 fn symmetric(n: usize, lower: &[f64]) -> Array2<f64> {
-    Array2::from_shape_fn((n, n), |(i, j)| lower[i.min(j) * n + i.max(j)])
+    Array2::from_shape_fn((n, n), |(i, j)| lower[i.max(j) * n + i.min(j)])
 }
 
 #[cfg(test)]
@@ -386,19 +408,27 @@ mod tests {
                 assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-10), "n = {n}");
             };
             for dense in [Some(false), Some(true), None] {
-                let sums = Sums::with(&configurations, 1, dense);
+                // Whatever the model of costs says of stretches and threads.
+                let with = |threads: usize| Sums {
+                    stretches: STRETCHES_MAX,
+                    cost_ns: f64::INFINITY,
+                    ..Sums::with(&configurations, threads, dense)
+                };
+                let sums = with(1);
                 let (of_one, features_of_one) =
                     (sums.feature_sums(&parameters), sums.weighted_features(&weights));
                 close(&of_one, &energies);
                 close(&features_of_one, &moments);
                 for threads in [2, 3, 16] {
-                    // Whatever the model of costs says of threads.
-                    let sums = Sums { cost_ns: f64::INFINITY, ..Sums::with(&configurations, threads, dense) };
+                    let sums = with(threads);
                     assert_eq!(sums.feature_sums(&parameters), of_one, "{threads} threads");
                     assert_eq!(sums.weighted_features(&weights), features_of_one, "{threads} threads");
                 }
             }
             let (couplings, fields) = unpack(n, &parameters);
+            let few = Sums::new(&configurations, 1);
+            close(&few.feature_sums(&parameters), &energies);
+            close(&few.weighted_features(&weights), &moments);
             close(&configurations.minus_energies(&couplings, &fields), &energies);
             let (first, second) = configurations.weighted_moments(&weights);
             close(&pack(&second, &first), &moments);

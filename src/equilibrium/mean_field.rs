@@ -6,8 +6,10 @@
 //! ```
 //!
 //! Kappen & Rodríguez (1998); Roudi, Tyrcha & Hertz (2009). Both are expansions in small couplings. A ridge `λ` inverts `C + λ` instead,
-//! and
-//! is the only remedy where `C` is singular. Cost O(n³).
+//! and is the only remedy where `C` is singular. Cost O(n³).
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, Side};
@@ -44,6 +46,9 @@ pub fn nmf(samples: &Samples, options: &MeanFieldOptions) -> Result<EquilibriumM
 /// TAP, with the root that tends to naive mean field as couplings vanish. A pair of neurons without a real root keeps the naive mean field
 /// coupling, and both say [`RowStatus::TapNoRoot`].
 ///
+/// A pair whose root comes or goes as blocks of bins are left out jumps from one equation to the other; and where there is none, the error
+/// would be that of naive mean field. Both have no standard error: 0, and so have the fields of their neurons.
+///
 /// # Errors
 /// [`EquilibriumError::Range`] on a ridge outside its range.
 pub fn tap(samples: &Samples, options: &MeanFieldOptions) -> Result<EquilibriumModel, EquilibriumError> {
@@ -53,12 +58,12 @@ pub fn tap(samples: &Samples, options: &MeanFieldOptions) -> Result<EquilibriumM
 /// `(J, h)`.
 type Estimate = (Array2<f64>, Array1<f64>);
 
-/// Fit by a closed form that gives the estimate and the neurons without a root.
+/// Fit by a closed form that gives the estimate and the pairs without a root.
 fn closed_form(
     samples: &Samples,
     options: &MeanFieldOptions,
     method: EquilibriumMethod,
-    form: impl Fn(&Inverted) -> (Estimate, Vec<usize>),
+    form: impl Fn(&Inverted) -> (Estimate, Vec<(usize, usize)>),
 ) -> Result<EquilibriumModel, EquilibriumError> {
     if !(0.0..=RIDGE_MAX).contains(&options.ridge) {
         let found = options.ridge;
@@ -72,15 +77,30 @@ fn closed_form(
         return Ok(closed(RowStatus::Singular));
     };
     let (full, without_root) = form(&inverted);
-    let again = |m: &Array1<f64>, q: &Array2<f64>| Some(form(&Inverted::of(m, q, options.ridge)?).0);
-    let errors = options.errors.then(|| jackknife::standard_errors(samples, &full, again)).flatten();
+    // Pairs without a root with all bins, or with part of a block taken away.
+    let without_errors = RefCell::new(BTreeSet::from_iter(without_root.iter().copied()));
+    let again = |m: &Array1<f64>, q: &Array2<f64>| {
+        let (estimate, without_root) = form(&Inverted::of(m, q, options.ridge)?);
+        without_errors.borrow_mut().extend(without_root);
+        Some(estimate)
+    };
+    let mut errors = options.errors.then(|| jackknife::standard_errors(samples, &full, again)).flatten();
+    if let Some(errors) = &mut errors {
+        for &(i, j) in without_errors.borrow().iter() {
+            let (i, j) = (samples.taking_part[i], samples.taking_part[j]);
+            [errors.couplings[[i, j]], errors.couplings[[j, i]]] = [0.0; 2];
+            [errors.fields[i], errors.fields[j]] = [0.0; 2];
+        }
+    }
     let mut model = EquilibriumModel {
         couplings: samples.spread_matrix(&full.0),
         fields: samples.spread(&full.1),
         errors,
         ..closed(RowStatus::Ok)
     };
-    without_root.iter().for_each(|&k| model.status[samples.taking_part[k]] = RowStatus::TapNoRoot);
+    for k in without_root.iter().flat_map(|&(i, j)| [i, j]) {
+        model.status[samples.taking_part[k]] = RowStatus::TapNoRoot;
+    }
     Ok(model)
 }
 
@@ -119,18 +139,17 @@ impl Inverted {
         (couplings, fields)
     }
 
-    fn tap(&self) -> (Estimate, Vec<usize>) {
+    fn tap(&self) -> (Estimate, Vec<(usize, usize)>) {
         let (mut couplings, mut fields) = self.naive();
         let (m, n) = (&self.magnetizations, self.magnetizations.len());
-        let mut without_root = vec![false; n];
+        let mut without_root = Vec::new();
         for i in 0..n {
             for j in 0..i {
                 let naive = couplings[[i, j]];
                 // 2 m_i m_j J² + J − J_naive = 0, in the form that loses no digits as m_i m_j vanishes.
                 let discriminant = 1.0 + 8.0 * m[i] * m[j] * naive;
                 if discriminant < 0.0 {
-                    without_root[i] = true;
-                    without_root[j] = true;
+                    without_root.push((i, j));
                     continue;
                 }
                 let root = 2.0 * naive / (1.0 + discriminant.sqrt());
@@ -141,6 +160,6 @@ impl Inverted {
                 fields[j] += (naive - root) * m[i] + m[j] * square * (1.0 - m[i] * m[i]);
             }
         }
-        ((couplings, fields), (0..n).filter(|&i| without_root[i]).collect())
+        ((couplings, fields), without_root)
     }
 }

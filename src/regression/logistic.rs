@@ -77,7 +77,7 @@ fn multiply_add<const FMA: bool>(a: f64, b: f64, c: f64) -> f64 {
 
 /// `exp(−|x|)`; |x| above 700 counts as 700.
 #[inline(always)]
-fn exp_of_minus_abs<const FMA: bool>(x: f64) -> f64 {
+pub(crate) fn exp_of_minus_abs<const FMA: bool>(x: f64) -> f64 {
     let magnitude = x.abs();
     let y = -(if magnitude < EXPONENT_MAX { magnitude } else { EXPONENT_MAX });
     let shifted = multiply_add::<FMA>(y, std::f64::consts::LOG2_E, SHIFT);

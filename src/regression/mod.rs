@@ -23,7 +23,7 @@
 mod active_sets;
 mod cost;
 mod fisher;
-mod logistic;
+pub(crate) mod logistic;
 mod pass;
 mod patterns;
 mod problem;

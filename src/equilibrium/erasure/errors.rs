@@ -1,10 +1,9 @@
 //! Standard errors at a fixed point, from the differences between contiguous blocks of bins.
 //!
 //! Weighing block `b` less by a small part changes `⟨O⟩_f̃` by that part of `−δ_b`, `δ_b = q_b (⟨O⟩_b − ⟨O⟩_f̃)`: `q_b` is the block's
-//! share of `f̃`
-//! and `⟨O⟩_b` its own reweighted mean. The fixed point moves by the inverse of the Hessian of `F` times that, so that the infinitesimal
-//! jackknife (Jaeckel 1972) is `Var(w) = B/(B − 1) Σ_b u_b²` with `(ε + (1 − ε) Cov_f̃(O)) u_b = δ_b`. Conjugate gradients solve it without
-//! the matrix, one pass per step; `ε` keeps it well conditioned.
+//! share of `f̃` and `⟨O⟩_b` its own reweighted mean. The fixed point moves by the inverse of the Hessian of `F` times that, so that the
+//! infinitesimal jackknife (Jaeckel 1972) is `Var(w) = B/(B − 1) Σ_b u_b²` with `(ε + (1 − ε) Cov_f̃(O)) u_b = δ_b`. Conjugate gradients
+//! solve it without the matrix, one pass per step; `ε` keeps it well conditioned.
 
 use super::super::Samples;
 use super::super::jackknife::{block_bins, n_blocks};

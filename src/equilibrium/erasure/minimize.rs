@@ -14,7 +14,8 @@ pub(super) struct Path<'a> {
 
 impl<'a> Path<'a> {
     pub(super) fn new(problem: &'a Problem<'a>) -> Self {
-        Self { problem, memory: Memory::new(problem.n_features()), last: problem.hopfield(), before: None }
+        let memory = Memory::new(problem.n_features(), problem.sums.threads);
+        Self { problem, memory, last: problem.hopfield(), before: None }
     }
 
     /// The fixed point of a smaller `ε`, with the number of passes it took.
@@ -70,25 +71,24 @@ impl<'a> Path<'a> {
         let mut passes = 1;
         while point.residual(epsilon) > tolerance && passes < passes_max {
             passes += 1;
-            if let Some(better) = self.step(epsilon, &point) {
-                point = better;
-            } else if self.memory.is_empty() {
-                // Not even the gradient leads down: rounding has the last word, and the residual says how near that is.
-                break;
-            } else {
+            if !self.step(epsilon, &mut point) {
+                if self.memory.is_empty() {
+                    // Not even the gradient leads down: rounding has the last word, and the residual says how near that is.
+                    break;
+                }
                 self.memory.forget();
             }
         }
         (point, passes)
     }
 
-    fn step(&mut self, epsilon: f64, point: &Point) -> Option<Point> {
+    /// Go to a lower point; `false` where the direction does not lead down.
+    fn step(&mut self, epsilon: f64, point: &mut Point) -> bool {
         let gradient = point.gradient(epsilon);
-        let mut direction = gradient.clone();
-        self.memory.apply(epsilon, &mut direction);
-        direction.iter_mut().for_each(|value| *value = -*value);
-        if dot(&direction, &gradient).is_nan() || dot(&direction, &gradient) >= 0.0 {
-            return None;
+        let mut direction = self.memory.direction(epsilon, &gradient);
+        let downward = dot(&direction, &gradient);
+        if downward.is_nan() || downward >= 0.0 {
+            return false;
         }
         let slopes = self.problem.sums.feature_sums(&direction);
         let line = Line {
@@ -99,14 +99,21 @@ impl<'a> Path<'a> {
             along: dot(&point.parameters, &direction),
             square: dot(&direction, &direction),
         };
-        let Found { step, weights, log_sum } = line.search(&point.weights, point.log_sum)?;
-        let (mut parameters, mut energies) = (point.parameters.clone(), point.energies.clone());
-        add(&mut parameters, step, &direction);
-        add(&mut energies, step, &slopes);
-        let means = self.problem.sums.weighted_features(&weights);
+        let Some(Found { step, weights, log_sum }) = line.search(&point.weights, point.log_sum) else {
+            return false;
+        };
+        add(&mut point.parameters, step, &direction);
+        add(&mut point.energies, step, &slopes);
         direction.iter_mut().for_each(|value| *value *= step);
-        let change = point.means.iter().zip(&means).map(|(before, after)| (before - after) / (1.0 - epsilon));
-        self.memory.remember(direction, change.collect());
-        Some(Point { parameters, energies, weights, log_sum, means })
+        let means = self.problem.sums.weighted_features(&weights);
+        // The change of the means, in place of those before.
+        let mut change = std::mem::take(&mut point.means);
+        change
+            .iter_mut()
+            .zip(&means)
+            .for_each(|(before, after)| *before = (*before - after) / (1.0 - epsilon));
+        self.memory.remember(&direction, &change);
+        (point.weights, point.log_sum, point.means) = (weights, log_sum, means);
+        true
     }
 }

@@ -1,5 +1,6 @@
 use super::super::Samples;
 use super::super::kernels::{Sums, dot, pack};
+use crate::regression::logistic::{exp_of_minus_abs, per_instruction_set};
 
 /// Shares of the distinct configurations, and their features as sums.
 pub(super) struct Problem<'a> {
@@ -35,7 +36,7 @@ impl Point {
 
     /// Largest of the gradient.
     pub(super) fn residual(&self, epsilon: f64) -> f64 {
-        largest(&self.gradient(epsilon))
+        largest(self.parameters.iter().zip(&self.means).map(|(w, mean)| epsilon * w - mean))
     }
 }
 
@@ -87,10 +88,7 @@ impl<'a> Problem<'a> {
             .extend(self.log_shares.iter().zip(energies).map(|(log, energy)| log + (epsilon - 1.0) * energy));
         let top = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut sum = 0.0;
-        for weight in weights.iter_mut() {
-            *weight = (*weight - top).exp();
-            sum += *weight;
-        }
+        replace_by_exponentials(weights, top, &mut sum);
         weights.iter_mut().for_each(|weight| *weight /= sum);
         top + sum.ln()
     }
@@ -110,7 +108,7 @@ impl<'a> Problem<'a> {
         let mut passes = 1_u32;
         for _ in 0..iterations {
             let gradient = point.gradient(epsilon);
-            if largest(&gradient) <= tolerance {
+            if largest(gradient.iter().copied()) <= tolerance {
                 break;
             }
             let mut parameters = point.parameters;
@@ -127,6 +125,78 @@ pub(super) fn add(target: &mut [f64], factor: f64, other: &[f64]) {
     target.iter_mut().zip(other).for_each(|(target, other)| *target += factor * other);
 }
 
-fn largest(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |largest, value| value.abs().max(largest))
+/// The largest magnitude; infinite when one of them is no number.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    let mut largest = 0.0_f64;
+    for value in values {
+        let value = value.abs();
+        // Not `max`, which passes over what is no number.
+        if value > largest {
+            largest = value;
+        } else if value.is_nan() {
+            return f64::INFINITY;
+        }
+    }
+    largest
+}
+
+/// Numbers side by side, and partial sums: fixed order, and not one long chain of additions.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn exponentials_body<const FMA: bool>(values: &mut [f64], top: f64, sum: &mut f64) {
+    // `x − x` keeps what is no number: an exponential of it would be one.
+    let exponential = |value: f64| exp_of_minus_abs::<FMA>(value - top) + (value - value);
+    let (lanes, rest) = values.as_chunks_mut::<LANES>();
+    let mut sums = [0.0; LANES];
+    for lane in lanes {
+        for k in 0..LANES {
+            lane[k] = exponential(lane[k]);
+            sums[k] += lane[k];
+        }
+    }
+    *sum = sums.iter().sum();
+    for value in rest {
+        *value = exponential(*value);
+        *sum += *value;
+    }
+}
+
+per_instruction_set!(
+    /// Replace every value by `exp(value − top)`, with `top` the largest; gives their sum. Below exp(−700) counts as that.
+    fn replace_by_exponentials(values: &mut [f64], top: f64, sum: &mut f64) = exponentials_body
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_magnitude_of_no_numbers_is_infinite() {
+        assert_eq!(largest([0.5, -2.0, 1.0].into_iter()), 2.0);
+        assert_eq!(largest(std::iter::empty()), 0.0);
+        for place in 0..3 {
+            let mut values = [0.5, -2.0, 1.0];
+            values[place] = f64::NAN;
+            assert_eq!(largest(values.into_iter()), f64::INFINITY);
+        }
+        assert_eq!(largest([1.0, f64::NEG_INFINITY].into_iter()), f64::INFINITY);
+    }
+
+    #[test]
+    fn exponentials_are_those_of_the_standard_library() {
+        for function in [replace_by_exponentials, exponentials_body::<false>] {
+            let before: Vec<f64> = (0..1003).map(|k| 3.0 - 0.61 * f64::from(k)).collect();
+            let (mut values, mut sum) = (before.clone(), 0.0);
+            function(&mut values, 3.0, &mut sum);
+            for (value, before) in values.iter().zip(&before) {
+                let expected = (before - 3.0).exp();
+                assert!((value - expected).abs() <= 1e-15 * expected, "{before}");
+            }
+            assert!((sum - values.iter().sum::<f64>()).abs() < 1e-15 * sum);
+            let mut values = [1.0, f64::NAN, 0.0];
+            function(&mut values, 1.0, &mut sum);
+            assert!(sum.is_nan() && values[1].is_nan());
+        }
+    }
 }

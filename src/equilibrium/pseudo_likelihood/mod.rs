@@ -15,7 +15,7 @@
 //! *Ridge.* Of several, the one is chosen whose symmetric model gives the highest pseudo-log-likelihood to bins left out, in contiguous
 //! folds, since neighbouring bins are alike. Along the path each fit starts at its neighbour. Cost: that of one fit is some 10 passes over the
 //! distinct configurations at O(active neurons) per configuration and neuron, or n with many active; the choice takes
-//! folds × ridges shorter ones, with the default options some 14 times one fit (`cargo run --release --example pseudo_likelihood`).
+//! folds × ridges shorter ones, with the default options some 14 times one fit.
 //!
 //! *Statuses.* [`RowStatus::Undersampled`] and [`RowStatus::Singular`] without a ridge only. A neuron whose likelihood has no finite
 //! maximum without a ridge, as where two neurons never fire together, is [`RowStatus::Separated`]; a coupling needs both its neurons, so
