@@ -8,7 +8,7 @@ use super::Manner;
 use super::client::{self, ConnectArgs, Daemon};
 use super::error::CliError;
 use super::output::{self, Align, outln};
-use super::{equilibrium, score, text};
+use super::{score, text};
 
 /// Show the sessions of a daemon and how far they are
 #[derive(Debug, Clone, Args)]
@@ -102,11 +102,9 @@ fn equilibrium_text(session: &v1::Session) -> String {
     if methods.is_empty() {
         return "no models".to_owned();
     }
-    let names: Vec<&str> = methods.iter().map(|&method| equilibrium::method_name(method)).collect();
     let running = if session.equilibrium_running { ", one under way" } else { "" };
     format!(
-        "{}; {} published, {} skipped because late{running}",
-        names.join(", "),
+        "{} published, {} skipped because late{running}",
         text::count(session.equilibrium_published),
         text::count(session.equilibrium_skipped)
     )

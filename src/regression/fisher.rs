@@ -61,8 +61,8 @@ pub(crate) fn variances(
 
 /// A row's [`RowVariance`], and how its parameters follow gradients.
 pub(crate) struct RowResponse {
-    /// As from [`variances`], without a ridge, where separation is told by it.
-    pub(crate) variance: Option<RowVariance>,
+    /// As from [`variances`].
+    pub(crate) variance: RowVariance,
     /// `(H + Λ)⁻¹ g` of each gradient, shape `(1 + n, gradients)`: the drive first, then the couplings.
     pub(crate) moved: Mat<f64>,
 }
@@ -78,10 +78,7 @@ pub(crate) fn responses(
     for_each_row(problem, points, threads, |k, information| {
         let row = points[k].0;
         let factor = penalised(problem, row, &information).llt(Side::Lower).ok()?;
-        let variance = match problem.ridge {
-            0.0 => Some(row_variance(problem, row, &information, &factor.inverse())?),
-            _ => None,
-        };
+        let variance = row_variance(problem, row, &information, &factor.inverse())?;
         let mut moved = gradients[k].clone();
         factor.solve_in_place(moved.as_mut());
         let finite = moved.col_iter().all(|column| column.iter().all(|v| v.is_finite()));

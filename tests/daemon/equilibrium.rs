@@ -388,7 +388,7 @@ async fn what_cannot_be_is_refused_and_defaults_are_told() {
     let told = rig.create_from(spec()).await.unwrap().spec.unwrap();
     let (erasure, pseudo_likelihood) =
         (v1::EquilibriumMethod::ErasureMachine, v1::EquilibriumMethod::PseudoLikelihood);
-    assert_eq!(told.equilibrium_methods, [i32::from(erasure), pseudo_likelihood.into()]);
+    assert_eq!(told.equilibrium_methods, [i32::from(pseudo_likelihood), erasure.into()]);
     assert_eq!((told.equilibrium_interval_bins, told.equilibrium_bins_max), (Some(3000), Some(1 << 15)));
     assert_eq!((told.equilibrium_seed, told.no_equilibrium), (Some(1), false));
 

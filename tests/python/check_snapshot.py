@@ -46,7 +46,7 @@ def check_q(name, estimate):
 def check(path):
     with h5py.File(path, "r") as file:
         assert file.attrs["format"] == "glauber-snapshot"
-        assert file.attrs["format_version"] == 2
+        assert file.attrs["format_version"] == 3
         n = int(file.attrs["n_neurons"])
         assert len(file["neurons/label"].asstr()[:]) == n
 

@@ -3,12 +3,15 @@
 //! Weighing block `b` less by a small part changes `⟨O⟩_f̃` by that part of `−δ_b`, `δ_b = q_b (⟨O⟩_b − ⟨O⟩_f̃)`: `q_b` is the block's
 //! share of `f̃` and `⟨O⟩_b` its own reweighted mean. The fixed point moves by the inverse of the Hessian of `F` times that, so that the
 //! infinitesimal jackknife (Jaeckel 1972) is `Var(w) = B/(B − 1) Σ_b u_b²` with `(ε + (1 − ε) Cov_f̃(O)) u_b = δ_b`. Conjugate gradients
-//! solve it without the matrix, one pass per step; `ε` keeps it well conditioned.
+//! solve it without the matrix, one pass per step; `ε` keeps it well conditioned. Where `ε` is small the response is no longer linear, and
+//! errors are too small: by some 10 % at ε = 0.2 with 2,000 bins of 6 neurons (`tests/erasure.rs`).
 
 use super::super::Samples;
 use super::super::jackknife::{block_bins, n_blocks};
 use super::super::kernels::{dot, unpack};
 use super::problem::{Problem, add};
+use ndarray::Array2;
+
 use crate::model::EquilibriumErrors;
 use crate::regression::threads;
 
@@ -49,12 +52,27 @@ pub(super) fn standard_errors(
     }
     let scale = blocks as f64 / (blocks - 1) as f64;
     let errors: Vec<f64> = squares.iter().map(|square| (scale * square).sqrt()).collect();
-    let (couplings, fields) = unpack(samples.n(), &errors);
+    let (mut couplings, fields) = unpack(samples.n(), &errors);
+    withhold(&mut couplings, &means, weights);
     Some(EquilibriumErrors {
         couplings: samples.spread_matrix(&couplings),
         fields: samples.spread(&fields),
         blocks: blocks as u32,
     })
+}
+
+/// No error, 0, of couplings of which the configurations say nothing because less than one effective configuration is in one of the four
+/// states of the pair: no block differs from another there, and what is computed is a spurious certainty.
+fn withhold(couplings: &mut Array2<f64>, means: &[f64], weights: &[f64]) {
+    let effective = 1.0 / weights.iter().map(|weight| weight * weight).sum::<f64>();
+    let (second, first) = unpack(couplings.nrows(), means);
+    for ((i, j), error) in couplings.indexed_iter_mut() {
+        let (a, b, both) = (first[i], first[j], second[[i, j]]);
+        let rarest = (1.0 - both - (a - b).abs()).min(1.0 + both - (a + b).abs());
+        if 0.25 * rarest * effective < 1.0 {
+            *error = 0.0;
+        }
+    }
 }
 
 /// Equations that are solved at the same time.

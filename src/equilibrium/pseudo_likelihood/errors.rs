@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2};
 use super::bins::Bins;
 use super::training::Fitted;
 use crate::equilibrium::Configurations;
-use crate::regression::{self, LogOdds, RowResponse, Summand, separation};
+use crate::regression::{self, LogOdds, RowResponse, RowVariance, Summand, separation};
 
 /// What blocks of bins say of a fit.
 pub(super) struct Responses {
@@ -41,29 +41,41 @@ impl Responses {
 
     /// Rows whose likelihood has no finite maximum.
     pub(super) fn separated(&self, fitted: &Fitted<'_>) -> Vec<bool> {
-        let variances = self.rows.iter().map(|row| row.as_ref().and_then(|row| row.variance.as_ref()));
+        if fitted.problem.ridge > 0.0 {
+            return vec![false; fitted.rows.len()];
+        }
+        let variances = self.rows.iter().map(|row| row.as_ref().map(|row| &row.variance));
         separation::by_variances(&fitted.problem, &fitted.rows, variances)
     }
 
     /// Of the symmetric model: blocks are taken to be independent, the `B` movements `δ_b` of a parameter to have the mean zero, and
-    /// `SE² = B/(B − 1) Σ_b δ_b²`. `None` where a row has no response.
+    /// `SE² = B/(B − 1) Σ_b δ_b²`; but no less than if bins were independent, by the Fisher information of the rows, since blocks say
+    /// nothing of a neuron that fires in one of them alone. `None` where a row has no response.
     pub(super) fn standard_errors(self, fitted: &Fitted<'_>) -> Option<StandardErrors> {
-        let rows: Option<Vec<Mat<f64>>> = self.rows.into_iter().map(|row| Some(row?.moved)).collect();
-        let (rows, n, blocks) = (rows?, fitted.problem.n(), self.blocks);
+        let rows: Option<Vec<RowResponse>> = self.rows.into_iter().collect();
+        let (variances, rows): (Vec<RowVariance>, Vec<Mat<f64>>) =
+            rows?.into_iter().map(|row| (row.variance, row.moved)).unzip();
+        let (n, blocks) = (fitted.problem.n(), self.blocks);
         let scale = blocks as f64 / (blocks as f64 - 1.0);
         let pair = |i: usize, j: usize, b: usize| 0.5 * (rows[i][(1 + j, b)] + rows[j][(1 + i, b)]);
         let error = |moves: &mut dyn Iterator<Item = f64>| {
-            (scale * moves.map(|movement| movement * movement).sum::<f64>()).sqrt()
+            scale * moves.map(|movement| movement * movement).sum::<f64>()
         };
+        // Of the mean of two rows whose errors are taken to be independent.
+        let independent = |i: usize, j: usize| 0.25 * (variances[i].couplings[j] + variances[j].couplings[i]);
         let couplings = Array2::from_shape_fn((n, n), |(i, j)| {
-            if i == j { 0.0 } else { error(&mut (0..blocks).map(|b| pair(i.min(j), i.max(j), b))) }
+            if i == j {
+                return 0.0;
+            }
+            let (i, j) = (i.min(j), i.max(j));
+            error(&mut (0..blocks).map(|b| pair(i, j, b))).max(independent(i, j)).sqrt()
         });
         let fields = Array1::from_shape_fn(n, |i| {
             let mut moves = (0..blocks).map(|b| {
                 let shift = |j: usize| pair(i, j, b) * fitted.problem.magnetization(j);
                 rows[i][(0, b)] - (0..n).filter(|&j| j != i).map(shift).sum::<f64>()
             });
-            error(&mut moves)
+            error(&mut moves).max(variances[i].field).sqrt()
         });
         let finite = couplings.iter().chain(&fields).all(|error| error.is_finite());
         finite.then_some(StandardErrors { couplings, fields, blocks: blocks as u32 })

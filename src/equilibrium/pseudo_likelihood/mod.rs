@@ -25,7 +25,7 @@
 //!
 //! *Standard errors* come from [`ERROR_BLOCKS`] contiguous blocks of bins (the sandwich of White, Econometrica 50, 1 (1982), with blocks for
 //! observations): a block moves row *i* by `(H_i + Λ_i)⁻¹ g_ib`, the symmetric coupling by the mean of both rows' movements, and
-//! `SE² = B/(B − 1) Σ_b δ_b²`. That needs each row's own Fisher information: see [`ERRORS_SECONDS_MAX`].
+//! `SE² = B/(B − 1) Σ_b δ_b²`, but no less than if bins were independent, by Fisher information. That needs each row's own Fisher information: see [`ERRORS_SECONDS_MAX`].
 //!
 //! Results do not depend on the number of threads. Checked against scikit-learn and known couplings in `tests/pseudo_likelihood.rs`.
 
