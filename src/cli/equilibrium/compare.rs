@@ -22,7 +22,7 @@ pub(crate) fn run(args: &CompareArgs, manner: Manner) -> Result<(), CliError> {
     let methods = methods(args)?;
     let recording = recordings::load(&args.recording, manner)?;
     let recorded = compare::recorded(args, &recording)?;
-    let options = FitOptions { threads: fit::threads(), seed: args.seed, ..FitOptions::default() };
+    let options = FitOptions { threads: fit::threads(), seed: args.seed };
     let comparison = EquilibriumComparison::new(&recorded, args.train, options)?;
     let bar = progress::steps(methods.len() as u64, manner);
     bar.set_prefix("compare");

@@ -207,8 +207,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn model(&self, runs: &Runs) -> Result<EquilibriumModel, CliError> {
         let spinner = crate::cli::progress::spinner("fitting the model", self.manner);
-        let options =
-            FitOptions { threads: fit_command::threads(), seed: self.args.seed, ..FitOptions::default() };
+        let options = FitOptions { threads: fit_command::threads(), seed: self.args.seed };
         let model = fit(&Samples::of(runs), self.method, &options);
         spinner.finish_and_clear();
         Ok(model?)

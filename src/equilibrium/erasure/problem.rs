@@ -144,6 +144,7 @@ fn largest(values: impl Iterator<Item = f64>) -> f64 {
 const LANES: usize = 16;
 
 #[inline(always)]
+#[expect(clippy::eq_op, reason = "x - x is 0 for numbers alone")]
 fn exponentials_body<const FMA: bool>(values: &mut [f64], top: f64, sum: &mut f64) {
     // `x − x` keeps what is no number: an exponential of it would be one.
     let exponential = |value: f64| exp_of_minus_abs::<FMA>(value - top) + (value - value);
