@@ -72,7 +72,7 @@ impl Fits {
                 (next_bin / spec.interval_bins).saturating_add(1).saturating_mul(spec.interval_bins);
             self.is_behind = true;
             if !is_free && handle.equilibrium.counters.skipped.fetch_add(1, Ordering::Relaxed) == 0 {
-                tracing::warn!(session = %handle.id, bin = next_bin, "fit of equilibrium models skipped: late");
+                tracing::info!(session = %handle.id, bin = next_bin, "fit of equilibrium models skipped: late");
             }
         }
         // Who asks does not wait for the session to have rested.
