@@ -23,7 +23,8 @@
 //! | `storage` | how is an HDF5 file read without trust and written without a trace of failure? |
 //! | `recording` | what does a recorded session hold? |
 //! | `archive` | how is a snapshot kept? |
-//! | `proto` | (generated) the gRPC messages |
+//! | `journal` | what survives a crash? |
+//! | `proto` | (generated) the gRPC messages and those of the journal |
 //! | `daemon` | how do threads, queues and gRPC carry all this? |
 //!
 //! From bins to couplings:
@@ -55,6 +56,8 @@ pub mod archive;
 pub mod daemon;
 pub mod equilibrium;
 pub mod ingest;
+#[cfg(feature = "daemon")]
+pub mod journal;
 pub mod kinetic;
 pub mod model;
 pub mod moments;

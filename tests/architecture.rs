@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with the rooms it may import; `*` = any.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("ingest", &["model"]),
     ("ring", &["model"]),
@@ -18,18 +18,20 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("storage", &["model"]),
     ("recording", &["model", "storage"]),
     ("archive", &["model", "moments", "session", "storage"]),
+    ("journal", &["model", "proto"]),
     ("proto", &[]),
     ("daemon", &["*"]),
     ("cli", &["*"]),
 ];
 
 /// Crates that only these rooms may name.
-const RESERVED_CRATES: [(&str, &[&str]); 8] = [
+const RESERVED_CRATES: [(&str, &[&str]); 9] = [
     ("hdf5_metno", &["storage"]),
     ("hdf5_metno_sys", &["storage"]),
     ("tokio", &["daemon", "cli"]),
     ("tonic", &["daemon", "cli", "proto"]),
-    ("prost", &["daemon", "cli", "proto"]),
+    ("prost", &["daemon", "cli", "journal", "proto"]),
+    ("redb", &["journal"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("figment", &["cli"]),
