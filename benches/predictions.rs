@@ -60,6 +60,7 @@ async fn measure(neurons: u32, count: u64, width_us: u32) -> Vec<Duration> {
     let mut config = DaemonConfig::default();
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.archive.directory = std::path::PathBuf::new();
+    config.journal.directory = std::path::PathBuf::new();
     let daemon = start(config).await.expect("a daemon");
     let address = format!("http://{}", daemon.address());
     let endpoint = Channel::from_shared(address).expect("an address").tcp_nodelay(true);
@@ -79,7 +80,7 @@ async fn measure(neurons: u32, count: u64, width_us: u32) -> Vec<Duration> {
     let session_id = created.into_inner().session.expect("a session").session_id;
 
     let (sender, outbound) = mpsc::channel(64);
-    let open = v1::OpenStream { session_id: session_id.clone(), producer_epoch: 0 };
+    let open = v1::OpenStream { session_id: session_id.clone(), producer_epoch: 0, durable_acks_only: false };
     sender
         .send(v1::StreamSpikesRequest { message: Some(Message::Open(open)) })
         .await

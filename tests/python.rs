@@ -21,6 +21,8 @@ impl Daemon {
         let mut process = Command::new(env!("CARGO_BIN_EXE_glauber"))
             .args(["--json", "serve", "--listen", "127.0.0.1:0", "--archive-dir"])
             .arg(archive)
+            .arg("--journal-dir")
+            .arg(archive.with_file_name("journal"))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -101,6 +101,17 @@ impl Daemon {
         Ok((response.sessions, response.daemon_version))
     }
 
+    /// How the daemon's journal is; `None` when it keeps none.
+    pub(crate) async fn journal(&self) -> Result<Option<v1::JournalStatus>, CliError> {
+        let response = self.sessions().list_sessions(v1::ListSessionsRequest {}).await;
+        Ok(response.map_err(self.failure("listing sessions"))?.into_inner().journal)
+    }
+
+    /// Whether sessions survive the end of the daemon.
+    pub(crate) async fn keeps_journal(&self) -> Result<bool, CliError> {
+        Ok(self.journal().await?.is_some())
+    }
+
     /// The session of that id or name, or of a prefix that fits only one; without a wish the only or newest one.
     pub(crate) async fn select(&self, wanted: Option<&str>) -> Result<v1::Session, CliError> {
         let (sessions, _) = self.list().await?;

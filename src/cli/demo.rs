@@ -121,6 +121,7 @@ fn config(dir: &Path) -> DaemonConfig {
     let mut config = DaemonConfig::default();
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.archive.directory = dir.join("snapshots");
+    config.journal.directory = dir.join("journal");
     config
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct ReplayArgs {
     /// Bins per message [default: by size and speed]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch_bins: Option<u64>,
+    /// How long to go on trying when the daemon is gone, such as 30s or 5min
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    reconnect_for: Duration,
     /// Leave the session open afterwards
     #[arg(long)]
     keep_open: bool,
@@ -59,7 +62,12 @@ pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError
     let session = created.into_inner().session.ok_or_else(|| daemon.protocol("no session"))?;
     let id = session.session_id;
 
-    let plan = Plan { speed: args.speed, batch_bins: args.batch_bins, ..Plan::all(Arc::clone(&recording)) };
+    let plan = Plan {
+        speed: args.speed,
+        batch_bins: args.batch_bins,
+        patience: args.reconnect_for,
+        ..Plan::all(Arc::clone(&recording))
+    };
     let started = Instant::now();
     let sent = tokio::select! {
         sent = send(&daemon, &id, &plan, manner) => sent,

@@ -1,7 +1,7 @@
 //! `glauber serve`: the daemon, until it is told to stop.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use figment::value::Value;
@@ -34,6 +34,9 @@ pub(crate) struct ServeArgs {
     /// Directory of the snapshots; '' keeps none [default: glauber-snapshots]
     #[arg(long, value_name = "DIR")]
     archive_dir: Option<PathBuf>,
+    /// Directory of the journal, which survives a crash; '' keeps none [default: glauber-journal]
+    #[arg(long, value_name = "DIR")]
+    journal_dir: Option<PathBuf>,
     /// Set any key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_set)]
     set: Vec<(String, Value)>,
@@ -55,21 +58,24 @@ impl ServeArgs {
         given.extend(
             directory.map(|dir| named("--archive-dir", "archive.directory", config::path_value(dir))),
         );
+        let journal = self.journal_dir.as_deref();
+        given.extend(journal.map(|dir| named("--journal-dir", "journal.directory", config::path_value(dir))));
         given
     }
 }
 
 pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError> {
     let config = config::load(args.config.as_deref(), args.given())?;
-    let archive = config.archive.directory.clone();
+    let (archive, journal) = (config.archive.directory.clone(), config.journal.directory.clone());
     let grace_s = config.server.shutdown_grace_s;
     let mut stop = StopSignals::listen()?;
     let daemon = daemon::start(config).await?;
-    announce(&daemon, &archive, manner)?;
+    announce(&daemon, &archive, &journal, manner)?;
     let signal = stop.next().await;
     if !manner.quiet {
         output::note(format_args!(
-            "{signal}: closing sessions and writing snapshots (at most {grace_s} s; Ctrl-C again stops at once)"
+            "{signal}: {} and writing snapshots (at most {grace_s} s; Ctrl-C again stops at once)",
+            if journal.as_os_str().is_empty() { "closing sessions" } else { "suspending sessions" }
         ));
     }
     let report = tokio::select! {
@@ -87,19 +93,25 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     Ok(())
 }
 
-fn announce(daemon: &RunningDaemon, archive: &std::path::Path, manner: Manner) -> Result<(), CliError> {
+fn announce(daemon: &RunningDaemon, archive: &Path, journal: &Path, manner: Manner) -> Result<(), CliError> {
     let address = format!("http://{}", daemon.address());
-    let has_archive = !archive.as_os_str().is_empty();
+    let (has_archive, has_journal) = (!archive.as_os_str().is_empty(), !journal.as_os_str().is_empty());
     if manner.json {
         let directory = has_archive.then(|| archive.display().to_string());
-        return output::json_line(&json!({ "address": address, "archive": directory }));
+        let journal = has_journal.then(|| journal.display().to_string());
+        return output::json_line(&json!({ "address": address, "archive": directory, "journal": journal }));
     }
     let archive = if has_archive {
         format!("snapshots in {}", archive.display())
     } else {
         "no snapshots (--archive-dir DIR)".to_owned()
     };
-    outln!("glauber {} listening on {address}, {archive}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
+    let journal = if has_journal {
+        format!("journal in {}", journal.display())
+    } else {
+        "no journal: a crash loses open sessions (--journal-dir DIR)".to_owned()
+    };
+    outln!("glauber {} listening on {address}, {archive}, {journal}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
 }
 
 /// The signals that ask for an end.

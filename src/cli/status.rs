@@ -28,16 +28,19 @@ pub(crate) struct StatusArgs {
 pub(crate) async fn run(args: StatusArgs, manner: Manner) -> Result<(), CliError> {
     let daemon = Daemon::connect(&args.connect.connect).await?;
     let (mut sessions, version) = daemon.list().await?;
+    let journal = daemon.journal().await?;
     if args.session.is_some() {
         sessions = vec![daemon.select(args.session.as_deref()).await?];
     }
     if manner.json {
         let sessions: Vec<Value> = sessions.iter().map(session_json).collect();
         return output::json(&json!({
-            "address": daemon.address(), "daemon_version": version, "sessions": sessions,
+            "address": daemon.address(), "daemon_version": version, "journal": journal.as_ref().map(journal_json),
+            "sessions": sessions,
         }));
     }
     outln!("daemon {version} at {}: {}", daemon.address(), text::counted(sessions.len() as u64, "session"))?;
+    outln!("{}", journal_text(journal.as_ref()))?;
     if sessions.is_empty() {
         return outln!("start one with: glauber replay FILE --bin-width 20ms");
     }
@@ -48,6 +51,38 @@ pub(crate) async fn run(args: StatusArgs, manner: Manner) -> Result<(), CliError
         [session] => output::print_facts(&details(session)),
         sessions => output::print_table(&best_table(sessions)),
     }
+}
+
+/// How safe the bins are.
+fn journal_text(journal: Option<&v1::JournalStatus>) -> String {
+    let Some(journal) = journal else {
+        return "no journal: a crash of the daemon loses the open sessions".to_owned();
+    };
+    let kept = format!(
+        "{} kept of at most {}, in a file of {}",
+        text::bytes(journal.entry_bytes),
+        text::bytes(journal.bytes_max),
+        text::bytes(journal.file_bytes)
+    );
+    match journal.health() {
+        v1::JournalHealth::Full => format!("journal FULL, bins are refused: {} ({kept})", journal.reason),
+        v1::JournalHealth::Failed => format!(
+            "journal FAILED, bins are refused until the daemon is started again: {} ({kept})",
+            journal.reason
+        ),
+        _ => format!("journal working: {kept}"),
+    }
+}
+
+fn journal_json(journal: &v1::JournalStatus) -> Value {
+    let health = journal.health().as_str_name().trim_start_matches("JOURNAL_HEALTH_").to_lowercase();
+    json!({
+        "health": health,
+        "reason": journal.reason,
+        "entry_bytes": journal.entry_bytes,
+        "file_bytes": journal.file_bytes,
+        "bytes_max": journal.bytes_max,
+    })
 }
 
 /// What predicts best in each session.
@@ -139,7 +174,7 @@ fn table(sessions: &[v1::Session]) -> comfy_table::Table {
 fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
     let applied = applied(session);
     let observed_s = applied.saturating_sub(session.gap_bins) as f64 * bin_width_s(session);
-    let received = session.watermarks.map_or(0, |w| w.received_through);
+    let (received, durable) = session.watermarks.map_or((0, 0), |w| (w.received_through, w.durable_through));
     let rate = session.active_entries as f64 / (observed_s * neuron_count(session) as f64);
     let producer = match session.producer_connected {
         true => format!("connected, epoch {}", session.producer_epoch),
@@ -148,7 +183,15 @@ fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("name", client::session_name(session).to_owned()),
         ("producer", producer),
-        ("bins", format!("{} received, {} applied", text::count(received), text::count(applied))),
+        (
+            "bins",
+            format!(
+                "{} received, {} applied, {} durable",
+                text::count(received),
+                text::count(applied),
+                text::count(durable)
+            ),
+        ),
         ("gaps", format!("{} of {}", text::count(session.gap_count), text::counted(session.gap_bins, "bin"))),
         ("repeated", format!("{} ignored", text::counted(session.repeated_bins, "bin"))),
         (

@@ -23,9 +23,12 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const BATCH_BINS_MAX: u64 = 2048;
 /// Recording time per message when sent by the clock.
 const BATCH_PACED: Duration = Duration::from_millis(20);
-/// How often a lost connection is taken up again without a single acknowledgement in between.
-const RECONNECTS_MAX: u32 = 5;
-const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+/// How long a lost connection is taken up again without a single acknowledgement in between: a daemon that is started again is
+/// back within seconds, and takes up a long session at some hundred thousand bins a second.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause before the first attempt; each further one is twice as long, up to the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_LONGEST: Duration = Duration::from_secs(3);
 
 /// What to send and how.
 #[derive(Debug, Clone)]
@@ -40,13 +43,15 @@ pub(crate) struct Plan {
     pub(crate) batch_bins: Option<u64>,
     /// Epoch of the first connection; the streams of one session that follow one another need growing ones.
     pub(crate) first_epoch: u64,
+    /// How long a lost connection is taken up again without any progress in between.
+    pub(crate) patience: Duration,
 }
 
 impl Plan {
     /// All of a recording as fast as the daemon takes it.
     pub(crate) fn all(recording: Arc<BinnedRecording>) -> Self {
         let end_bin = recording.n_bins;
-        Self { recording, end_bin, speed: Speed::Max, batch_bins: None, first_epoch: 0 }
+        Self { recording, end_bin, speed: Speed::Max, batch_bins: None, first_epoch: 0, patience: PATIENCE }
     }
 
     fn batch_bins(&self) -> u64 {
@@ -139,7 +144,8 @@ fn trial(&Trial { start_bin, stop_bin }: &Trial) -> v1::Trial {
 
 /// Send the plan's bins into a session and wait until the daemon has taken the last one.
 ///
-/// `on_ack` hears of every acknowledgement. A lost connection is taken up again where the daemon says it stopped.
+/// `on_ack` hears of every acknowledgement. A lost connection is taken up again where the daemon says it stopped, also when that is a
+/// daemon that has been started again and has lost what was counted and not yet durable.
 pub(crate) async fn send(
     daemon: &Daemon,
     session_id: &str,
@@ -147,29 +153,36 @@ pub(crate) async fn send(
     on_ack: &mut dyn FnMut(v1::Watermarks),
 ) -> Result<v1::Watermarks, CliError> {
     let started = Instant::now();
+    // Without a journal a daemon that goes down takes the session along.
+    let is_journaled = daemon.keeps_journal().await?;
     let (mut failures, mut epoch) = (0, plan.first_epoch);
+    let mut progress_at = Instant::now();
     let mut last = v1::Watermarks::default();
     loop {
         let before = last.received_through;
         match send_once(daemon, session_id, plan, started, epoch, &mut last, on_ack).await {
             Ok(()) => return Ok(last),
             Err(Interruption::Final(error)) => return Err(error),
-            Err(Interruption::Stopped) => {
+            Err(Interruption::Stopped(_)) if !is_journaled => {
                 return Err(CliError::DaemonStops {
                     address: daemon.address().to_owned(),
                     session_id: session_id.to_owned(),
                     applied_through: last.applied_through,
                 });
             }
-            Err(Interruption::Lost(error)) => {
-                failures = if last.received_through > before { 1 } else { failures + 1 };
+            Err(Interruption::Lost(error) | Interruption::Stopped(error)) => {
+                if last.received_through > before {
+                    (failures, progress_at) = (0, Instant::now());
+                }
                 // The daemon may not have noticed yet: a higher epoch takes over from the stream that broke.
                 epoch += 1;
-                if failures > RECONNECTS_MAX {
+                let pause = (PAUSE_FIRST * 2_u32.saturating_pow(failures)).min(PAUSE_LONGEST);
+                failures += 1;
+                if progress_at.elapsed() + pause > plan.patience {
                     return Err(error);
                 }
-                tracing::warn!("{error}; trying again ({failures} of {RECONNECTS_MAX})");
-                tokio::time::sleep(RECONNECT_PAUSE * failures).await;
+                tracing::warn!("{error}; trying again in {} ms", pause.as_millis());
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -180,7 +193,7 @@ enum Interruption {
     /// The connection broke; the daemon may still be there.
     Lost(CliError),
     /// The daemon goes down.
-    Stopped,
+    Stopped(CliError),
     /// The daemon said no.
     Final(CliError),
 }
@@ -199,13 +212,14 @@ async fn send_once(
         match status.code() {
             _ if matches!(error, CliError::NoDaemon { .. }) => Interruption::Lost(error),
             // An answer, not a broken connection: the daemon goes down, and the session with it.
-            Code::Unavailable => Interruption::Stopped,
+            Code::Unavailable => Interruption::Stopped(error),
             Code::Cancelled => Interruption::Lost(error),
             _ => Interruption::Final(error),
         }
     };
     let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
-    let open = v1::OpenStream { session_id: session_id.to_owned(), producer_epoch: epoch };
+    let session_id = session_id.to_owned();
+    let open = v1::OpenStream { session_id, producer_epoch: epoch, durable_acks_only: false };
     let open = v1::stream_spikes_request::Message::Open(open);
     // The channel is empty, so there is room.
     let _ = sender.try_send(v1::StreamSpikesRequest { message: Some(open) });

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::JournalLimits;
 use crate::model::{BinWidth, EquilibriumMethod, Estimator, Lags, NEURONS_MAX, Ridges, Window};
 use crate::session::SessionSpec;
 
@@ -20,6 +22,8 @@ pub struct DaemonConfig {
     pub limits: Limits,
     /// Snapshots on disk.
     pub archive: ArchiveConfig,
+    /// What survives a crash.
+    pub journal: JournalConfig,
     /// Numbers for monitoring.
     pub metrics: MetricsConfig,
 }
@@ -139,6 +143,52 @@ pub struct ArchiveConfig {
     pub on_close: bool,
 }
 
+/// What survives a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// Directory of the journal; empty keeps none: a crash loses every open session.
+    pub directory: PathBuf,
+    /// Longest time that bins wait for others to be made durable with.
+    pub commit_interval_ms: u64,
+    /// Bytes of bins, as they are held in memory, that are made durable at once without waiting any longer.
+    pub commit_bytes: usize,
+    /// Most bytes kept; when there are more, bins are refused.
+    pub bytes_max: u64,
+    /// Free bytes of the volume below which bins are refused.
+    pub free_bytes_min: u64,
+    /// How long a closed session is kept.
+    pub closed_kept_h: u64,
+}
+
+impl JournalConfig {
+    /// File of the journal, when there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        (!self.directory.as_os_str().is_empty()).then(|| self.directory.join("journal.redb"))
+    }
+
+    /// Its bounds.
+    #[must_use]
+    pub fn limits(&self) -> JournalLimits {
+        JournalLimits {
+            commit_interval: Duration::from_millis(self.commit_interval_ms),
+            commit_bytes: self.commit_bytes,
+            bytes_max: self.bytes_max,
+            free_bytes_min: self.free_bytes_min,
+            closed_kept: Duration::from_secs(self.closed_kept_h * 3600),
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        in_range("journal.commit_interval_ms", self.commit_interval_ms, 0, 1000)?;
+        in_range("journal.commit_bytes", self.commit_bytes, 4 << 10, 256 << 20)?;
+        in_range("journal.bytes_max", self.bytes_max, 1 << 20, 1 << 44)?;
+        in_range("journal.free_bytes_min", self.free_bytes_min, 0, 1 << 44)?;
+        in_range("journal.closed_kept_h", self.closed_kept_h, 0, 87_600)
+    }
+}
+
 /// Numbers for monitoring, in the text format of Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -225,6 +275,19 @@ impl Default for ArchiveConfig {
     }
 }
 
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("glauber-journal"),
+            commit_interval_ms: 5,
+            commit_bytes: 1 << 20,
+            bytes_max: 64 << 30,
+            free_bytes_min: 256 << 20,
+            closed_kept_h: 24,
+        }
+    }
+}
+
 /// A value that is not allowed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{key} = {value} is not allowed: expected {allowed}")]
@@ -265,6 +328,7 @@ impl DaemonConfig {
         self.defaults.check()?;
         self.limits.check()?;
         self.metrics.address()?;
+        self.journal.check()?;
         in_range("archive.snapshot_interval_s", self.archive.snapshot_interval_s, 1, 604_800)
     }
 }
@@ -423,7 +487,9 @@ mod tests {
     #[test]
     fn zeros_are_refused_where_nothing_would_work() {
         type Change = fn(&mut DaemonConfig);
-        let zero: [(&str, Change); 26] = [
+        let zero: [(&str, Change); 28] = [
+            ("journal.commit_bytes", |c| c.journal.commit_bytes = 0),
+            ("journal.bytes_max", |c| c.journal.bytes_max = 0),
             ("defaults.equilibrium_interval_ms", |c| c.defaults.equilibrium_interval_ms = 0),
             ("defaults.equilibrium_bins_max", |c| c.defaults.equilibrium_bins_max = 0),
             ("limits.prediction_streams_max", |c| c.limits.prediction_streams_max = 0),

@@ -64,7 +64,7 @@ pub(super) enum Neurons {
     Counted,
 }
 
-fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::SessionSpec {
+pub(super) fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::SessionSpec {
     let listed = spec.neurons.iter().filter(|_| neurons == Neurons::Listed);
     v1::SessionSpec {
         name: spec.name.clone(),
@@ -93,10 +93,11 @@ fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::SessionSpec {
 }
 
 pub(super) fn watermarks(session: &SessionHandle) -> v1::Watermarks {
-    // In this order: bins applied between the two readings must not pass those received.
+    // In this order: what comes between two readings must not pass the one after.
+    let durable_through = session.durable_through();
     let applied_through = session.applied_through();
     let received_through = session.received_through().max(applied_through);
-    v1::Watermarks { received_through, applied_through, durable_through: 0 }
+    v1::Watermarks { received_through, applied_through, durable_through }
 }
 
 pub(super) fn session_to_proto(session: &SessionHandle, neurons: Neurons) -> v1::Session {

@@ -4,20 +4,24 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::archiver::Archive;
 use super::equilibrium::{Fits, LastFit, WaitingForFit, attach};
+use super::error::RequestError;
 use super::estimators::{
     Estimators, FinishedRefit, InFlight, RefitJob, RefreshJob, Waiting, compute_final, shared,
 };
 use super::handle::SessionHandle;
+use super::journaling::{SessionJournal, told};
 use super::predictions::Applied;
 use super::producer::ProducerLink;
 use super::refits::{Pace, Refits};
 use super::registry::Reservation;
+use crate::journal::{JournalError, Record};
 use crate::model::{SpikeBlock, TrialMark};
 use crate::session::{
     Marks, PushError, PushOutcome, Session, SessionSpec, SpecError, WindowBins, WindowCounts,
@@ -32,8 +36,10 @@ pub(super) enum Command {
     Bins { link: Arc<ProducerLink>, bins: MarkedBins, space: OwnedSemaphorePermit },
     /// Answer once everything queued before is counted.
     Drained { reply: oneshot::Sender<()> },
+    /// Answer once everything queued before is durable, if anything is.
+    Durable { reply: oneshot::Sender<Result<(), RequestError>> },
     /// Remember a trial and let no transition cross its edges.
-    MarkTrial { mark: TrialMark, reply: oneshot::Sender<Result<(), PushError>> },
+    MarkTrial { mark: TrialMark, reply: oneshot::Sender<Result<(), RequestError>> },
     /// Give the counts of a window, as of everything queued before.
     WindowCounts { index: usize, reply: oneshot::Sender<WindowCounts> },
     /// Nothing by itself: after every command the engine makes up for a refresh that was skipped. Sent when one is done.
@@ -42,8 +48,17 @@ pub(super) enum Command {
     Refit { reply: Waiting },
     /// Fit the equilibrium models now, or once the fit under way is done; tells the publication that holds them.
     FitEquilibrium { reply: WaitingForFit },
-    /// Publish and archive the final estimates, then end.
-    Close { reply: oneshot::Sender<()> },
+    /// Publish and archive the final estimates, then end: for good, or until the daemon starts again.
+    Close { ending: Ending, reply: oneshot::Sender<Result<(), RequestError>> },
+}
+
+/// How a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It is closed.
+    Closed,
+    /// The daemon is taken down: with a journal the session goes on when it starts again.
+    Suspended,
 }
 
 /// Bins and the marks that come with them.
@@ -55,10 +70,14 @@ pub(super) struct MarkedBins {
 }
 
 impl MarkedBins {
+    /// Of what goes around them until they are durable, roughly: it counts when messages are small.
+    const OVERHEAD_BYTES: usize = 256;
+
     /// Bytes they take in the queue.
     pub(super) fn bytes(&self) -> usize {
         let Self { block, trial_edges, trials } = self;
-        block.bytes() + size_of_val(trial_edges.as_slice()) + size_of_val(trials.as_slice())
+        let marks = size_of_val(trial_edges.as_slice()) + size_of_val(trials.as_slice());
+        Self::OVERHEAD_BYTES + block.bytes() + marks
     }
 }
 
@@ -73,12 +92,32 @@ pub(super) struct EngineParts {
     pub(super) refit_duty: f64,
     /// Wakes the engine when its session has rested from a refit.
     pub(super) runtime: Handle,
+    pub(super) journal: SessionJournal,
+    /// Whether the session was begun in an earlier run, and its state is to be found in the journal.
+    pub(super) recovers: bool,
     /// Given back when the engine ends and its session's counts are gone.
     pub(super) reservation: Reservation,
 }
 
 /// The answer of a starting engine.
-pub(super) type Started = oneshot::Receiver<Result<Arc<SessionHandle>, SpecError>>;
+pub(super) type Started = oneshot::Receiver<Result<Arc<SessionHandle>, NotStarted>>;
+
+/// Why a session has no engine.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotStarted {
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error("the system gives no thread: {0}")]
+    Thread(std::io::Error),
+    #[error("its engine stopped: internal error")]
+    Panicked,
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("its journal does not fit it: {0}")]
+    Push(#[from] PushError),
+    #[error("its journal leads to bin {found}, and says that it leads to bin {expected}")]
+    End { found: u64, expected: u64 },
+}
 
 /// Start the thread of a session. The session is made on it: its counts can take seconds to allocate.
 ///
@@ -91,7 +130,7 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
         let session = match Session::new(spec) {
             Ok(session) => session,
             Err(error) => {
-                let _ = reply.send(Err(error));
+                let _ = reply.send(Err(error.into()));
                 return;
             }
         };
@@ -111,7 +150,20 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             refits,
             fits,
         };
-        let engine = Engine { session, refresher, producer: None, _reservation: parts.reservation };
+        let mut engine = Engine {
+            session,
+            refresher,
+            producer: None,
+            epoch: 0,
+            journal: parts.journal,
+            _reservation: parts.reservation,
+        };
+        if parts.recovers
+            && let Err(error) = engine.recover()
+        {
+            let _ = reply.send(Err(error));
+            return;
+        }
         engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
         // Nobody waits any more: the queue has no sender then, and the engine ends at once.
         let _ = reply.send(Ok(handle));
@@ -120,10 +172,16 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
     Ok((handle, started))
 }
 
+/// Who is told of the end.
+type Ended = oneshot::Sender<Result<(), RequestError>>;
+
 struct Engine {
     session: Session,
     refresher: Refresher,
     producer: Option<Arc<ProducerLink>>,
+    /// Highest epoch of a producer so far.
+    epoch: u64,
+    journal: SessionJournal,
     _reservation: Reservation,
 }
 
@@ -264,35 +322,80 @@ impl Engine {
         &self.refresher.handle
     }
 
+    /// Go through the journal of an earlier run, to the very state it had: counts are integers, so they are equal. What was published
+    /// last is published again; scores, and what rests on them, begin anew.
+    fn recover(&mut self) -> Result<(), NotStarted> {
+        let started = Instant::now();
+        let journal = self.journal.clone();
+        let (expected, last_refresh) = journal.end(self.session.spec().refresh_interval_bins)?;
+        let (mut active_entries, mut repeated_bins) = (0, 0);
+        for record in journal.records()? {
+            match record? {
+                Record::Bins { block, trial_edges, trials } => {
+                    let Self { session, refresher, .. } = self;
+                    let marks = Marks { trial_edges: &trial_edges, trials: &trials };
+                    let outcome = session.push_with_marks(&block, marks, &mut |session| {
+                        if Some(session.next_bin()) == last_refresh {
+                            refresher.refresh(session);
+                        }
+                    })?;
+                    active_entries += outcome.active_entries;
+                    repeated_bins += outcome.repeated_bins;
+                }
+                Record::Trial(mark) => self.session.mark_trial(mark.start_bin, mark.stop_bin)?,
+                Record::ProducerEpoch(epoch) => self.epoch = self.epoch.max(epoch),
+            }
+        }
+        let found = self.session.next_bin();
+        if found != expected {
+            return Err(NotStarted::End { found, expected });
+        }
+        self.count(active_entries, repeated_bins);
+        let handle = self.handle();
+        handle.producer.restore(self.epoch);
+        handle.set_durable(found);
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(session = %handle.id, bins = found, seconds, "session taken up again");
+        Ok(())
+    }
+
     fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        self.refresher.catch_up(&self.session);
         while let Some(command) = commands.blocking_recv() {
-            if let ControlFlow::Break(reply) = self.obey(command) {
+            if let ControlFlow::Break((reply, outcome)) = self.obey(command) {
                 // Who waits for the end finds the session closed, its memory and its share of the limits given back.
                 drop((self, commands));
-                let _ = reply.send(());
+                let _ = reply.send(outcome);
                 return;
             }
             self.refresher.catch_up(&self.session);
         }
     }
 
-    /// Obey, and break with whom to tell when that was the last command.
-    fn obey(&mut self, command: Command) -> ControlFlow<oneshot::Sender<()>> {
+    /// Obey, and break with whom to tell what when that was the last command.
+    fn obey(&mut self, command: Command) -> ControlFlow<(Ended, Result<(), RequestError>)> {
         // An answer that nobody waits for any more is no concern of the engine.
         match command {
             Command::Attach { link, reply } => {
+                if link.epoch > self.epoch {
+                    self.epoch = link.epoch;
+                    self.journal.producer_epoch(link.epoch, self.session.next_bin());
+                }
                 self.producer = Some(link);
                 let _ = reply.send(self.session.next_bin());
             }
             Command::Bins { link, bins, space } => {
-                self.take_bins(&link, &bins);
-                drop((bins, space));
+                self.take_bins(&link, bins, space);
             }
             Command::Drained { reply } => {
                 let _ = reply.send(());
             }
+            Command::Durable { reply } => self.journal.flush(told(reply)),
             Command::MarkTrial { mark, reply } => {
-                let _ = reply.send(self.session.mark_trial(mark.start_bin, mark.stop_bin));
+                match self.session.mark_trial(mark.start_bin, mark.stop_bin) {
+                    Ok(()) => self.journal.trial(mark, self.session.next_bin(), told(reply)),
+                    Err(error) => drop(reply.send(Err(error.into()))),
+                }
             }
             Command::WindowCounts { index, reply } => {
                 let _ = reply.send(self.session.window_counts(index));
@@ -308,9 +411,9 @@ impl Engine {
                 self.handle().add_finished_refit(refresh);
             }
             Command::FitEquilibrium { reply } => self.refresher.fits.waiting.push(reply),
-            Command::Close { reply } => {
-                self.finish();
-                return ControlFlow::Break(reply);
+            Command::Close { ending, reply } => {
+                let outcome = self.finish(ending);
+                return ControlFlow::Break((reply, outcome));
             }
         }
         ControlFlow::Continue(())
@@ -318,21 +421,39 @@ impl Engine {
 
     /// Count bins, unless their producer was fenced or a message of it refused: what follows a refused message would
     /// otherwise turn the refused bins into a gap.
-    fn take_bins(&mut self, link: &Arc<ProducerLink>, bins: &MarkedBins) {
+    fn take_bins(&mut self, link: &Arc<ProducerLink>, bins: MarkedBins, space: OwnedSemaphorePermit) {
         let attached = self.producer.as_ref().is_some_and(|producer| Arc::ptr_eq(producer, link));
         if !attached || link.received_through().is_none() {
             return;
         }
-        match self.push(bins) {
+        match self.push(&bins) {
             Ok(outcome) => {
                 self.note(&bins.block, outcome);
                 self.tell_applied(&bins.block, outcome);
+                self.keep(bins, outcome, space);
             }
             Err(error) => {
                 tracing::info!(session = %self.handle().id, %error, "bins refused");
                 link.fail(error.into());
             }
         }
+    }
+
+    /// Make bins durable. They take their space of the queue until they are, so that a slow disk slows the producer, not the engine.
+    fn keep(&self, bins: MarkedBins, outcome: PushOutcome, space: OwnedSemaphorePermit) {
+        let says_nothing_new =
+            outcome.applied_bins == 0 && bins.trial_edges.is_empty() && bins.trials.is_empty();
+        if says_nothing_new || !self.journal.is_on() {
+            return;
+        }
+        let (handle, next_bin) = (Arc::clone(self.handle()), self.session.next_bin());
+        let done = move |outcome: Result<(), JournalError>| {
+            if outcome.is_ok() {
+                handle.set_durable(next_bin);
+            }
+            drop(space);
+        };
+        self.journal.bins(bins, next_bin, Box::new(done));
     }
 
     /// Pass the bins that were new on to those who predict from them.
@@ -360,23 +481,41 @@ impl Engine {
         if let Some(gap) = outcome.gap {
             tracing::info!(session = %self.handle().id, first_bin = gap.first_bin, end_bin = gap.end_bin, "gap");
         }
+        self.count(outcome.active_entries, outcome.repeated_bins);
+        debug_assert!(block.end_bin() <= counters.applied_through.load(Ordering::Relaxed));
+    }
+
+    /// Let everyone see how far the session is, with so many more entries and repeats.
+    fn count(&self, active_entries: u64, repeated_bins: u64) {
+        let counters = &self.handle().counters;
         let (gap_count, gap_bins) = self.session.gaps();
         counters.gap_count.store(gap_count, Ordering::Relaxed);
         counters.gap_bins.store(gap_bins, Ordering::Relaxed);
-        counters.repeated_bins.fetch_add(outcome.repeated_bins, Ordering::Relaxed);
-        counters.active_entries.fetch_add(outcome.active_entries, Ordering::Relaxed);
+        counters.repeated_bins.fetch_add(repeated_bins, Ordering::Relaxed);
+        counters.active_entries.fetch_add(active_entries, Ordering::Relaxed);
         counters.session_bytes.store(self.session.bytes() as u64, Ordering::Relaxed);
         // Last, so that whoever reads the new bin also reads what belongs to it.
         counters.applied_through.store(self.session.next_bin(), Ordering::Release);
-        debug_assert!(block.end_bin() <= self.session.next_bin());
     }
 
     /// The final estimates of every window: never skipped, and the last to be published.
-    fn finish(&mut self) {
+    fn finish(&mut self, ending: Ending) -> Result<(), RequestError> {
         self.refresher.finish(&self.session);
         let handle = self.handle();
         handle.counters.session_bytes.store(0, Ordering::Relaxed);
-        tracing::info!(session = %handle.id, bins = self.session.next_bin(), "session closed");
+        let bins = self.session.next_bin();
+        if ending == Ending::Suspended && self.journal.is_on() {
+            tracing::info!(session = %handle.id, bins, "session suspended: it goes on when the daemon starts again");
+            return Ok(());
+        }
+        let closed = self.journal.close(true);
+        match &closed {
+            Ok(()) => tracing::info!(session = %handle.id, bins, "session closed"),
+            Err(error) => {
+                tracing::error!(session = %handle.id, bins, %error, "session closed, but for its journal")
+            }
+        }
+        closed
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::equilibrium::ReconstructError;
 use crate::ingest::AdmitError;
+use crate::journal::JournalError;
 use crate::model::{
     BinWidthError, EquilibriumMethod, Estimator, LagsError, RidgesError, UnknownEquilibriumMethod,
     UnknownEstimator, WindowError,
@@ -70,6 +71,22 @@ pub enum RequestError {
     /// Bins or trial edges that the session refuses.
     #[error(transparent)]
     Push(#[from] PushError),
+    /// What cannot be made durable.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Durable acknowledgements of a daemon that keeps no journal.
+    #[error("durable acknowledgements were asked for, but the daemon keeps no journal (journal.directory)")]
+    NoJournal,
+    /// A session of an earlier run that could not be taken up again.
+    #[error(
+        "session '{session_id}' could not be taken up again when the daemon started: {reason}; the journal keeps it"
+    )]
+    SetAside {
+        /// Which session.
+        session_id: String,
+        /// Why.
+        reason: String,
+    },
     /// Bins before those of the message before.
     #[error("bins go backwards: a message begins at bin {first_bin}, the one before began at bin {previous}")]
     Backwards {

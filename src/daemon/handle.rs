@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
 
 use super::engine::Command;
 use super::equilibrium::{EquilibriumPublication, EquilibriumState};
@@ -40,6 +40,8 @@ pub(super) struct SessionHandle {
     /// What scores and replaces the estimates; used by one job at a time.
     tracker: Mutex<Tracker>,
     finished_refit: Mutex<Option<FinishedRefit>>,
+    /// Bin before which everything survives a crash.
+    durable: watch::Sender<u64>,
     /// Bins as they are applied, for whoever predicts the next ones.
     pub(super) applied: broadcast::Sender<Arc<Applied>>,
 }
@@ -84,6 +86,7 @@ impl SessionHandle {
             id,
             tracker: Mutex::new(Tracker::new(Arc::clone(&spec), Tracker::LIVE_WORK_MAX)),
             finished_refit: Mutex::default(),
+            durable: watch::Sender::new(0),
             applied: broadcast::Sender::new(PIECES_QUEUED),
             equilibrium: EquilibriumState::new(&spec),
             spec,
@@ -217,6 +220,23 @@ impl SessionHandle {
 
     pub(super) fn applied_through(&self) -> u64 {
         self.counters.applied_through.load(Ordering::Acquire)
+    }
+
+    /// Note that everything before `bin` survives a crash.
+    pub(super) fn set_durable(&self, bin: u64) {
+        self.durable.send_if_modified(|durable| {
+            let is_more = bin > *durable;
+            *durable = bin.max(*durable);
+            is_more
+        });
+    }
+
+    pub(super) fn durable_through(&self) -> u64 {
+        *self.durable.borrow()
+    }
+
+    pub(super) fn watch_durable(&self) -> watch::Receiver<u64> {
+        self.durable.subscribe()
     }
 
     /// Bin before which everything has been received, applied or still in the queue.

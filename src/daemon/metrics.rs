@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use super::connections::Connections;
 use super::handle::SessionHandle;
+use super::journaling::Durability;
 use super::registry::Registry;
+use crate::proto::v1;
 use crate::session::{ScoredEquilibrium, ScoredEstimate, Snapshot};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -54,7 +56,7 @@ struct Metric {
     value: fn(&SessionHandle) -> u64,
 }
 
-const METRICS: [Metric; 13] = [
+const METRICS: [Metric; 14] = [
     counter("glauber_bins_applied_total", "Bins counted.", |s| {
         s.applied_through().saturating_sub(load(&s.counters.gap_bins))
     }),
@@ -83,6 +85,11 @@ const METRICS: [Metric; 13] = [
     gauge("glauber_ingest_lag_bins", "Bins received and not yet counted.", |s| {
         s.received_through().saturating_sub(s.applied_through())
     }),
+    gauge(
+        "glauber_durable_lag_bins",
+        "Bins counted and not yet durable; all of them without a journal.",
+        |s| s.applied_through().saturating_sub(s.durable_through()),
+    ),
     gauge("glauber_counts_bytes", "Bins and counts kept for the windows.", |s| {
         load(&s.counters.session_bytes)
     }),
@@ -111,8 +118,8 @@ pub(super) async fn serve(
     stopped: impl Future<Output = ()> + Send + 'static,
 ) {
     let answer = move || {
-        let sessions = registry.list();
-        async move { ([(CONTENT_TYPE, TEXT_FORMAT)], render(&sessions)) }
+        let text = render(&registry.list(), &registry.durability);
+        async move { ([(CONTENT_TYPE, TEXT_FORMAT)], text) }
     };
     let router = Router::new().route("/metrics", get(answer));
     if let Err(error) = axum::serve(connections, router).with_graceful_shutdown(stopped).await {
@@ -120,7 +127,7 @@ pub(super) async fn serve(
     }
 }
 
-fn render(sessions: &[Arc<SessionHandle>]) -> String {
+fn render(sessions: &[Arc<SessionHandle>], durability: &Durability) -> String {
     let mut out = Text::default();
     let open = sessions.iter().filter(|session| !session.is_closed()).count();
     out.describe("glauber_sessions_open", "gauge", "Sessions that take bins.");
@@ -145,6 +152,7 @@ fn render(sessions: &[Arc<SessionHandle>]) -> String {
             out.histogram(name, &label(session), of(session));
         }
     }
+    out.journal(durability);
     out.scores(sessions);
     out.equilibrium_scores(sessions);
     out.0
@@ -186,6 +194,22 @@ impl Text {
         let sum_s = Duration::from_micros(load(&durations.sum_us)).as_secs_f64();
         self.line(&format!("{name}_sum"), labels, sum_s);
         self.line(&format!("{name}_count"), labels, count);
+    }
+
+    fn journal(&mut self, durability: &Durability) {
+        let Some(status) = durability.status() else { return };
+        let is_working = status.health() == v1::JournalHealth::Working;
+        let numbers = [
+            ("glauber_journal_working", "gauge", "1 while bins can be made durable.", u64::from(is_working)),
+            ("glauber_journal_entry_bytes", "gauge", "Bytes that the journal keeps.", status.entry_bytes),
+            ("glauber_journal_file_bytes", "gauge", "Bytes of the journal's file.", status.file_bytes),
+            ("glauber_journal_bytes_max", "gauge", "Most bytes that the journal keeps.", status.bytes_max),
+            ("glauber_journal_commits_total", "counter", "Commits of the journal.", durability.commits()),
+        ];
+        for (name, kind, help, value) in numbers {
+            self.describe(name, kind, help);
+            self.line(name, "", value);
+        }
     }
 
     fn scores(&mut self, sessions: &[Arc<SessionHandle>]) {

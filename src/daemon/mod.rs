@@ -5,6 +5,7 @@
 //!   (waits when full)          │ close: final estimates itself                     (a pool)         (Arc)      watchers
 //!                              ├─ every so many bins ──▶ equilibrium models (one thread) ──▶ publication of their own ──▶ queries
 //!                              ├─────────────────────────▶ archiver (one thread) ◀────┘
+//!                              ├─ counted bins ──▶ journal (one thread, an fsync per few milliseconds) ──▶ durable acknowledgements
 //!                              └─ counted bins ──overwrites──▶ predictions (a thread per reader)
 //! ```
 //!
@@ -24,6 +25,7 @@ mod error;
 mod estimate_header;
 mod estimators;
 mod handle;
+mod journaling;
 mod metrics;
 mod predictions;
 mod producer;
@@ -37,6 +39,7 @@ mod status;
 
 pub use archiver::{SnapshotOrigin, SnapshotWriter, WriteFailed};
 pub use config::{
-    ArchiveConfig, ConfigError, DaemonConfig, Limits, MetricsConfig, ServerConfig, SessionDefaults,
+    ArchiveConfig, ConfigError, DaemonConfig, JournalConfig, Limits, MetricsConfig, ServerConfig,
+    SessionDefaults,
 };
 pub use start::{RunningDaemon, ShutdownReport, StartError, start, start_with_writer};

@@ -17,10 +17,10 @@ pub(super) struct ProducerLink {
 }
 
 impl ProducerLink {
-    fn new(epoch: u64) -> Self {
+    fn new(epoch: u64, connected: bool) -> Self {
         Self {
             epoch,
-            connected: AtomicBool::new(true),
+            connected: AtomicBool::new(connected),
             received_through: AtomicU64::new(0),
             fault: watch::Sender::new(None),
         }
@@ -104,9 +104,15 @@ impl ProducerSlot {
                 link.fail(RequestError::Fenced { session_id: session_id.to_owned(), epoch });
             }
         }
-        let link = Arc::new(ProducerLink::new(epoch));
+        let link = Arc::new(ProducerLink::new(epoch, true));
         *current = Some(Arc::clone(&link));
         Ok(ProducerGuard { link })
+    }
+
+    /// Remember the producer of an earlier run of the daemon, so that those it fenced stay fenced.
+    pub(super) fn restore(&self, epoch: u64) {
+        let link = Arc::new(ProducerLink::new(epoch, false));
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
     }
 
     /// The newest producer, connected or not.
@@ -136,6 +142,14 @@ mod tests {
         }
         drop(slot.take("s", 2).unwrap());
         assert!(slot.take("s", 5).is_ok());
+    }
+
+    #[test]
+    fn what_was_fenced_before_a_restart_stays_fenced() {
+        let slot = ProducerSlot::default();
+        slot.restore(3);
+        assert!(matches!(slot.take("s", 2), Err(RequestError::Fenced { epoch: 3, .. })));
+        assert!(slot.take("s", 3).is_ok(), "the producer itself comes back");
     }
 
     #[test]

@@ -1,20 +1,26 @@
 //! The sessions there are, and what they may take together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use prost::Message;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::archiver::Archive;
 use super::config::DaemonConfig;
-use super::engine::{self, Command, EngineParts};
+use super::convert::{Neurons, spec_to_proto};
+use super::engine::{self, Command, Ending, EngineParts, NotStarted};
 use super::error::{RequestError, SpecProblem, echoed};
 use super::estimators::Estimators;
 use super::handle::SessionHandle;
+use super::journaling::{Durability, SessionJournal};
+use super::session_spec::session_spec;
+use crate::journal::{JournalError, JournaledSession};
+use crate::proto::v1;
 use crate::session::{EquilibriumTracker, Session, SessionSpec, Snapshot, Tracker};
 
 /// Longest wait for a place among the large answers.
@@ -24,6 +30,7 @@ const BULK_ANSWER_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Registry {
     pub(super) config: DaemonConfig,
     pub(super) archive: Archive,
+    pub(super) durability: Durability,
     bulk_answers: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     prediction_streams: Arc<Semaphore>,
@@ -36,6 +43,10 @@ pub(super) struct Registry {
 struct Sessions {
     by_id: HashMap<String, Arc<SessionHandle>>,
     engines: Vec<JoinHandle<()>>,
+    /// Of sessions of earlier runs that could not be taken up again: why.
+    set_aside: HashMap<String, String>,
+    /// Identifiers that the journal knows.
+    journaled: HashSet<String>,
     shutting_down: bool,
 }
 
@@ -67,13 +78,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Registry {
-    pub(super) fn new(config: DaemonConfig, estimators: Estimators, archive: Archive) -> Self {
+    pub(super) fn new(
+        config: DaemonConfig,
+        estimators: Estimators,
+        archive: Archive,
+        durability: Durability,
+    ) -> Self {
         Self {
             bulk_answers: Arc::new(Semaphore::new(config.limits.bulk_answers_max)),
             watchers: Arc::new(Semaphore::new(config.limits.watchers_max)),
             prediction_streams: Arc::new(Semaphore::new(config.limits.prediction_streams_max)),
             config,
             archive,
+            durability,
             estimators,
             budget: Arc::default(),
             sessions: Mutex::new(Sessions::default()),
@@ -82,31 +99,93 @@ impl Registry {
 
     /// Open a session.
     pub(super) async fn create(&self, spec: SessionSpec) -> Result<Arc<SessionHandle>, RequestError> {
+        self.durability.check()?;
         let reservation = self.reserve(&spec)?;
-        let parts = EngineParts {
-            id: self.free_id(),
+        let id = self.free_id();
+        let journal = self.durability.new_session(&id, spec.n_neurons());
+        let stored = spec_to_proto(&spec, Neurons::Listed).encode_to_vec();
+        let parts = self.engine_parts(id, journal.clone(), false, reservation);
+        let (thread, handle) = self.start_engine(spec, parts).await.map_err(|error| match error {
+            NotStarted::Spec(error) => RequestError::Spec { field: "spec".into(), problem: error.into() },
+            error => {
+                tracing::error!(%error, "no engine for a session");
+                RequestError::Stopped { what: "session's engine" }
+            }
+        })?;
+        // Whoever hears of the session finds it again after a crash.
+        journal.create(stored).await?;
+        self.insert(&handle, thread)?;
+        let (neurons, name) = (handle.spec.n_neurons(), handle.spec.name.as_str());
+        tracing::info!(session = %handle.id, neurons, bin_width = %handle.spec.bin_width, name, "session created");
+        Ok(handle)
+    }
+
+    fn engine_parts(
+        &self,
+        id: String,
+        journal: SessionJournal,
+        recovers: bool,
+        reservation: Reservation,
+    ) -> EngineParts {
+        EngineParts {
+            id,
             queue_messages: self.config.limits.engine_queue_messages,
             queue_bytes: self.config.limits.engine_queue_bytes,
             estimators: self.estimators.clone(),
             archive: self.archive.clone(),
             refit_duty: self.config.server.refit_duty,
             runtime: Handle::current(),
+            journal,
+            recovers,
             reservation,
-        };
-        let stopped = RequestError::Stopped { what: "session's engine" };
-        let (thread, started) = engine::spawn(spec, parts).map_err(|error| {
-            tracing::error!(%error, "no thread for a session");
-            stopped.clone()
-        })?;
-        let handle = match started.await {
-            Ok(Ok(handle)) => handle,
-            Ok(Err(error)) => return Err(RequestError::Spec { field: "spec".into(), problem: error.into() }),
-            Err(_) => return Err(stopped),
-        };
-        self.insert(&handle, thread)?;
-        let (neurons, name) = (handle.spec.n_neurons(), handle.spec.name.as_str());
-        tracing::info!(session = %handle.id, neurons, bin_width = %handle.spec.bin_width, name, "session created");
-        Ok(handle)
+        }
+    }
+
+    async fn start_engine(
+        &self,
+        spec: SessionSpec,
+        parts: EngineParts,
+    ) -> Result<(JoinHandle<()>, Arc<SessionHandle>), NotStarted> {
+        let (thread, started) = engine::spawn(spec, parts).map_err(NotStarted::Thread)?;
+        let handle = started.await.unwrap_or(Err(NotStarted::Panicked))?;
+        Ok((thread, handle))
+    }
+
+    /// Take up the sessions of earlier runs that are not closed; one that cannot be is set aside, and said so.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal cannot be read.
+    pub(super) async fn recover(self: &Arc<Self>) -> Result<(), JournalError> {
+        let journaled = self.durability.sessions()?;
+        lock(&self.sessions).journaled =
+            journaled.values().map(|session| session.session_id.clone()).collect();
+        let mut recovering = tokio::task::JoinSet::new();
+        for (number, session) in journaled {
+            if session.closed_unix_ns.is_some() {
+                continue;
+            }
+            let registry = Arc::clone(self);
+            recovering.spawn(async move {
+                let id = session.session_id.clone();
+                if let Err(reason) = registry.recover_one(number, session).await {
+                    tracing::error!(session = %id, reason, "session could not be taken up again; the journal keeps it");
+                    lock(&registry.sessions).set_aside.insert(id, reason);
+                }
+            });
+        }
+        while recovering.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    async fn recover_one(&self, number: u64, session: JournaledSession) -> Result<(), String> {
+        let asked = v1::SessionSpec::decode(session.spec.as_slice()).map_err(|error| error.to_string())?;
+        let (defaults, limits) = (&self.config.defaults, &self.config.limits);
+        let spec = session_spec(asked, defaults, limits).map_err(|error| error.to_string())?;
+        let reservation = self.reserve(&spec).map_err(|error| error.to_string())?;
+        let journal = self.durability.session(number, &session.session_id, spec.n_neurons());
+        let parts = self.engine_parts(session.session_id, journal, true, reservation);
+        let (thread, handle) = self.start_engine(spec, parts).await.map_err(|error| error.to_string())?;
+        self.insert(&handle, thread).map_err(|error| error.to_string())
     }
 
     fn insert(&self, handle: &Arc<SessionHandle>, thread: JoinHandle<()>) -> Result<(), RequestError> {
@@ -154,7 +233,8 @@ impl Registry {
         loop {
             // Each `RandomState` has keys of its own, from the system's randomness.
             let id = format!("s-{:08x}", RandomState::new().hash_one(0_u8) as u32);
-            if !self.is_archived(&id) && !sessions.by_id.contains_key(&id) {
+            let is_known = sessions.by_id.contains_key(&id) || sessions.journaled.contains(&id);
+            if !is_known && !self.is_archived(&id) {
                 return id;
             }
         }
@@ -166,7 +246,12 @@ impl Registry {
     }
 
     pub(super) fn get(&self, session_id: &str) -> Result<Arc<SessionHandle>, RequestError> {
-        let session = lock(&self.sessions).by_id.get(session_id).cloned();
+        let sessions = lock(&self.sessions);
+        if let Some(reason) = sessions.set_aside.get(session_id) {
+            let (session_id, reason) = (session_id.to_owned(), reason.clone());
+            return Err(RequestError::SetAside { session_id, reason });
+        }
+        let session = sessions.by_id.get(session_id).cloned();
         session.ok_or_else(|| RequestError::UnknownSession { session_id: echoed(session_id) })
     }
 
@@ -203,12 +288,22 @@ impl Registry {
 
     /// Close a session; returns once its final estimates are published and archived, or its engine has failed.
     pub(super) async fn close(&self, session: &SessionHandle) -> Result<(), RequestError> {
+        if !session.is_closed()
+            && let Err(error @ RequestError::Journal(JournalError::Full { .. })) = self.durability.check()
+        {
+            return Err(error);
+        }
+        let ending = Ending::Closed;
+        let closed = session.ask(|reply| Command::Close { ending, reply }).await;
         // An error means that the engine is ending: someone else closed the session, or it failed. How, is known at its end.
-        if session.ask(|reply| Command::Close { reply }).await.is_err() {
+        if closed.is_err() {
             drop(session.publisher.watch().wait_for(|latest| latest.ended).await);
         }
         self.forget_oldest_closed();
-        if session.is_failed() { Err(session.closed_error()) } else { Ok(()) }
+        if session.is_failed() {
+            return Err(session.closed_error());
+        }
+        closed.unwrap_or(Ok(()))
     }
 
     fn forget_oldest_closed(&self) {
@@ -235,11 +330,12 @@ impl Registry {
         self.estimators.begin_shutdown();
     }
 
-    /// Close every session.
+    /// End every session: for good, or until the daemon starts again if there is a journal.
     pub(super) async fn close_all(&self) {
         let mut closing = tokio::task::JoinSet::new();
         for session in self.list().into_iter().filter(|session| !session.is_closed()) {
-            closing.spawn(async move { drop(session.ask(|reply| Command::Close { reply }).await) });
+            let ending = Ending::Suspended;
+            closing.spawn(async move { drop(session.ask(|reply| Command::Close { ending, reply }).await) });
         }
         while closing.join_next().await.is_some() {}
     }
@@ -259,12 +355,10 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::daemon::archiver::hdf5_writer;
-    use crate::daemon::session_spec::session_spec;
-    use crate::proto::v1;
 
     fn registry(archive: Archive) -> Registry {
         let (estimators, _threads) = Estimators::start(1, 1, 1).unwrap();
-        Registry::new(DaemonConfig::default(), estimators, archive)
+        Registry::new(DaemonConfig::default(), estimators, archive, Durability::off())
     }
 
     #[tokio::test]

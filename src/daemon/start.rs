@@ -16,14 +16,16 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::archiver::{Archive, SnapshotWriter, hdf5_writer};
-use super::config::{ConfigError, DaemonConfig};
+use super::config::{ConfigError, DaemonConfig, JournalConfig};
 use super::connections::Connections;
 use super::estimators::Estimators;
 use super::handle::REASON_CHARS_MAX;
+use super::journaling::Durability;
 use super::metrics;
 use super::registry::Registry;
 use super::services::{ArchiveRpc, InferenceRpc, IngestRpc, SessionRpc, Stopping};
 use super::session_spec::NAME_CHARS_MAX;
+use crate::journal::{Health, JournalError, JournalThread};
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::archive_service_server::ArchiveServiceServer;
 use crate::proto::v1::inference_service_server::InferenceServiceServer;
@@ -61,6 +63,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is a journal that cannot be opened, or none can be begun.
+    #[error("journal.directory = {directory}: {source}", directory = directory.display())]
+    Journal {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong.
+        source: JournalError,
+    },
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -94,6 +104,7 @@ struct Workers {
     registry: Arc<Registry>,
     estimators: Vec<JoinHandle<()>>,
     archiver: Option<JoinHandle<()>>,
+    journal: Option<JournalThread>,
 }
 
 impl std::fmt::Debug for Workers {
@@ -128,6 +139,7 @@ pub async fn start_with_writer(
         None => None,
     };
 
+    let (durability, journal) = open_journal(&config.journal).await?;
     let (archive, archiver) = Archive::start(&config.archive, writer).map_err(StartError::Thread)?;
     let (estimators, pool) = Estimators::start(
         config.server.estimator_threads,
@@ -135,7 +147,9 @@ pub async fn start_with_writer(
         config.limits.sessions_open_max,
     )
     .map_err(StartError::Thread)?;
-    let registry = Arc::new(Registry::new(config, estimators, archive));
+    let registry = Arc::new(Registry::new(config, estimators, archive, durability));
+    // Before anyone is served: who connects finds every session that is not closed, in the state it had.
+    registry.recover().await.map_err(|source| unusable_journal(&registry.config.journal, source))?;
 
     let (shutdown, mut signal) = watch::channel(false);
     let streams = Arc::new(RwLock::new(()));
@@ -154,8 +168,46 @@ pub async fn start_with_writer(
         tokio::spawn(metrics::serve(connections, Arc::clone(&registry), stopped));
         tracing::info!(%address, "serving metrics");
     }
-    let workers = Workers { registry, estimators: pool, archiver };
+    tokio::spawn(report_ingest(health.clone(), registry.durability.watch_health()));
+    let workers = Workers { registry, estimators: pool, archiver, journal };
     Ok(RunningDaemon { address, metrics_address, grace, shutdown, streams, health, server, workers })
+}
+
+fn unusable_journal(config: &JournalConfig, source: JournalError) -> StartError {
+    StartError::Journal { directory: config.directory.clone(), source }
+}
+
+/// Open the journal, or begin one where there is none.
+async fn open_journal(config: &JournalConfig) -> Result<(Durability, Option<JournalThread>), StartError> {
+    let opened = {
+        let config = config.clone();
+        // What a crash left behind is repaired first: seconds for each gigabyte.
+        tokio::task::spawn_blocking(move || {
+            if config.file().is_some() {
+                let made = std::fs::create_dir_all(&config.directory);
+                made.map_err(|error| JournalError::Disk {
+                    doing: "make the directory of",
+                    reason: error.to_string(),
+                })?;
+            }
+            Durability::start(&config)
+        })
+        .await
+    };
+    let opened = opened.unwrap_or_else(|error| Err(JournalError::Damaged { reason: error.to_string() }));
+    opened.map_err(|source| unusable_journal(config, source))
+}
+
+/// Report the ingest service as not serving while nothing can be made durable.
+async fn report_ingest(health: HealthReporter, mut journal: watch::Receiver<Health>) {
+    const INGEST: &str = <IngestServiceServer<IngestRpc> as NamedService>::NAME;
+    while journal.changed().await.is_ok() {
+        let status = match *journal.borrow_and_update() {
+            Health::Working => ServingStatus::Serving,
+            Health::Full { .. } | Health::Failed { .. } => ServingStatus::NotServing,
+        };
+        health.set_service_status(INGEST, status).await;
+    }
 }
 
 /// Listen on an address; gives it with the port that was free.
@@ -254,7 +306,8 @@ impl RunningDaemon {
     }
 
     /// Take it down in order: report not serving, stop accepting, end the producers' streams with a last
-    /// acknowledgement of what is counted, close each session with its final estimates and snapshots, join the threads. Refits are not waited for: the final
+    /// acknowledgement of what is counted, end each session with its final estimates and snapshots, join the threads. With a journal the
+    /// sessions go on when a daemon starts on it again. Refits are not waited for: the final
     /// estimates have those found last. Whatever of that is not done
     /// after the time of grace is given up. Clients get one more second to read what they were sent.
     pub async fn shutdown(self) -> ShutdownReport {
@@ -293,5 +346,8 @@ impl Workers {
         self.estimators.into_iter().for_each(join);
         self.registry.archive.stop();
         self.archiver.into_iter().for_each(join);
+        // Last: what all the others did is made durable.
+        self.registry.durability.stop();
+        self.journal.into_iter().for_each(join);
     }
 }

@@ -5,6 +5,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::error::RequestError;
 use crate::ingest::AdmitError;
+use crate::journal::JournalError;
 use crate::model::BlockError;
 use crate::session::PushError;
 
@@ -47,6 +48,13 @@ fn describe(error: &RequestError) -> (Code, ErrorDetails) {
         E::NoModelScored { session_id, .. } => precondition("EQUILIBRIUM_MODEL_SCORED", session_id, error),
         E::NothingScored { session_id, .. } => precondition("ESTIMATE_SCORED", session_id, error),
         E::NoArchive => precondition("ARCHIVE_ON", "archive.directory", error),
+        E::Journal(JournalError::Full { .. }) => (
+            Code::ResourceExhausted,
+            ErrorDetails::with_quota_failure_violation("journal", error.to_string()),
+        ),
+        E::Journal(_) => (Code::Internal, ErrorDetails::new()),
+        E::NoJournal => precondition("JOURNAL_ON", "journal.directory", error),
+        E::SetAside { session_id, .. } => precondition("SESSION_RECOVERED", session_id, error),
         E::Limit { key, .. } => limit(key, error),
         E::MessageTooLarge { .. } => limit("message_bytes_max", error),
         E::ProducerConnected { session_id, .. } => {

@@ -294,6 +294,38 @@ impl Store {
         Ok(last.last().map_or(0, |committed| committed.next_bin))
     }
 
+    /// The last multiple of `interval` up to which a session has counted bins without leaping over it in a gap; `None` when it has not
+    /// come to one.
+    ///
+    /// # Errors
+    /// [`JournalError`] when it cannot be read.
+    pub fn last_multiple(
+        &self,
+        number: u64,
+        session_id: &str,
+        n_neurons: usize,
+        interval: u64,
+    ) -> Result<Option<u64>, JournalError> {
+        let mut best = None;
+        for sequence in (0..self.next_sequence(number)?).rev() {
+            let committed = self.read(number, session_id, n_neurons, sequence, sequence + 1)?;
+            for Committed { records, next_bin } in &committed {
+                // What came before these cannot have come farther.
+                if best.is_some_and(|best| best >= next_bin - next_bin % interval) {
+                    return Ok(best);
+                }
+                for record in records {
+                    let Record::Bins { block, .. } = record else { continue };
+                    let multiple = block.end_bin() - block.end_bin() % interval;
+                    if multiple > block.first_bin() {
+                        best = best.max(Some(multiple));
+                    }
+                }
+            }
+        }
+        Ok(best)
+    }
+
     /// What was committed under the sequence numbers `from..end`.
     fn read(
         &self,

@@ -180,6 +180,12 @@ fn start(opener: DiskOpener, limits: JournalLimits) -> Result<Running, JournalEr
 }
 
 impl Running {
+    fn create(&self, session: JournaledSession, done: OnDurable) -> u64 {
+        let number = self.journal.new_number();
+        self.journal.create(number, session, done);
+        number
+    }
+
     fn append(&self, session: u64, message: u64) -> Receiver<Result<(), JournalError>> {
         let (on_durable, durable) = done();
         let first_bin = 3 * message;
@@ -213,7 +219,7 @@ fn what_was_appended_is_there_after_a_restart_and_goes_on() {
         let running = start(file_disk(&path), limits()).unwrap();
         assert_eq!(running.journal.store().sessions().unwrap().len() as u64, round);
         let (created, is_created) = done();
-        let number = running.journal.create(session(&format!("s{round}")), created);
+        let number = running.create(session(&format!("s{round}")), created);
         assert_eq!(number, round);
         is_created.recv().unwrap().unwrap();
         for session in 0..=round {
@@ -270,7 +276,7 @@ fn a_closed_session_is_forgotten_after_its_time_but_not_unrecorded() {
     let running = start(file_disk(&folder.path().join("journal.redb")), limits).unwrap();
     let mut waiting = Vec::new();
     for (id, is_recorded) in [("recorded", true), ("unrecorded", false)] {
-        let number = running.journal.create(session(id), done().0);
+        let number = running.create(session(id), done().0);
         waiting.push(running.append(number, 0));
         let (closed, is_closed) = done();
         running.journal.close(number, is_recorded, closed);
@@ -287,13 +293,35 @@ fn a_closed_session_is_forgotten_after_its_time_but_not_unrecorded() {
 }
 
 #[test]
+fn the_last_multiple_of_an_interval_is_found_past_gaps_and_repeats() {
+    let running = start(MemoryDisk::default().opener(), limits()).unwrap();
+    let number = running.create(session("s"), done().0);
+    let store = running.journal.store();
+    let last = |interval| store.last_multiple(number, "s", N_NEURONS, interval).unwrap();
+    let append = |first_bin, next_bin| {
+        let (on_durable, durable) = done();
+        running.journal.append(number, N_NEURONS, bins(0, first_bin), next_bin, on_durable);
+        durable.recv().unwrap().unwrap();
+    };
+    append(0, 3);
+    assert_eq!((last(2), last(3), last(4)), (Some(2), Some(3), None));
+    // Bins 9 to 11, behind a gap in which 4 and 8 are never counted to.
+    append(9, 12);
+    assert_eq!((last(4), last(9), last(5)), (Some(12), None, Some(10)));
+    // Bins 0 to 2 again.
+    append(0, 12);
+    assert_eq!((last(4), last(3), last(2), last(9)), (Some(12), Some(12), Some(12), None));
+    running.stop();
+}
+
+#[test]
 fn a_power_cut_loses_nothing_that_was_told_to_be_durable() {
     for seed in 0..150 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let disk = empty_journal();
         let running = start(disk.opener(), limits()).unwrap();
         let (created, is_created) = done();
-        running.journal.create(session("s"), created);
+        running.create(session("s"), created);
         is_created.recv().unwrap().unwrap();
         let sent = rng.random_range(1..40_u64);
         let waiting: Vec<_> = (0..sent).map(|message| running.append(0, message)).collect();
@@ -334,7 +362,7 @@ fn life(disk: &MemoryDisk) -> (u64, Option<JournalError>) {
         Err(error) => return (0, Some(error)),
     };
     let (created, is_created) = done();
-    running.journal.create(session("s"), created);
+    running.create(session("s"), created);
     let mut told = 0;
     let mut error = is_created.recv().unwrap().err();
     for message in 0..12 {
@@ -412,7 +440,7 @@ fn what_comes_while_the_disk_is_full_is_kept_in_order() {
     let disk = MemoryDisk::default();
     let running = start(disk.opener(), limits()).unwrap();
     let (created, is_created) = done();
-    running.journal.create(session("s"), created);
+    running.create(session("s"), created);
     is_created.recv().unwrap().unwrap();
     let after = disk.0.lock().unwrap().changes;
     // Everything but syncs, which come after writes, fails for as long as there is no room.
@@ -432,7 +460,7 @@ fn what_comes_while_the_disk_is_full_is_kept_in_order() {
 fn a_journal_at_its_bound_says_so_and_takes_what_is_on_the_way() {
     let limits = JournalLimits { bytes_max: 400, ..limits() };
     let running = start(MemoryDisk::default().opener(), limits).unwrap();
-    running.journal.create(session("s"), done().0);
+    running.create(session("s"), done().0);
     let durable: Vec<_> = (0..20).map(|message| running.append(0, message)).collect();
     assert!(durable.iter().all(|one| one.recv().unwrap().is_ok()));
     let health = running.health.recv().unwrap();

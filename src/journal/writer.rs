@@ -159,11 +159,15 @@ impl Journal {
         self.shared.commits.load(Ordering::Relaxed)
     }
 
-    /// Begin a session; gives the number under which its entries go.
-    pub fn create(&self, session: JournaledSession, done: OnDurable) -> u64 {
-        let number = self.shared.next_number.fetch_add(1, Ordering::Relaxed);
+    /// A number that no session has.
+    #[must_use]
+    pub fn new_number(&self) -> u64 {
+        self.shared.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Begin the session of a new number.
+    pub fn create(&self, number: u64, session: JournaledSession, done: OnDurable) {
         self.send(Job::Create { number, session, done });
-        number
     }
 
     /// Append what changed a session, which expects `next_bin` next. Never waits: whoever calls bounds what is on the way, and gets

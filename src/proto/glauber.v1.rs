@@ -2484,6 +2484,10 @@ pub struct OpenStream {
     /// epoch: a lower one is refused from then on, an equal one while the first is connected.
     #[prost(uint64, tag = "2")]
     pub producer_epoch: u64,
+    /// Acknowledge only what has become durable: no acknowledgement comes before the first, and none that says nothing new of it.
+    /// FAILED_PRECONDITION when the daemon keeps no journal.
+    #[prost(bool, tag = "3")]
+    pub durable_acks_only: bool,
 }
 /// A run of consecutive bins.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2553,6 +2557,9 @@ pub struct StreamOpened {
     /// Bin to go on with: everything before it has been received.
     #[prost(uint64, tag = "1")]
     pub resume_from_bin: u64,
+    /// How far the session is. Less of it may be durable than the bin to go on with: keep what is not.
+    #[prost(message, optional, tag = "2")]
+    pub watermarks: ::core::option::Option<Watermarks>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ack {
@@ -2657,8 +2664,12 @@ pub mod ingest_service_client {
         /// NOT_FOUND: unknown session. INVALID_ARGUMENT: a neuron, bin count or message that does not fit. OUT_OF_RANGE: bins
         /// that go backwards or leap too far. RESOURCE_EXHAUSTED: a message larger than limits.message_bytes_max.
         /// FAILED_PRECONDITION: the session is closed. ALREADY_EXISTS: another producer of this epoch is connected. ABORTED: there
-        /// is, or was, a producer with a higher epoch. UNAVAILABLE: the daemon shuts down. After any of them, everything before
-        /// `applied_through` of the last acknowledgement was counted; of what was sent after it, nothing is promised: send it again.
+        /// is, or was, a producer with a higher epoch. UNAVAILABLE: the daemon shuts down. RESOURCE_EXHAUSTED as well: the journal has no
+        /// room; try again later. INTERNAL: the journal has failed, nothing more is made durable until the daemon is started again.
+        ///
+        /// After any of them, and after a crash of the daemon, everything before `durable_through` of any acknowledgement is kept; of what
+        /// was sent after it, nothing is promised. Keep it until it is durable, connect again and go on at `resume_from_bin`, which may lie
+        /// before what was `applied`. While the daemon keeps no journal, that holds for `applied_through` and until the daemon ends.
         pub async fn stream_spikes(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -2712,8 +2723,12 @@ pub mod ingest_service_server {
         /// NOT_FOUND: unknown session. INVALID_ARGUMENT: a neuron, bin count or message that does not fit. OUT_OF_RANGE: bins
         /// that go backwards or leap too far. RESOURCE_EXHAUSTED: a message larger than limits.message_bytes_max.
         /// FAILED_PRECONDITION: the session is closed. ALREADY_EXISTS: another producer of this epoch is connected. ABORTED: there
-        /// is, or was, a producer with a higher epoch. UNAVAILABLE: the daemon shuts down. After any of them, everything before
-        /// `applied_through` of the last acknowledgement was counted; of what was sent after it, nothing is promised: send it again.
+        /// is, or was, a producer with a higher epoch. UNAVAILABLE: the daemon shuts down. RESOURCE_EXHAUSTED as well: the journal has no
+        /// room; try again later. INTERNAL: the journal has failed, nothing more is made durable until the daemon is started again.
+        ///
+        /// After any of them, and after a crash of the daemon, everything before `durable_through` of any acknowledgement is kept; of what
+        /// was sent after it, nothing is promised. Keep it until it is durable, connect again and go on at `resume_from_bin`, which may lie
+        /// before what was `applied`. While the daemon keeps no journal, that holds for `applied_through` and until the daemon ends.
         async fn stream_spikes(
             &self,
             request: tonic::Request<tonic::Streaming<super::StreamSpikesRequest>>,
@@ -2916,6 +2931,27 @@ pub struct ListSessionsResponse {
     /// Version of the daemon.
     #[prost(string, tag = "2")]
     pub daemon_version: ::prost::alloc::string::String,
+    /// Absent when the daemon keeps no journal.
+    #[prost(message, optional, tag = "3")]
+    pub journal: ::core::option::Option<JournalStatus>,
+}
+/// What the daemon makes durable.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalStatus {
+    #[prost(enumeration = "JournalHealth", tag = "1")]
+    pub health: i32,
+    /// Why it is not working.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// Bytes of what it keeps, of all sessions.
+    #[prost(uint64, tag = "3")]
+    pub entry_bytes: u64,
+    /// Bytes of its file, which also has room for what comes.
+    #[prost(uint64, tag = "4")]
+    pub file_bytes: u64,
+    /// Most bytes of what it keeps.
+    #[prost(uint64, tag = "5")]
+    pub bytes_max: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CloseSessionRequest {
@@ -2943,6 +2979,40 @@ pub struct MarkTrialRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MarkTrialResponse {}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum JournalHealth {
+    Unspecified = 0,
+    Working = 1,
+    /// No room: bins are refused until there is.
+    Full = 2,
+    /// A write or fsync failed: bins are refused until the daemon is started again.
+    Failed = 3,
+}
+impl JournalHealth {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "JOURNAL_HEALTH_UNSPECIFIED",
+            Self::Working => "JOURNAL_HEALTH_WORKING",
+            Self::Full => "JOURNAL_HEALTH_FULL",
+            Self::Failed => "JOURNAL_HEALTH_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "JOURNAL_HEALTH_UNSPECIFIED" => Some(Self::Unspecified),
+            "JOURNAL_HEALTH_WORKING" => Some(Self::Working),
+            "JOURNAL_HEALTH_FULL" => Some(Self::Full),
+            "JOURNAL_HEALTH_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod session_service_client {
     #![allow(
@@ -3035,7 +3105,8 @@ pub mod session_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Open a session. INVALID_ARGUMENT names the field; RESOURCE_EXHAUSTED when a limit of the daemon is reached.
+        /// Open a session, which from then on survives a crash of the daemon if it keeps a journal. INVALID_ARGUMENT names the field;
+        /// RESOURCE_EXHAUSTED when a limit of the daemon is reached or its journal is full; INTERNAL when its journal has failed.
         pub async fn create_session(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateSessionRequest>,
@@ -3110,7 +3181,7 @@ pub mod session_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Close a session: the final estimates are published and archived before the answer. Closing again is no error.
-        /// INTERNAL when its engine has failed.
+        /// INTERNAL when its engine or the journal has failed; RESOURCE_EXHAUSTED when the journal is full: it stays open.
         pub async fn close_session(
             &mut self,
             request: impl tonic::IntoRequest<super::CloseSessionRequest>,
@@ -3177,7 +3248,8 @@ pub mod session_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SessionServiceServer.
     #[async_trait]
     pub trait SessionService: std::marker::Send + std::marker::Sync + 'static {
-        /// Open a session. INVALID_ARGUMENT names the field; RESOURCE_EXHAUSTED when a limit of the daemon is reached.
+        /// Open a session, which from then on survives a crash of the daemon if it keeps a journal. INVALID_ARGUMENT names the field;
+        /// RESOURCE_EXHAUSTED when a limit of the daemon is reached or its journal is full; INTERNAL when its journal has failed.
         async fn create_session(
             &self,
             request: tonic::Request<super::CreateSessionRequest>,
@@ -3201,7 +3273,7 @@ pub mod session_service_server {
             tonic::Status,
         >;
         /// Close a session: the final estimates are published and archived before the answer. Closing again is no error.
-        /// INTERNAL when its engine has failed.
+        /// INTERNAL when its engine or the journal has failed; RESOURCE_EXHAUSTED when the journal is full: it stays open.
         async fn close_session(
             &self,
             request: tonic::Request<super::CloseSessionRequest>,

@@ -33,6 +33,7 @@ pub(crate) fn fake_writer(written: &Arc<Mutex<Vec<PathBuf>>>) -> SnapshotWriter 
 pub(crate) fn test_config() -> DaemonConfig {
     let mut config = DaemonConfig::default();
     config.archive.directory = PathBuf::new();
+    config.journal.directory = PathBuf::new();
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.server.ack_interval_ms = 1;
     // They take their time when a session is closed; the tests that are about them ask for them.
@@ -240,7 +241,7 @@ impl Producer {
 }
 
 pub(crate) fn open(session_id: &str, producer_epoch: u64) -> v1::StreamSpikesRequest {
-    let open = v1::OpenStream { session_id: session_id.to_owned(), producer_epoch };
+    let open = v1::OpenStream { session_id: session_id.to_owned(), producer_epoch, durable_acks_only: false };
     v1::StreamSpikesRequest { message: Some(Message::Open(open)) }
 }
 

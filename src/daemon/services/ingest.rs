@@ -11,9 +11,11 @@ use crate::daemon::convert::watermarks;
 use crate::daemon::engine::{Command, MarkedBins};
 use crate::daemon::error::RequestError;
 use crate::daemon::handle::SessionHandle;
+use crate::daemon::journaling::unhealthy;
 use crate::daemon::producer::ProducerGuard;
 use crate::daemon::registry::Registry;
 use crate::ingest;
+use crate::journal::Health;
 use crate::model::TrialMark;
 use crate::proto::v1;
 use crate::proto::v1::ingest_service_server::IngestService;
@@ -102,6 +104,10 @@ struct Producer<'a> {
     bins_max: u32,
     bytes_max: usize,
     ack_interval: Duration,
+    /// Acknowledge only what has become durable.
+    durable_acks_only: bool,
+    durable: watch::Receiver<u64>,
+    journal: watch::Receiver<Health>,
     /// First bin of the message before.
     previous: Option<u64>,
     acknowledged: Option<v1::Watermarks>,
@@ -116,6 +122,10 @@ impl<'a> Producer<'a> {
     ) -> Result<Self, Status> {
         let first = inbound.message().await?.and_then(|request| request.message);
         let Some(Message::Open(open)) = first else { return Err(RequestError::NotOpened.into()) };
+        registry.durability.check()?;
+        if open.durable_acks_only && !registry.durability.is_on() {
+            return Err(RequestError::NoJournal.into());
+        }
         let session = registry.get(&open.session_id)?;
         if session.is_closed() {
             return Err(session.closed_error().into());
@@ -127,6 +137,9 @@ impl<'a> Producer<'a> {
         tracing::info!(session = %session.id, epoch = open.producer_epoch, resume_from_bin, "producer connected");
         let producer = Self {
             faults: guard.link.watch_fault(),
+            durable_acks_only: open.durable_acks_only,
+            durable: session.watch_durable(),
+            journal: registry.durability.watch_health(),
             session,
             guard,
             replies,
@@ -136,7 +149,8 @@ impl<'a> Producer<'a> {
             previous: None,
             acknowledged: None,
         };
-        producer.reply(Reply::Opened(v1::StreamOpened { resume_from_bin })).await;
+        let watermarks = Some(watermarks(&producer.session));
+        producer.reply(Reply::Opened(v1::StreamOpened { resume_from_bin, watermarks })).await;
         Ok(producer)
     }
 
@@ -151,11 +165,13 @@ impl<'a> Producer<'a> {
             tokio::select! {
                 biased;
                 error = fault(&mut self.faults) => return Err(error.into()),
+                error = unhealthy(&mut self.journal) => return Err(error.into()),
                 () = shutting_down(shutdown) => {
                     self.finish(shutdown).await?;
                     return Err(RequestError::ShuttingDown.into());
                 }
-                _ = tick.tick() => self.acknowledge(),
+                Ok(()) = self.durable.changed() => self.acknowledge(),
+                _ = tick.tick(), if !self.durable_acks_only => self.acknowledge(),
                 request = inbound.message() => match request.map_err(|status| self.oversized(status))? {
                     Some(request) => if let Err(error) = self.take(request).await {
                         return Err(self.first_error(error).await.into());
@@ -216,6 +232,7 @@ impl<'a> Producer<'a> {
         let queued = tokio::select! {
             biased;
             error = fault(&mut self.faults) => return Err(error),
+            error = unhealthy(&mut self.journal) => return Err(error),
             queued = queued => queued,
         };
         queued.map_err(|error| self.guard.link.fault().unwrap_or(error))?;
@@ -249,13 +266,18 @@ impl<'a> Producer<'a> {
         self.guard.link.fault().unwrap_or(error)
     }
 
-    /// Wait until everything taken is counted, and acknowledge it. A client that does not read holds up no shutdown.
-    async fn finish(&self, shutdown: &mut watch::Receiver<bool>) -> Result<(), RequestError> {
+    /// Wait until everything taken is counted, and durable if anything is, and acknowledge it. A client that does not read holds up
+    /// no shutdown.
+    async fn finish(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<(), RequestError> {
         let drained = self.session.ask(|reply| Command::Drained { reply }).await;
         if let Some(error) = self.guard.link.fault() {
             return Err(error);
         }
         drained?;
+        tokio::select! {
+            durable = self.session.ask(|reply| Command::Durable { reply }) => durable??,
+            error = unhealthy(&mut self.journal) => return Err(error),
+        }
         let last = self.reply(Reply::Ack(v1::Ack { watermarks: Some(watermarks(&self.session)) }));
         let given_up = async {
             shutting_down(shutdown).await;

@@ -47,6 +47,7 @@ impl SessionService for SessionRpc {
         Ok(Response::new(v1::ListSessionsResponse {
             sessions: sessions.iter().map(|session| session_to_proto(session, Neurons::Counted)).collect(),
             daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
+            journal: self.registry.durability.status(),
         }))
     }
 
@@ -72,9 +73,9 @@ impl SessionService for SessionRpc {
         if let Some(stop_bin) = stop_bin.filter(|&stop_bin| stop_bin <= start_bin) {
             return Err(RequestError::TrialBounds { start_bin, stop_bin }.into());
         }
+        self.registry.durability.check()?;
         let mark = TrialMark { start_bin, stop_bin };
-        let marked = session.ask(|reply| Command::MarkTrial { mark, reply }).await?;
-        marked.map_err(RequestError::Push)?;
+        session.ask(|reply| Command::MarkTrial { mark, reply }).await??;
         Ok(Response::new(v1::MarkTrialResponse {}))
     }
 }
