@@ -28,9 +28,11 @@ mod metrics;
 mod predictions;
 mod producer;
 mod publish;
+mod recording_config;
 mod refits;
 mod registry;
 mod services;
+mod session_metadata;
 mod session_spec;
 mod start;
 mod status;
@@ -39,4 +41,5 @@ pub use archiver::{SnapshotOrigin, SnapshotWriter, WriteFailed};
 pub use config::{
     ArchiveConfig, ConfigError, DaemonConfig, Limits, MetricsConfig, ServerConfig, SessionDefaults,
 };
+pub use recording_config::RecordingConfig;
 pub use start::{RunningDaemon, ShutdownReport, StartError, start, start_with_writer};

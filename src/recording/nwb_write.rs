@@ -23,6 +23,8 @@ pub(super) const UNKNOWN: &str = "unknown";
 pub(super) const UNKNOWN_SPECIES: &str = "Unknown species";
 /// The same of a sex.
 pub(super) const UNKNOWN_SEX: &str = "U";
+/// The same of an age: some time after birth.
+pub(super) const UNKNOWN_AGE: &str = "P0D/";
 
 /// What a file says about the session besides the spikes.
 #[derive(Debug, Clone, PartialEq)]
@@ -262,7 +264,7 @@ fn or_unknown<'a>(text: &'a str, unknown: &'a str) -> &'a str {
     if text.is_empty() { unknown } else { text }
 }
 
-/// The format's inspector asks for a subject with an identifier, a species and a sex, whoever knows them.
+/// The format's inspector asks for a subject with an identifier, a species, a sex and an age, whoever knows them.
 fn write_subject(file: &NwbFile, subject: &Subject) -> Result<(), StorageError> {
     let out = &file.out;
     out.group("/general/subject")?;
@@ -274,13 +276,10 @@ fn write_subject(file: &NwbFile, subject: &Subject) -> Result<(), StorageError> 
         ("description", &subject.description),
         ("strain", &subject.strain),
         ("genotype", &subject.genotype),
-        ("age", &subject.age),
+        ("age", or_unknown(&subject.age, UNKNOWN_AGE)),
     ];
     for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
         out.text(&format!("/general/subject/{name}"), text)?;
-    }
-    if subject.age.is_empty() {
-        return Ok(());
     }
     out.set_text("/general/subject/age", "reference", "birth")
 }

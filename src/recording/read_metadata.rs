@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::nwb_write::{UNKNOWN, UNKNOWN_SEX, UNKNOWN_SPECIES};
+use super::nwb_write::{UNKNOWN, UNKNOWN_AGE, UNKNOWN_SEX, UNKNOWN_SPECIES};
 use crate::model::{SessionMetadata, Subject};
 use crate::storage::InputFile;
 
@@ -15,7 +15,7 @@ pub(super) fn read(file: &InputFile) -> SessionMetadata {
         subject_id: said("/general/subject/subject_id", UNKNOWN),
         species: said("/general/subject/species", UNKNOWN_SPECIES),
         sex: text("/general/subject/sex"),
-        age: text("/general/subject/age"),
+        age: said("/general/subject/age", UNKNOWN_AGE),
         description: text("/general/subject/description"),
         strain: text("/general/subject/strain"),
         genotype: text("/general/subject/genotype"),
