@@ -23,6 +23,7 @@ use glauber::recording::{
 };
 use glauber::session::{EquilibriumSpec, Gap, Marks, Session, SessionSpec};
 use glauber::simulate::{KineticIsing, KineticSimulation};
+use ndarray::Array2;
 use proptest::prelude::*;
 
 fn neurons(n: usize) -> Vec<Neuron> {
@@ -403,7 +404,7 @@ fn rich(width_us: u64) -> (RecordedPart, Runs) {
     (part.finish(), Runs { n_neurons: 6, blocks: blocks.to_vec() })
 }
 
-/// Write it with everything there can be, and call `check` with what was written.
+/// Write it with everything there can be and, as JSON beside it, the numbers that must be found in it.
 fn write_rich(
     path: &Path,
     width_us: u64,
@@ -446,6 +447,24 @@ fn write_rich(
     let file =
         SessionFile { estimates: &estimates, models: &models, is_part: true, ..plain(&part, metadata) };
     write_session(path, &file, Overwrite::Refuse)?;
+    let rows = |matrix: &Array2<f64>| matrix.rows().into_iter().map(|row| row.to_vec()).collect::<Vec<_>>();
+    let kinetic = estimates.iter().map(|WindowEstimate { window, estimate, .. }| {
+        let told = serde_json::json!({
+            "couplings": rows(&estimate.couplings),
+            "fields": estimate.fields.to_vec(),
+            "status": estimate.status.iter().map(|status| status.as_str()).collect::<Vec<_>>(),
+            "standard_errors":
+                rows(&Array2::from_shape_fn((6, 6), |(i, j)| estimate.standard_error(i, j).unwrap_or(0.0))),
+        });
+        (format!("kinetic_{window}_{}", estimate.estimator), told)
+    });
+    let equilibrium = models.iter().map(|WindowModel { window, model, .. }| {
+        let told =
+            serde_json::json!({ "couplings": rows(&model.couplings), "fields": model.fields.to_vec() });
+        (format!("equilibrium_{window}_{}", model.method), told)
+    });
+    let expected: serde_json::Map<_, _> = kinetic.chain(equilibrium).collect();
+    std::fs::write(path.with_extension("json"), serde_json::Value::Object(expected).to_string()).unwrap();
     Ok(part)
 }
 
