@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use glauber::archive::{Overwrite, Provenance, read_snapshot, write_snapshot};
-use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, TapForm, Window};
+use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SessionMetadata, TapForm, Window};
 use glauber::session::{EquilibriumSpec, Session, SessionSpec, Snapshot};
 use glauber::simulate::{KineticIsing, KineticSimulation};
 
@@ -27,6 +27,7 @@ fn snapshot(n: usize) -> Snapshot {
         refit_bins_max: 1 << 18,
         score_memory_bins: 1000,
         equilibrium: EquilibriumSpec::default(),
+        metadata: SessionMetadata::default(),
         refresh_interval_bins: 1000,
     };
     let network = KineticIsing::asymmetric_sk(n, 0.3, 0.0, 1)

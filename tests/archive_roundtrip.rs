@@ -16,8 +16,8 @@ use glauber::archive::{
 use glauber::model::{
     ActiveCount, Agreement, BinWidth, BoltzmannDiagnostics, Convergence, CrossValidated,
     EquilibriumDiagnostics, EquilibriumErrors, EquilibriumMethod, EquilibriumModel, ErasureStep, Estimator,
-    Lags, ModelCheck, Neuron, Ridges, RowStatus, RunningScore, SamplingVariance, Score, SpikeBlock,
-    TrialFields, Window,
+    Lags, ModelCheck, Neuron, Ridges, RowStatus, RunningScore, SamplingVariance, Score, SessionMetadata,
+    SpikeBlock, TrialFields, Window,
 };
 use glauber::moments::Counts;
 use glauber::session::{
@@ -45,6 +45,7 @@ fn spec(n: usize) -> SessionSpec {
         refit_bins_max: 1 << 20,
         score_memory_bins: 77,
         equilibrium: EquilibriumSpec::default(),
+        metadata: SessionMetadata::default(),
         refresh_interval_bins: 500,
     }
 }

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SpikeBlock, Trial, TrialMark, Window};
+use glauber::model::{
+    BinWidth, Estimator, Lags, Neuron, Ridges, SessionMetadata, SpikeBlock, Trial, TrialMark, Window,
+};
 use glauber::moments::{Accumulator, Counts, Kernel};
 use glauber::session::{EquilibriumSpec, Marks, Session, SessionSpec};
 use proptest::prelude::*;
@@ -93,6 +95,7 @@ fn spec(n_neurons: usize, lags: &[u32], windows_ms: &[u64]) -> SessionSpec {
         refit_bins_max: 1 << 18,
         score_memory_bins: 1000,
         equilibrium: EquilibriumSpec::default(),
+        metadata: SessionMetadata::default(),
         refresh_interval_bins: 37,
     }
 }

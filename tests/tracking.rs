@@ -2,7 +2,7 @@
 
 use glauber::kinetic::{self, ExactOptions, Predictor};
 use glauber::model::{
-    BinWidth, Estimate, Estimator, Lags, Neuron, Ridges, RowStatus, Runs, SpikeBlock, Window,
+    BinWidth, Estimate, Estimator, Lags, Neuron, Ridges, RowStatus, Runs, SessionMetadata, SpikeBlock, Window,
 };
 use glauber::session::{EquilibriumSpec, RefitScope, Session, SessionSpec, Snapshot, Tracker, WindowCounts};
 use glauber::simulate::{KineticIsing, KineticSimulation};
@@ -23,6 +23,7 @@ fn spec(n: usize, window: Window, estimators: &[Estimator], ridges: &[f64]) -> S
         refit_bins_max: 1 << 18,
         score_memory_bins: 20_000,
         equilibrium: EquilibriumSpec::default(),
+        metadata: SessionMetadata::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{ArchiveError, FORMAT, FORMAT_VERSION, Provenance};
-use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, Window};
+use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SessionMetadata, Window};
 use crate::moments::{Counts, LagCounts};
 use crate::session::{EquilibriumSpec, SessionSpec, Snapshot, WindowCounts};
 use crate::storage::{InputDataset, InputFile, StorageError};
@@ -244,6 +244,7 @@ impl Reader {
             refit_bins_max: self.since_2("refit_bins_max")?,
             score_memory_bins: self.since_2("score_memory_bins")?,
             equilibrium: self.equilibrium_spec()?,
+            metadata: SessionMetadata::default(),
         })
     }
 

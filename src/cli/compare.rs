@@ -6,7 +6,7 @@ use clap::Args;
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
 use glauber::model::{
-    EquilibriumMethod, Estimator, EstimatorInput, Lags, Neuron, Ridges, Significance, Window,
+    EquilibriumMethod, Estimator, EstimatorInput, Lags, Neuron, Ridges, SessionMetadata, Significance, Window,
 };
 use glauber::session::{Compared, Comparison, EquilibriumSpec, Recorded, SessionSpec};
 use serde_json::{Value, json};
@@ -129,6 +129,7 @@ fn spec(args: &CompareArgs, recording: &BinnedRecording, recorded: &Recorded) ->
         refit_bins_max: SessionSpec::REFIT_BINS_MAX,
         score_memory_bins: bins(Duration::from_secs(defaults.score_memory_s)),
         equilibrium: EquilibriumSpec::default(),
+        metadata: SessionMetadata::default(),
     }
 }
 

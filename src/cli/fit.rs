@@ -9,7 +9,8 @@ use glauber::archive::{self, Provenance};
 use glauber::daemon::DaemonConfig;
 use glauber::ingest::BinnedRecording;
 use glauber::model::{
-    EquilibriumMethod, Estimate, Estimator, Lags, Ridges, RowStatus, Significance, Trial, TrialMark, Window,
+    EquilibriumMethod, Estimate, Estimator, Lags, Ridges, RowStatus, SessionMetadata, Significance, Trial,
+    TrialMark, Window,
 };
 use glauber::recording::Overwrite;
 use glauber::session::{
@@ -158,6 +159,7 @@ fn spec(args: &FitArgs, recording: &BinnedRecording) -> Result<SessionSpec, CliE
             bins_max: args.equilibrium_bins.unwrap_or(defaults.equilibrium_bins_max),
             seed: args.seed,
         },
+        metadata: SessionMetadata::default(),
     })
 }
 

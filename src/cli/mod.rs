@@ -10,6 +10,7 @@ mod equilibrium;
 mod error;
 mod fit;
 mod inspect;
+mod metadata;
 mod output;
 mod pairs;
 mod predict;

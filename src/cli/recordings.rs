@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use glauber::ingest::{self, BinnedRecording};
-use glauber::model::{BinWidth, Estimator, Lags, RecordedSession, Ridges};
+use glauber::model::{BinWidth, Estimator, Lags, RecordedSession, Ridges, SessionMetadata};
 use glauber::recording;
 use serde_json::{Value, json};
 
@@ -70,6 +70,14 @@ pub(crate) fn parse_top(text: &str) -> Result<usize, String> {
 
 /// Read a recording and cut it into bins; tells about its problems on stderr.
 pub(crate) fn load(args: &RecordingArgs, manner: Manner) -> Result<BinnedRecording, CliError> {
+    load_with_metadata(args, manner).map(|(binned, _)| binned)
+}
+
+/// The same, and what the file says about the session; its start is the time of the left edge of bin 0.
+pub(crate) fn load_with_metadata(
+    args: &RecordingArgs,
+    manner: Manner,
+) -> Result<(BinnedRecording, SessionMetadata), CliError> {
     let spinner = progress::spinner("reading the recording", manner);
     let recording = recording::open(&args.file)?;
     let binned = ingest::bin_recording(&recording.session, args.bin_width, args.top);
@@ -82,7 +90,11 @@ pub(crate) fn load(args: &RecordingArgs, manner: Manner) -> Result<BinnedRecordi
     if !manner.quiet && trials_leave_gaps(&recording.session) {
         output::note(format_args!("note: {}: {BETWEEN_TRIALS}", args.file.display()));
     }
-    binned.map_err(|source| CliError::Binning { path: args.file.clone(), source })
+    let binned = binned.map_err(|source| CliError::Binning { path: args.file.clone(), source })?;
+    let mut metadata = recording.facts.metadata;
+    let first_bin_ns = binned.origin_ns.saturating_sub(recording.session.origin_ns);
+    metadata.start_ns = metadata.start_ns.map(|start_ns| start_ns.saturating_add(first_bin_ns));
+    Ok((binned, metadata))
 }
 
 /// What becomes of the time that no trial covers.

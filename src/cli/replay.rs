@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use glauber::ingest::BinnedRecording;
-use glauber::model::{Ridges, Window};
+use glauber::model::{Ridges, SessionMetadata, Window};
 use glauber::proto::v1;
 use serde_json::json;
 
 use super::client::{self, ConnectArgs, Daemon};
 use super::close::close;
 use super::error::CliError;
+use super::metadata::{self, MetadataArgs};
 use super::recordings::{self, EstimationArgs, RecordingArgs, Sizes};
 use super::stream::{self, Plan};
 use super::values::Speed;
@@ -49,14 +50,20 @@ pub(crate) struct ReplayArgs {
     /// Leave the session open afterwards
     #[arg(long)]
     keep_open: bool,
+    #[command(flatten)]
+    said: MetadataArgs,
 }
 
 pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError> {
     args.estimation.check()?;
+    args.said.check()?;
     // First, so that nobody waits for a long file to be read only to learn that there is no daemon.
     let daemon = Daemon::connect(&args.connect.connect).await?;
-    let recording = Arc::new(recordings::load(&args.recording, manner)?);
-    let request = v1::CreateSessionRequest { spec: Some(wire_spec(&args, &recording)) };
+    let (recording, in_file) = recordings::load_with_metadata(&args.recording, manner)?;
+    let recording = Arc::new(recording);
+    let mut spec = wire_spec(&args, &recording);
+    spec.metadata = Some(metadata::wire(said(&args, in_file, manner)));
+    let request = v1::CreateSessionRequest { spec: Some(spec) };
     let created =
         daemon.sessions().create_session(request).await.map_err(daemon.failure("opening a session"))?;
     let session = created.into_inner().session.ok_or_else(|| daemon.protocol("no session"))?;
@@ -95,6 +102,18 @@ pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError
     }
     let closed = closed.transpose()?;
     report(&args, &id, Sizes::of(&recording), closed.as_ref(), elapsed, manner)
+}
+
+/// What is said about the session; what the file says in a way that could not be recorded is told of and left out.
+fn said(args: &ReplayArgs, in_file: SessionMetadata, manner: Manner) -> SessionMetadata {
+    let (in_file, left_out) = in_file.sound();
+    if !manner.quiet {
+        for error in left_out {
+            output::note(format_args!("note: {}: {error}; not passed on", args.recording.file.display()));
+        }
+    }
+    // The two together may be unsound where neither is, as a worm of no sex.
+    args.said.over(in_file).sound().0
 }
 
 fn interrupted(id: &str, keep_open: bool) -> CliError {

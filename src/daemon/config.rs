@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::recording_config::RecordingConfig;
 use crate::journal::JournalLimits;
-use crate::model::{BinWidth, EquilibriumMethod, Estimator, Lags, NEURONS_MAX, Ridges, Window};
+use crate::model::{
+    BinWidth, EquilibriumMethod, Estimator, Lags, MetadataProblem, NEURONS_MAX, Ridges, Window,
+};
 use crate::session::SessionSpec;
 
 /// Configuration of the daemon; `config/glauber.toml` holds every key with its unit, default and range.
@@ -24,6 +27,8 @@ pub struct DaemonConfig {
     pub archive: ArchiveConfig,
     /// What survives a crash.
     pub journal: JournalConfig,
+    /// Recordings of sessions on disk.
+    pub recording: RecordingConfig,
     /// Numbers for monitoring.
     pub metrics: MetricsConfig,
 }
@@ -304,9 +309,29 @@ impl ConfigError {
     fn new(key: &'static str, value: impl ToString, allowed: impl ToString) -> Self {
         Self { key, value: value.to_string(), allowed: allowed.to_string() }
     }
+
+    /// A text or list that cannot be recorded.
+    pub(super) fn text(key: &'static str, problem: &MetadataProblem) -> Self {
+        match problem {
+            MetadataProblem::Form { found, expected } => Self::new(key, format_args!("'{found}'"), expected),
+            MetadataProblem::TooLong { found, max } => {
+                Self::new(key, format_args!("a text of {found} characters"), format_args!("at most {max}"))
+            }
+            MetadataProblem::ControlCharacter { found, .. } => {
+                let value = format_args!("a text with {}", found.escape_unicode()).to_string();
+                Self::new(key, value, "no control characters")
+            }
+            MetadataProblem::TooMany { found, max } => {
+                Self::new(key, format_args!("a list of {found}"), format_args!("at most {max}"))
+            }
+            MetadataProblem::EmptyEntry { .. } => {
+                Self::new(key, "a list with an empty text", "none to be empty")
+            }
+        }
+    }
 }
 
-fn in_range<T: PartialOrd + std::fmt::Display>(
+pub(super) fn in_range<T: PartialOrd + std::fmt::Display>(
     key: &'static str,
     value: T,
     min: T,
@@ -329,6 +354,7 @@ impl DaemonConfig {
         self.limits.check()?;
         self.metrics.address()?;
         self.journal.check()?;
+        self.recording.check()?;
         in_range("archive.snapshot_interval_s", self.archive.snapshot_interval_s, 1, 604_800)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::equilibrium::method_to_proto;
 use super::handle::SessionHandle;
 use super::publish::Publication;
+use super::session_metadata;
 use crate::model::{Estimator, RowStatus, RunningScore, Score, TapForm};
 use crate::proto::v1;
 use crate::session::SessionSpec;
@@ -57,13 +58,15 @@ pub(super) fn status_to_proto(status: RowStatus) -> v1::RowStatus {
     }
 }
 
-/// Whether a session is told of with its list of neurons: in a list of sessions it would pass any message limit.
+/// Whether a session is told of with its list of neurons and its metadata: in a list of sessions they would pass any message limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Neurons {
     Listed,
     Counted,
 }
 
+/// The specification with every default filled in; with [`Neurons::Listed`], [`session_spec`](super::session_spec::session_spec) gives the
+/// very same one back.
 pub(super) fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::SessionSpec {
     let listed = spec.neurons.iter().filter(|_| neurons == Neurons::Listed);
     v1::SessionSpec {
@@ -89,6 +92,7 @@ pub(super) fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::Session
         equilibrium_bins_max: Some(spec.equilibrium.bins_max),
         equilibrium_seed: Some(spec.equilibrium.seed),
         no_equilibrium: spec.equilibrium.is_empty(),
+        metadata: (neurons == Neurons::Listed).then(|| session_metadata::to_proto(&spec.metadata)),
     }
 }
 

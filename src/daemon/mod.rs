@@ -30,9 +30,11 @@ mod metrics;
 mod predictions;
 mod producer;
 mod publish;
+mod recording_config;
 mod refits;
 mod registry;
 mod services;
+mod session_metadata;
 mod session_spec;
 mod start;
 mod status;
@@ -42,4 +44,5 @@ pub use config::{
     ArchiveConfig, ConfigError, DaemonConfig, JournalConfig, Limits, MetricsConfig, ServerConfig,
     SessionDefaults,
 };
+pub use recording_config::RecordingConfig;
 pub use start::{RunningDaemon, ShutdownReport, StartError, start, start_with_writer};

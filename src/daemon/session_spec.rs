@@ -6,6 +6,7 @@ use super::config::{Limits, SessionDefaults};
 use super::convert::estimator_from_proto;
 use super::equilibrium::method_from_proto;
 use super::error::{RequestError, SpecProblem, echoed};
+use super::session_metadata;
 use crate::model::{
     BinWidth, EquilibriumMethod, Estimator, Lags, Neuron, Ridges, UnknownEquilibriumMethod, UnknownEstimator,
     Window, WindowError,
@@ -50,6 +51,7 @@ pub(super) fn session_spec(
             .score_memory_bins
             .unwrap_or_else(|| bin_width.bins_covering(Duration::from_secs(defaults.score_memory_s))),
         equilibrium,
+        metadata: session_metadata::from_proto(asked.metadata),
     };
     spec.check().map_err(|error| {
         let field = field_of(&error);
@@ -87,6 +89,7 @@ fn field_of(error: &crate::session::SpecError) -> &'static str {
         E::EquilibriumMethodCount { .. } => "spec.equilibrium_methods",
         E::EquilibriumInterval => "spec.equilibrium_interval_bins",
         E::EquilibriumBins { .. } => "spec.equilibrium_bins_max",
+        E::Metadata(_) => "spec.metadata",
     }
 }
 
@@ -170,4 +173,101 @@ fn equilibrium(
         bins_max: asked.equilibrium_bins_max.unwrap_or(defaults.equilibrium_bins_max),
         seed: asked.equilibrium_seed.unwrap_or(1),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::DaemonConfig;
+    use crate::daemon::convert::{Neurons, spec_to_proto};
+    use crate::model::{SessionMetadata, Subject, TapForm};
+
+    fn full() -> SessionSpec {
+        SessionSpec {
+            name: "rétina 2".to_owned(),
+            neurons: (0..4).map(|k| Neuron { id: 7 * k - 9, label: format!("Ω{k}") }).collect(),
+            bin_width: BinWidth::from_us(12_345).unwrap(),
+            origin_ns: i64::MIN + 3,
+            windows: [1_234, 90_000, 3_600_001, 7 * 24 * 3_600_000].map(|ms| Window::Last { ms }).to_vec(),
+            lags: Lags::new(&[1, 3, 50]).unwrap(),
+            estimators: vec![
+                Estimator::TrialExact,
+                Estimator::Tap(TapForm::SelfConsistent),
+                Estimator::Online,
+            ],
+            ridges: Ridges::new(&[0.1 + 0.2, 0.0, 1e-300, 1e6]).unwrap(),
+            refresh_interval_bins: u64::MAX,
+            refit_interval_bins: 17,
+            refit_bins_max: 4321,
+            score_memory_bins: 99,
+            equilibrium: EquilibriumSpec {
+                methods: vec![EquilibriumMethod::ManyStatesTap, EquilibriumMethod::Boltzmann],
+                interval_bins: 5,
+                bins_max: 64,
+                seed: u64::MAX,
+            },
+            metadata: SessionMetadata {
+                description: "d".to_owned(),
+                experimenters: vec!["Doe, Jane".to_owned(), "Roe, R".to_owned()],
+                lab: "l".to_owned(),
+                institution: "i".to_owned(),
+                keywords: vec!["k".to_owned()],
+                start_ns: Some(1),
+                subject: Subject {
+                    subject_id: "s".to_owned(),
+                    species: "Mus musculus".to_owned(),
+                    sex: "F".to_owned(),
+                    age: "P1D/".to_owned(),
+                    description: "sd".to_owned(),
+                    strain: "st".to_owned(),
+                    genotype: "g".to_owned(),
+                },
+            },
+        }
+    }
+
+    /// Whatever the defaults are: a session that is made again from its specification is the same.
+    #[test]
+    fn a_resolved_specification_is_its_own_request() {
+        let mut window_all = full();
+        window_all.windows = vec![Window::All];
+        window_all.ridges = Ridges::new(&[0.3]).unwrap();
+        window_all.equilibrium =
+            EquilibriumSpec { methods: Vec::new(), interval_bins: 9, bins_max: 100, seed: 0 };
+        window_all.metadata = SessionMetadata::default();
+        let mut nameless = window_all.clone();
+        nameless.name.clear();
+        nameless.neurons = (0..3).map(|id| Neuron { id, label: String::new() }).collect();
+        nameless.ridges = Ridges::none();
+        nameless.equilibrium = EquilibriumSpec::default();
+        for estimator in Estimator::ALL {
+            nameless.estimators = vec![estimator];
+            check_round_trip(&nameless);
+        }
+        for method in EquilibriumMethod::ALL {
+            nameless.equilibrium.methods = vec![method];
+            check_round_trip(&nameless);
+        }
+        check_round_trip(&window_all);
+        check_round_trip(&full());
+    }
+
+    fn check_round_trip(spec: &SessionSpec) {
+        spec.check().unwrap();
+        let config = DaemonConfig::default();
+        let again = session_spec(spec_to_proto(spec, Neurons::Listed), &config.defaults, &config.limits);
+        assert_eq!(again.as_ref(), Ok(spec));
+    }
+
+    #[test]
+    fn metadata_that_no_file_could_say_is_refused_with_its_field() {
+        let config = DaemonConfig::default();
+        let mut asked = spec_to_proto(&full(), Neurons::Listed);
+        asked.metadata.as_mut().unwrap().subject.as_mut().unwrap().age = "9 days".to_owned();
+        let error = session_spec(asked, &config.defaults, &config.limits).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "spec.metadata: subject.age is '9 days': expected an ISO 8601 duration such as P90D or P12W, or a range such as P80D/P100D"
+        );
+    }
 }

@@ -12,13 +12,14 @@ pub struct BinnedRecording {
     pub neurons: Vec<Neuron>,
     /// Width of a bin.
     pub bin_width: BinWidth,
-    /// Time of the left edge of bin 0 on the recording's clock, in nanoseconds.
+    /// Time of the left edge of bin 0 in nanoseconds, on the recording's clock or, where it names one, the clock further upstream
+    /// ([`RecordedSession::origin_ns`]).
     pub origin_ns: i64,
     /// Bins from the first to the last, observed or not.
     pub n_bins: u64,
     /// The observed stretches, in order; what lies between them was not observed and is not silence.
     pub blocks: Vec<SpikeBlock>,
-    /// Bins at whose left edge a trial starts or ends, increasing.
+    /// Bins at whose left edge a trial starts or ends, or no transition crosses for another reason; increasing.
     pub trial_edges: Vec<u64>,
     /// The trials, in order, from the bin in which each starts to the first one wholly after it or in which the next one starts; of
     /// several that start in one bin, the last. One that starts before the first observed bin is left out, one that lasts beyond
@@ -150,13 +151,13 @@ pub fn bin_recording(
     };
     let kept: u64 = blocks.iter().map(|b| b.n_active() as u64).sum();
     let total: u64 = units.iter().map(|u| u.spike_times_ns.len() as u64).sum();
-    let edges = trial_edges(&recording.trials, first, end, width);
+    let edges = trial_edges(recording, first, end, width);
     let first_observed = blocks.first().map_or(0, SpikeBlock::first_bin);
     let trials = trials(&recording.trials, first, end, width, first_observed);
     Ok(BinnedRecording {
         neurons: units.iter().map(|u| u.neuron.clone()).collect(),
         bin_width,
-        origin_ns: first * width,
+        origin_ns: recording.origin_ns.saturating_add(first * width),
         n_bins,
         trial_edges: edges,
         trials,
@@ -332,11 +333,14 @@ fn spikes_inside(unit: &RecordedUnit, first: i64, n_bins: u64, width: i64) -> u6
     (times.partition_point(|&t| t < stop) - times.partition_point(|&t| t < start)) as u64
 }
 
-/// Left edges of the bins in which trials start and of the first bins wholly after them, inside the span.
-fn trial_edges(trials: &[Interval], first: i64, end: i64, width: i64) -> Vec<u64> {
+/// Left edges of the bins in which trials start and of the first bins wholly after them, inside the span; another edge is a trial
+/// of no length.
+fn trial_edges(recording: &RecordedSession, first: i64, end: i64, width: i64) -> Vec<u64> {
+    let trials = recording.trials.iter().map(|t| (t.start_ns, t.stop_ns));
+    let others = recording.edges_ns.iter().map(|&edge_ns| (edge_ns, edge_ns));
     let mut edges: Vec<u64> = trials
-        .iter()
-        .flat_map(|t| [t.start_ns.div_euclid(width), ceil_div(t.stop_ns, width)])
+        .chain(others)
+        .flat_map(|(start_ns, stop_ns)| [start_ns.div_euclid(width), ceil_div(stop_ns, width)])
         .filter(|&bin| bin > first && bin < end)
         .map(|bin| (bin - first) as u64)
         .collect();

@@ -13,6 +13,7 @@ mod block;
 mod equilibrium;
 mod estimate;
 mod lags;
+mod metadata;
 mod model_check;
 mod recorded;
 mod ridges;
@@ -34,6 +35,7 @@ pub use estimate::{
     UnknownEstimator,
 };
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
+pub use metadata::{MetadataError, MetadataProblem, SessionMetadata, Subject};
 pub use model_check::{ActiveCount, Agreement, ModelCheck};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
 pub use ridges::{Ridges, RidgesError};

@@ -36,4 +36,8 @@ pub struct RecordedSession {
     pub trials: Vec<Interval>,
     /// Intervals in which nothing is valid (artefacts, dropped data): masked, not silent.
     pub invalid: Vec<Interval>,
+    /// Instants that no transition crosses, besides the edges of trials; increasing, nanoseconds.
+    pub edges_ns: Vec<i64>,
+    /// What a clock further upstream showed at time zero of all times here, nanoseconds; 0 when nobody said.
+    pub origin_ns: i64,
 }

@@ -505,6 +505,60 @@ pub struct SessionSpec {
     /// No equilibrium models, whatever the configuration says. Not together with `equilibrium_methods`.
     #[prost(bool, tag = "19")]
     pub no_equilibrium: bool,
+    /// What is said about the session besides its bins, for its recording.
+    #[prost(message, optional, tag = "20")]
+    pub metadata: ::core::option::Option<SessionMetadata>,
+}
+/// Who recorded what, where and when. A text that is empty says nothing; the daemon's configuration may say it then. At most 256 characters
+/// each, 4096 of descriptions, no control characters; at most 32 experimenters and keywords.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionMetadata {
+    /// What was done, in words.
+    #[prost(string, tag = "1")]
+    pub description: ::prost::alloc::string::String,
+    /// Who did it, as "Last, First" each.
+    #[prost(string, repeated, tag = "2")]
+    pub experimenters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// In which laboratory.
+    #[prost(string, tag = "3")]
+    pub lab: ::prost::alloc::string::String,
+    /// At which institution.
+    #[prost(string, tag = "4")]
+    pub institution: ::prost::alloc::string::String,
+    /// Words to find the session by.
+    #[prost(string, repeated, tag = "5")]
+    pub keywords: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Wall-clock time of the left edge of bin 0, in nanoseconds since 1970-01-01 UTC. When absent, the time at which the session is created.
+    #[prost(int64, optional, tag = "6")]
+    pub start_unix_ns: ::core::option::Option<i64>,
+    /// Whose neurons these are. Taken as a whole: the configuration says nothing of a subject of which anything is said here.
+    #[prost(message, optional, tag = "7")]
+    pub subject: ::core::option::Option<Subject>,
+}
+/// Whose neurons are recorded.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Subject {
+    /// Identifier of the animal or culture; no slashes.
+    #[prost(string, tag = "1")]
+    pub subject_id: ::prost::alloc::string::String,
+    /// Latin binomial such as "Mus musculus", or a link such as "<http://purl.obolibrary.org/obo/NCBITaxon_10090".>
+    #[prost(string, tag = "2")]
+    pub species: ::prost::alloc::string::String,
+    /// "M", "F", "O" (other) or "U" (unknown); of Caenorhabditis elegans "XX" or "XO".
+    #[prost(string, tag = "3")]
+    pub sex: ::prost::alloc::string::String,
+    /// ISO 8601 duration such as "P90D", or a range of two such as "P80D/P100D".
+    #[prost(string, tag = "4")]
+    pub age: ::prost::alloc::string::String,
+    /// Anything else, in words.
+    #[prost(string, tag = "5")]
+    pub description: ::prost::alloc::string::String,
+    /// Genetic strain.
+    #[prost(string, tag = "6")]
+    pub strain: ::prost::alloc::string::String,
+    /// Genotype.
+    #[prost(string, tag = "7")]
+    pub genotype: ::prost::alloc::string::String,
 }
 /// Bins recorded under a repeated condition, aligned at their first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

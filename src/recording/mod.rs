@@ -8,13 +8,19 @@
 //! Adding a layout is one file that implements `RecordingLayout` and its lines in `layout.rs`.
 //!
 //! [`write_nwb`] writes NWB 2 files that pynwb validates, optionally with the couplings a simulation was made from,
-//! which [`read_truth`] gives back.
+//! which [`read_truth`] gives back. [`write_session`] does so for what a daemon has taken: a [`SessionPart`] collects it bin by bin, and
+//! the file carries the couplings that were estimated. Binning such a file gives back the very bins.
 
 mod error;
 mod layout;
 mod nwb;
 mod nwb_write;
+mod own;
 mod problem;
+mod read_metadata;
+mod session_file;
+mod session_models;
+mod session_part;
 mod times;
 mod truth;
 mod waverepo;
@@ -23,13 +29,17 @@ use std::path::Path;
 
 pub use error::RecordingError;
 pub use layout::Layout;
-pub use nwb_write::{NwbMetadata, Subject, write_nwb};
+pub use nwb_write::{NwbMetadata, write_nwb};
 pub use problem::Problem;
+pub use session_file::{SessionFile, file_name, write_session};
+pub use session_models::{WindowEstimate, WindowModel};
+pub use session_part::{PartError, RecordedPart, SessionPart};
 pub use truth::{Truth, TruthModel, read_truth};
 
+pub use crate::model::Subject;
 pub use crate::storage::{Overwrite, StorageError};
 
-use crate::model::RecordedSession;
+use crate::model::{RecordedSession, SessionMetadata};
 use crate::storage::InputFile;
 
 /// A recorded session and what is known about its file.
@@ -60,6 +70,8 @@ pub struct RecordingFacts {
     pub resolution_seconds: Option<f64>,
     /// Where in the file the units stand, such as `/units`.
     pub units_object: Option<String>,
+    /// Who recorded what, where and when, as far as the file says; unchecked.
+    pub metadata: SessionMetadata,
 }
 
 /// Read a recorded session; the layout is recognised from the content.

@@ -10,11 +10,13 @@
 //!    obs_intervals      float (n_intervals, 2)   seconds;  obs_intervals_index  integer (n_units)
 //!    unit_name | label | electrode_label | name  text (n_units), the first that is there
 //!  /intervals/trials, /intervals/invalid_times   start_time, stop_time  float, seconds
+//!  /general/{subject, experimenter, lab, …}      text
+//!  /processing/glauber                           what files of the daemon say besides (see `own`)
 //! ```
 
 use super::layout::{Layout, RecordingLayout};
 use super::times::{self, INTERVALS_MAX, OddIntervals, SpikeColumn, UNITS_MAX};
-use super::{Problem, Recording, RecordingError, RecordingFacts};
+use super::{Problem, Recording, RecordingError, RecordingFacts, own, read_metadata};
 use crate::model::{Interval, Neuron, RecordedSession, RecordedUnit};
 use crate::storage::{Found, InputDataset, InputFile, StorageError};
 
@@ -59,20 +61,22 @@ impl RecordingLayout for Nwb {
             Some(table) => file.optional_number_attribute(&format!("{table}/spike_times"), "resolution")?,
             None => None,
         };
+        let mut session = RecordedSession { units, trials, invalid, ..RecordedSession::default() };
+        let own = own::read(file)?;
+        if let Some(own) = &own {
+            own.complete(file, &mut session)?;
+        }
         let facts = RecordingFacts {
             identifier: optional_text(file, "/identifier"),
             description: optional_text(file, "/session_description"),
             session_start: optional_text(file, "/session_start_time"),
             layout_version: file.optional_text_attribute("/", "nwb_version")?,
-            resolution_seconds,
+            // Of bins wider than the format's inspector allows for, the resolution is a part.
+            resolution_seconds: own.map(|own| own.bin_width.seconds()).or(resolution_seconds),
             units_object: table,
+            metadata: read_metadata::read(file),
         };
-        Ok(Recording {
-            layout: Layout::Nwb,
-            session: RecordedSession { units, trials, invalid },
-            facts,
-            problems,
-        })
+        Ok(Recording { layout: Layout::Nwb, session, facts, problems })
     }
 }
 

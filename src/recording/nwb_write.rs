@@ -3,15 +3,28 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::times::{seconds, seconds_from, seconds_to};
 use super::truth::{self, Truth};
 use super::{Overwrite, RecordingError};
-use crate::model::{Interval, RecordedSession, RecordedUnit};
+use crate::model::{Interval, RecordedSession, RecordedUnit, SessionMetadata, Subject};
 use crate::storage::{OutputFile, Storage, StorageError, publish};
 
 /// Version of the NWB schema the files follow.
 const NWB_VERSION: &str = "2.7.0";
 const CORE: &str = "core";
 const COMMON: &str = "hdmf-common";
+/// What the column of spike times says of itself.
+pub(super) const SPIKE_TIMES: &str = "the spike times for each unit in seconds";
+pub(super) const TRIALS: &str = "/intervals/trials";
+pub(super) const INVALID_TIMES: &str = "/intervals/invalid_times";
+/// What stands where the format asks for something that nobody said.
+pub(super) const UNKNOWN: &str = "unknown";
+/// The same in the form of a Latin binomial, which the format's inspector asks of a species.
+pub(super) const UNKNOWN_SPECIES: &str = "Unknown species";
+/// The same of a sex.
+pub(super) const UNKNOWN_SEX: &str = "U";
+/// The same of an age: some time after birth.
+pub(super) const UNKNOWN_AGE: &str = "P0D/";
 
 /// What a file says about the session besides the spikes.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,40 +43,23 @@ pub struct NwbMetadata {
     pub subject: Subject,
 }
 
-/// Whose neurons were recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
-    /// Identifier of the animal, culture or simulation; no slashes.
-    pub subject_id: String,
-    /// Latin binomial, or a link to the NCBI taxonomy.
-    pub species: String,
-    /// `M`, `F`, `O` (other) or `U` (unknown).
-    pub sex: String,
-    /// Age as an ISO 8601 duration, such as `P90D`.
-    pub age: String,
-    /// Anything else, in words.
-    pub description: String,
-}
-
-impl Subject {
-    /// The subject of a simulation: nobody, in the words the format asks for.
-    #[must_use]
-    pub fn simulated() -> Self {
-        Self {
-            subject_id: "simulation".to_owned(),
-            species: "In silico".to_owned(),
-            sex: "U".to_owned(),
-            age: "P0D".to_owned(),
-            description: "Simulated network: no animal was involved".to_owned(),
-        }
-    }
+/// What stands at the top of a file, whoever writes it.
+pub(super) struct Top<'a> {
+    /// Unique name of the file's content.
+    pub(super) identifier: &'a str,
+    /// Wall-clock time of time zero.
+    pub(super) start: SystemTime,
+    /// Wall-clock time at which the file is made.
+    pub(super) created: SystemTime,
+    /// All else that is said; the start in here is not looked at.
+    pub(super) metadata: &'a SessionMetadata,
 }
 
 /// Write a recorded session, and the couplings it was simulated from when there are any, as an NWB file.
 ///
 /// Spike times are written as seconds, `nanoseconds / 10⁹`, and read back to the same nanoseconds within ±26 days of
-/// zero. Units without observation intervals in a session where others have them get an empty list. The file
-/// appears whole or not at all.
+/// zero. Units without observation intervals in a session where others have them get an empty list. Edges besides those of trials and
+/// the origin of the clock are left out: [`write_session`](super::write_session) keeps them. The file appears whole or not at all.
 ///
 /// # Errors
 /// [`RecordingError`]: the file exists and may not be replaced, it cannot be written, a text holds a zero byte, or
@@ -76,17 +72,19 @@ pub fn write_nwb(
     overwrite: Overwrite,
 ) -> Result<(), RecordingError> {
     let path = path.as_ref();
-    let file = NwbFile::new(path, metadata)?;
-    write_top(&file, metadata)?;
-    write_subject(&file, &metadata.subject)?;
-    if !session.units.is_empty() {
-        write_units(&file, &session.units, metadata.resolution_seconds)?;
-    }
+    let said = SessionMetadata {
+        description: metadata.session_description.clone(),
+        subject: metadata.subject.clone(),
+        ..SessionMetadata::default()
+    };
+    let (identifier, start, created) = (&metadata.identifier, metadata.session_start, metadata.created);
+    let file = NwbFile::new(path, &Top { identifier, start, created, metadata: &said })?;
+    write_units(&file, &session.units, metadata.resolution_seconds, SPIKE_TIMES)?;
     if !session.trials.is_empty() || !session.invalid.is_empty() {
         file.out.group("/intervals")?;
     }
-    write_intervals(&file, "/intervals/trials", "Repeats of the experiment", &session.trials)?;
-    write_intervals(&file, "/intervals/invalid_times", "Times in which nothing is valid", &session.invalid)?;
+    write_intervals(&file, TRIALS, "Repeats of the experiment", &session.trials)?;
+    write_intervals(&file, INVALID_TIMES, "Times in which nothing is valid", &session.invalid)?;
     if let Some(truth) = truth {
         truth::write(&file, path, truth, session.units.len())?;
     }
@@ -117,10 +115,14 @@ pub(super) struct NwbFile {
 }
 
 impl NwbFile {
-    fn new(path: &Path, metadata: &NwbMetadata) -> Result<Self, StorageError> {
-        let start = timestamp(metadata.session_start);
-        let seed = fnv1a(fnv1a(FNV_BASIS, metadata.identifier.as_bytes()), start.as_bytes());
-        Ok(Self { out: OutputFile::new(path)?, seed })
+    /// A file with nothing but its top and its subject.
+    pub(super) fn new(path: &Path, top: &Top<'_>) -> Result<Self, StorageError> {
+        let start = timestamp(top.start);
+        let seed = fnv1a(fnv1a(FNV_BASIS, top.identifier.as_bytes()), start.as_bytes());
+        let file = Self { out: OutputFile::new(path)?, seed };
+        write_top(&file, top)?;
+        write_subject(&file, &top.metadata.subject)?;
+        Ok(file)
     }
 
     /// Mark an object as an NWB type. Ids derive from identifier, start time and object, so the same session
@@ -165,7 +167,34 @@ impl NwbFile {
         self.out.set_text(object, "description", description)
     }
 
-    fn text_column(&self, object: &str, description: &str, texts: &[&str]) -> Result<(), StorageError> {
+    /// A column of whole numbers.
+    pub(super) fn integers(
+        &self,
+        object: &str,
+        description: &str,
+        values: &[i64],
+    ) -> Result<(), StorageError> {
+        self.out.values(object, &[values.len()], values, Storage::Extendable)?;
+        self.mark(object, COMMON, "VectorData")?;
+        self.out.set_text(object, "description", description)
+    }
+
+    /// A column that names rows of the table of units by their places, from 0.
+    pub(super) fn units_region(&self, object: &str, units: usize) -> Result<(), StorageError> {
+        let places: Vec<i64> = (0..units as i64).collect();
+        self.out.values(object, &[units], &places, Storage::Extendable)?;
+        self.mark(object, COMMON, "DynamicTableRegion")?;
+        self.out.set_text(object, "description", "the unit, as its row in /units")?;
+        self.out.set_reference(object, "table", "/units")
+    }
+
+    /// A column of texts.
+    pub(super) fn text_column<S: AsRef<str>>(
+        &self,
+        object: &str,
+        description: &str,
+        texts: &[S],
+    ) -> Result<(), StorageError> {
         self.out.texts(object, texts, Storage::Extendable)?;
         self.mark(object, COMMON, "VectorData")?;
         self.out.set_text(object, "description", description)
@@ -198,11 +227,12 @@ fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
 
 /// ISO 8601 with the zone as an offset, which every version of Python reads.
 fn timestamp(time: SystemTime) -> String {
-    humantime::format_rfc3339_micros(time).to_string().replace('Z', "+00:00")
+    // Times before 1970 have no such text.
+    humantime::format_rfc3339_micros(time.max(SystemTime::UNIX_EPOCH)).to_string().replace('Z', "+00:00")
 }
 
-fn write_top(file: &NwbFile, metadata: &NwbMetadata) -> Result<(), StorageError> {
-    let out = &file.out;
+fn write_top(file: &NwbFile, top: &Top<'_>) -> Result<(), StorageError> {
+    let (out, metadata) = (&file.out, top.metadata);
     file.mark("/", CORE, "NWBFile")?;
     out.set_text("/", "nwb_version", NWB_VERSION)?;
     for group in ["/acquisition", "/analysis", "/general", "/processing", "/stimulus"] {
@@ -210,29 +240,60 @@ fn write_top(file: &NwbFile, metadata: &NwbMetadata) -> Result<(), StorageError>
     }
     out.group("/stimulus/presentation")?;
     out.group("/stimulus/templates")?;
-    out.text("/identifier", &metadata.identifier)?;
-    out.text("/session_description", &metadata.session_description)?;
-    let start = timestamp(metadata.session_start);
+    out.text("/identifier", top.identifier)?;
+    out.text("/session_description", or_unknown(&metadata.description, UNKNOWN))?;
+    let start = timestamp(top.start);
     out.ascii("/session_start_time", &start)?;
     out.ascii("/timestamps_reference_time", &start)?;
-    out.ascii_list("/file_create_date", &timestamp(metadata.created))?;
+    out.ascii_list("/file_create_date", &timestamp(top.created))?;
+    let optional = |object: &str, text: &str| if text.is_empty() { Ok(()) } else { out.text(object, text) };
+    optional("/general/lab", &metadata.lab)?;
+    optional("/general/institution", &metadata.institution)?;
+    for (object, list) in
+        [("/general/experimenter", &metadata.experimenters), ("/general/keywords", &metadata.keywords)]
+    {
+        if !list.is_empty() {
+            out.texts(object, list, Storage::Extendable)?;
+        }
+    }
     out.text("/general/source_script", concat!("glauber ", env!("CARGO_PKG_VERSION")))?;
     out.set_text("/general/source_script", "file_name", "glauber")
 }
 
+fn or_unknown<'a>(text: &'a str, unknown: &'a str) -> &'a str {
+    if text.is_empty() { unknown } else { text }
+}
+
+/// The format's inspector asks for a subject with an identifier, a species, a sex and an age, whoever knows them.
 fn write_subject(file: &NwbFile, subject: &Subject) -> Result<(), StorageError> {
     let out = &file.out;
     out.group("/general/subject")?;
     file.mark("/general/subject", CORE, "Subject")?;
-    out.text("/general/subject/subject_id", &subject.subject_id)?;
-    out.text("/general/subject/species", &subject.species)?;
-    out.text("/general/subject/sex", &subject.sex)?;
-    out.text("/general/subject/description", &subject.description)?;
-    out.text("/general/subject/age", &subject.age)?;
+    let texts = [
+        ("subject_id", or_unknown(&subject.subject_id, UNKNOWN)),
+        ("species", or_unknown(&subject.species, UNKNOWN_SPECIES)),
+        ("sex", or_unknown(&subject.sex, UNKNOWN_SEX)),
+        ("description", &subject.description),
+        ("strain", &subject.strain),
+        ("genotype", &subject.genotype),
+        ("age", or_unknown(&subject.age, UNKNOWN_AGE)),
+    ];
+    for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        out.text(&format!("/general/subject/{name}"), text)?;
+    }
     out.set_text("/general/subject/age", "reference", "birth")
 }
 
-fn write_units(file: &NwbFile, units: &[RecordedUnit], resolution_seconds: f64) -> Result<(), StorageError> {
+/// The table of units; `times_are` describes their spike times. Observation intervals that no number has exactly reach a little further.
+pub(super) fn write_units(
+    file: &NwbFile,
+    units: &[RecordedUnit],
+    resolution_seconds: f64,
+    times_are: &str,
+) -> Result<(), StorageError> {
+    if units.is_empty() {
+        return Ok(());
+    }
     let labelled = units.iter().any(|u| !u.neuron.label.is_empty());
     let observed = units.iter().any(|u| u.observed.is_some());
     let mut columns = vec!["spike_times"];
@@ -247,7 +308,7 @@ fn write_units(file: &NwbFile, units: &[RecordedUnit], resolution_seconds: f64) 
 
     let all: Vec<f64> = units.iter().flat_map(|u| &u.spike_times_ns).map(|&ns| seconds(ns)).collect();
     let times = "/units/spike_times";
-    file.column(times, "the spike times for each unit in seconds", &[all.len()], &all)?;
+    file.column(times, times_are, &[all.len()], &all)?;
     file.out.set(times, "resolution", resolution_seconds)?;
     file.index(times, units.iter().map(|u| u.spike_times_ns.len()))?;
 
@@ -256,7 +317,7 @@ fn write_units(file: &NwbFile, units: &[RecordedUnit], resolution_seconds: f64) 
         let bounds: Vec<f64> = units
             .iter()
             .flat_map(intervals_of)
-            .flat_map(|i| [seconds(i.start_ns), seconds(i.stop_ns)])
+            .flat_map(|i| [seconds_to(i.start_ns), seconds_from(i.stop_ns)])
             .collect();
         let object = "/units/obs_intervals";
         file.column(object, "the observation intervals for each unit", &[bounds.len() / 2, 2], &bounds)?;
@@ -269,7 +330,8 @@ fn write_units(file: &NwbFile, units: &[RecordedUnit], resolution_seconds: f64) 
     Ok(())
 }
 
-fn write_intervals(
+/// A table of intervals, unless there are none. Bounds that no number has exactly lie a little further inside.
+pub(super) fn write_intervals(
     file: &NwbFile,
     object: &str,
     description: &str,
@@ -280,13 +342,9 @@ fn write_intervals(
     }
     let ids: Vec<i64> = (0..intervals.len() as i64).collect();
     file.table(object, (CORE, "TimeIntervals"), description, &ids, &["start_time", "stop_time"])?;
-    let starts: Vec<f64> = intervals.iter().map(|i| seconds(i.start_ns)).collect();
-    let stops: Vec<f64> = intervals.iter().map(|i| seconds(i.stop_ns)).collect();
+    let starts: Vec<f64> = intervals.iter().map(|i| seconds_from(i.start_ns)).collect();
+    let stops: Vec<f64> = intervals.iter().map(|i| seconds_to(i.stop_ns)).collect();
     let n = intervals.len();
     file.column(&format!("{object}/start_time"), "Start time of epoch, in seconds", &[n], &starts)?;
     file.column(&format!("{object}/stop_time"), "Stop time of epoch, in seconds", &[n], &stops)
-}
-
-fn seconds(ns: i64) -> f64 {
-    ns as f64 / 1e9
 }

@@ -9,6 +9,8 @@ use crate::model::{Interval, Neuron, RecordedUnit};
 /// Times farther from zero than this are taken for garbage: the Unix epoch lies within, and the nanoseconds between
 /// any two of them fit an `i64`.
 const SECONDS_MAX: f64 = 4e9;
+/// The same in nanoseconds.
+pub(super) const NS_MAX: i64 = 4_000_000_000_000_000_000;
 /// Most units of a recording that are read; a probe of today has a few thousand.
 pub(super) const UNITS_MAX: usize = 1_000_000;
 /// Most intervals of one table that are read.
@@ -18,6 +20,23 @@ pub(super) const INTERVALS_MAX: usize = 10_000_000;
 pub(super) fn nanoseconds(seconds: f64) -> Option<i64> {
     // A NaN fails the comparison.
     (seconds.abs() <= SECONDS_MAX).then(|| (seconds * 1e9).round_ties_even() as i64)
+}
+
+/// Seconds of a time. Within ±26 days of zero [`nanoseconds`] gives the very time back, beyond it may be a fraction of a microsecond off.
+pub(super) fn seconds(ns: i64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// Seconds that read back as `ns` or, where no number does, the next later time.
+pub(super) fn seconds_from(ns: i64) -> f64 {
+    let nearest = seconds(ns);
+    if nanoseconds(nearest).is_some_and(|read| read < ns) { nearest.next_up() } else { nearest }
+}
+
+/// Seconds that read back as `ns` or, where no number does, the next earlier time.
+pub(super) fn seconds_to(ns: i64) -> f64 {
+    let nearest = seconds(ns);
+    if nanoseconds(nearest).is_some_and(|read| read > ns) { nearest.next_down() } else { nearest }
 }
 
 /// Concatenated spike times and how they divide into units.
@@ -310,6 +329,20 @@ mod tests {
         }
         for seconds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 4.000_001e9, -5e9] {
             assert_eq!(nanoseconds(seconds), None, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn times_that_no_number_has_are_rounded_to_the_side_asked_for() {
+        let mut inexact = 0;
+        for ns in (0..2000).map(|k| 3_999_999_000_000_000_000 - k * 123_456_789_013) {
+            let (from, to) = (nanoseconds(seconds_from(ns)).unwrap(), nanoseconds(seconds_to(ns)).unwrap());
+            assert!(to <= ns && ns <= from && from - to < 2000, "{to} {ns} {from}");
+            inexact += u32::from(from != to);
+        }
+        assert!(inexact > 1000);
+        for ns in (0..2000).map(|k| (1_i64 << 51) - k * 1_234_567_891) {
+            assert_eq!((nanoseconds(seconds_from(ns)), nanoseconds(seconds_to(ns))), (Some(ns), Some(ns)));
         }
     }
 

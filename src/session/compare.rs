@@ -268,7 +268,7 @@ impl<'a> Comparison<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BinWidth, Neuron, SpikeBlock, Trial, Window};
+    use crate::model::{BinWidth, Neuron, SessionMetadata, SpikeBlock, Trial, Window};
     use crate::session::EquilibriumSpec;
 
     const N: u64 = 5;
@@ -310,6 +310,7 @@ mod tests {
             refit_bins_max: SessionSpec::REFIT_BINS_MAX,
             score_memory_bins: 30_000,
             equilibrium: EquilibriumSpec::default(),
+            metadata: SessionMetadata::default(),
         }
     }
 

@@ -292,7 +292,7 @@ impl FittedEquilibrium {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SpikeBlock};
+    use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SessionMetadata, SpikeBlock};
     use crate::session::Session;
     use crate::simulate::{KineticIsing, KineticSimulation};
 
@@ -314,6 +314,7 @@ mod tests {
             refit_bins_max: SessionSpec::REFIT_BINS_MAX,
             score_memory_bins: 1000,
             equilibrium: EquilibriumSpec { methods: vec![HOPFIELD], ..EquilibriumSpec::default() },
+            metadata: SessionMetadata::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 use super::EquilibriumSpec;
 use crate::model::{
-    BinWidth, Estimator, EstimatorInput, Lags, NEURONS_MAX, Neuron, Ridges, Window, WindowError,
+    BinWidth, Estimator, EstimatorInput, Lags, MetadataError, NEURONS_MAX, Neuron, Ridges, SessionMetadata,
+    Window, WindowError,
 };
 
 /// What a session records and estimates; fixed for the session's life.
@@ -33,6 +34,8 @@ pub struct SessionSpec {
     pub score_memory_bins: u64,
     /// Equilibrium models, fitted to the bins of each window beside the estimators.
     pub equilibrium: EquilibriumSpec,
+    /// What is said about the session besides its bins. Snapshots do not keep it; the recording does.
+    pub metadata: SessionMetadata,
 }
 
 /// A session specification that cannot be carried out.
@@ -119,6 +122,9 @@ pub enum SpecError {
         /// Number of bins given.
         found: u64,
     },
+    /// Something said about the session that cannot be recorded.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
 }
 
 impl SessionSpec {
@@ -176,7 +182,8 @@ impl SessionSpec {
         if self.score_memory_bins == 0 {
             return Err(SpecError::ScoreMemory);
         }
-        self.equilibrium.check()
+        self.equilibrium.check()?;
+        Ok(self.metadata.check()?)
     }
 
     /// Whether an estimator reads the bins of the window, rather than its counts.

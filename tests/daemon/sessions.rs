@@ -112,7 +112,29 @@ async fn defaults_fill_what_is_left_open() {
     assert_eq!(spec.neurons.iter().map(|n| n.id).collect::<Vec<_>>(), [0, 1, 2]);
     // What is answered can be asked for again.
     let answered = rig.session(&session.session_id).await.spec.unwrap();
-    rig.create_from(answered).await.unwrap();
+    assert!(
+        answered
+            .metadata
+            .as_ref()
+            .unwrap()
+            .start_unix_ns
+            .is_some_and(|start| start > 1_700_000_000_000_000_000)
+    );
+    let again = rig.create_from(answered.clone()).await.unwrap().spec.unwrap();
+    assert_eq!(again, answered);
+}
+
+#[tokio::test]
+async fn a_subject_that_no_file_could_name_is_refused() {
+    let mut rig = Rig::new().await;
+    let subject = |species: &str| v1::Subject { species: species.to_owned(), ..Default::default() };
+    let about = |species| v1::SessionMetadata { subject: Some(subject(species)), ..Default::default() };
+    let asked = |species| v1::SessionSpec { metadata: Some(about(species)), ..spec() };
+    let status = rig.create_from(asked("mouse")).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    assert!(status.message().contains("spec.metadata: subject.species is 'mouse'"), "{}", status.message());
+    let told = rig.create_from(asked("Mus musculus")).await.unwrap().spec.unwrap().metadata.unwrap();
+    assert_eq!(told.subject, Some(subject("Mus musculus")));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tonic::{Request, Response, Status};
 
@@ -6,6 +7,7 @@ use crate::daemon::convert::{Neurons, session_to_proto};
 use crate::daemon::engine::Command;
 use crate::daemon::error::RequestError;
 use crate::daemon::registry::Registry;
+use crate::daemon::session_metadata;
 use crate::daemon::session_spec::session_spec;
 use crate::model::TrialMark;
 use crate::proto::v1;
@@ -22,8 +24,9 @@ impl SessionService for SessionRpc {
         &self,
         request: Request<v1::CreateSessionRequest>,
     ) -> Result<Response<v1::CreateSessionResponse>, Status> {
-        let asked = request.into_inner().spec.ok_or(RequestError::Missing { field: "spec" })?;
+        let mut asked = request.into_inner().spec.ok_or(RequestError::Missing { field: "spec" })?;
         let config = &self.registry.config;
+        session_metadata::fill(&mut asked, &config.recording, SystemTime::now());
         let spec = session_spec(asked, &config.defaults, &config.limits)?;
         let session = self.registry.create(spec).await?;
         let session = Some(session_to_proto(&session, Neurons::Listed));
