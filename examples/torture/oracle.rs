@@ -1,6 +1,6 @@
 //! What the counts must be: a session that was never interrupted.
 
-use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SpikeBlock, TrialMark};
+use glauber::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SessionMetadata, SpikeBlock, TrialMark};
 use glauber::session::{EquilibriumSpec, Marks, Session, SessionSpec, WindowCounts};
 
 use crate::rig::{Message, Story};
@@ -18,6 +18,7 @@ impl Oracle {
     pub(crate) fn new(story: &Story) -> Self {
         let spec = SessionSpec {
             name: String::new(),
+            metadata: SessionMetadata::default(),
             neurons: (0..story.n_neurons as i64).map(|id| Neuron { id, label: String::new() }).collect(),
             bin_width: BinWidth::from_us(1000).expect("a width"),
             origin_ns: 0,

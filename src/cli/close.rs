@@ -27,19 +27,21 @@ pub(crate) struct CloseArgs {
 pub(crate) async fn run(args: CloseArgs, manner: Manner) -> Result<(), CliError> {
     let daemon = Daemon::connect(&args.connect.connect).await?;
     let id = daemon.select(Some(&args.session)).await?.session_id;
-    let v1::CloseSessionResponse { session, snapshot_paths } = close(&daemon, &id).await?;
+    let v1::CloseSessionResponse { session, snapshot_paths, recording_paths } = close(&daemon, &id).await?;
     let session = session.ok_or_else(|| daemon.protocol("no session"))?;
     let bins = session.watermarks.map_or(0, |watermarks| watermarks.applied_through);
     if manner.json {
         return output::json(&json!({
             "session_id": id, "bins": bins, "snapshots": snapshot_paths,
+            "recordings": recording_paths,
             "snapshot_failures": session.snapshot_failures, "last_snapshot_error": session.last_snapshot_error,
         }));
     }
     let mut facts = vec![("session", format!("{id}, closed after {}", text::counted(bins, "bin")))];
     facts.extend(snapshot_paths.into_iter().map(|path| ("snapshot", path)));
+    facts.extend(recording_paths.into_iter().map(|path| ("recording", path)));
     if session.snapshot_failures > 0 {
-        facts.push(("failed", format!("snapshot not written: {}", session.last_snapshot_error)));
+        facts.push(("failed", format!("not written: {}", session.last_snapshot_error)));
     }
     output::print_facts(&facts)
 }

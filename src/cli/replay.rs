@@ -171,6 +171,7 @@ fn report(
     manner: Manner,
 ) -> Result<(), CliError> {
     let snapshots = closed.map_or(&[][..], |closed| closed.snapshot_paths.as_slice());
+    let recordings = closed.map_or(&[][..], |closed| closed.recording_paths.as_slice());
     let session = closed.and_then(|closed| closed.session.as_ref());
     let times_real = sizes.seconds() / elapsed.as_secs_f64();
     if manner.json {
@@ -181,6 +182,7 @@ fn report(
             "elapsed_s": elapsed.as_secs_f64(),
             "times_real_time": times_real,
             "snapshots": snapshots,
+            "recordings": recordings,
         }));
     }
     let mut facts =
@@ -188,8 +190,9 @@ fn report(
     facts.extend(sizes.facts());
     facts.push(("time", format!("{}, {} real time", text::duration(elapsed), text::ratio(times_real))));
     facts.extend(snapshots.iter().map(|path| ("snapshot", path.clone())));
+    facts.extend(recordings.iter().map(|path| ("recording", path.clone())));
     if let Some(session) = session.filter(|session| session.snapshot_failures > 0) {
-        facts.push(("failed", format!("snapshot not written: {}", session.last_snapshot_error)));
+        facts.push(("failed", format!("not written: {}", session.last_snapshot_error)));
     }
     let connect = match args.connect.connect.as_str() {
         client::ADDRESS_DEFAULT => String::new(),

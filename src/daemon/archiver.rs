@@ -1,5 +1,6 @@
 //! Snapshots on disk: one thread writes them all, because the file library has one global lock.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +12,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::config::ArchiveConfig;
 use super::handle::SessionHandle;
+use super::journaling::SessionJournal;
 use super::publish::Publication;
+use super::recorder::{NotRecorded, Parts, Recorded};
+use super::recording_config::RecordingConfig;
 use crate::archive::{Overwrite, Provenance, write_snapshot};
 use crate::model::Window;
-use crate::session::Snapshot;
+use crate::session::{SessionSpec, Snapshot};
 
 /// Writes one snapshot file, completely or not at all.
 pub type SnapshotWriter =
@@ -42,6 +46,21 @@ pub struct WriteFailed(pub String);
 /// Snapshots that may wait for the disk before estimators wait too.
 const QUEUE_SNAPSHOTS: usize = 16;
 
+/// What the thread does.
+enum Job {
+    Snapshot(WriteJob),
+    /// Write the parts of a session's recording that have become complete.
+    Roll(Recorded, Arc<SessionHandle>),
+    /// Write all of a closed session's recording.
+    Record {
+        recorded: Recorded,
+        snapshots: Vec<Arc<Snapshot>>,
+        written: Sender<Result<Vec<PathBuf>, String>>,
+    },
+    /// The same of one that was closed in an earlier run.
+    RecordLate(Recorded),
+}
+
 struct WriteJob {
     session: Arc<SessionHandle>,
     snapshot: Arc<Snapshot>,
@@ -58,8 +77,9 @@ pub(super) struct Archive {
 
 struct Inner {
     config: ArchiveConfig,
+    recording: RecordingConfig,
     /// `None` ends the thread.
-    jobs: Sender<Option<WriteJob>>,
+    jobs: Sender<Option<Job>>,
 }
 
 impl fmt::Debug for Archive {
@@ -86,16 +106,19 @@ impl Archive {
     /// When the system gives no thread.
     pub(super) fn start(
         config: &ArchiveConfig,
+        recording: &RecordingConfig,
         writer: SnapshotWriter,
     ) -> std::io::Result<(Self, Option<JoinHandle<()>>)> {
         if config.directory.as_os_str().is_empty() {
             return Ok((Self::default(), None));
         }
-        let (jobs, queue): (_, Receiver<Option<WriteJob>>) = bounded(QUEUE_SNAPSHOTS);
+        let (jobs, queue): (_, Receiver<Option<Job>>) = bounded(QUEUE_SNAPSHOTS);
         let thread = std::thread::Builder::new().name("archiver".to_owned());
+        let mut archiver = Archiver { writer, recording: recording.clone(), rolling: HashMap::new() };
         let handle =
-            thread.spawn(move || queue.iter().map_while(|job| job).for_each(|job| run(job, &writer)))?;
-        Ok((Self { inner: Some(Arc::new(Inner { config: config.clone(), jobs })) }, Some(handle)))
+            thread.spawn(move || queue.iter().map_while(|job| job).for_each(|job| archiver.run(job)))?;
+        let inner = Inner { config: config.clone(), recording: recording.clone(), jobs };
+        Ok((Self { inner: Some(Arc::new(inner)) }, Some(handle)))
     }
 
     /// End the thread once everything queued so far is written, whoever may still hold a way to it.
@@ -122,6 +145,36 @@ impl Archive {
             session.counters.archived_through.store(end_bin, Ordering::Relaxed);
             inner.queue(session, publication, None);
         }
+        inner.roll(session);
+    }
+
+    /// Whether closing a session writes its recording.
+    pub(super) fn records_on_close(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.recording.on_close)
+    }
+
+    /// Write the recording of a session that is being closed, and wait for it; gives the files.
+    pub(super) fn record_all(
+        &self,
+        session: &SessionHandle,
+        snapshots: Vec<Arc<Snapshot>>,
+    ) -> Result<Vec<PathBuf>, String> {
+        let Some(inner) = &self.inner else { return Ok(Vec::new()) };
+        let recorded = inner.recorded(session.id.clone(), Arc::clone(&session.spec), session.journal.clone());
+        let (written, outcome) = bounded(1);
+        let stopped = || Err("the archiver has stopped".to_owned());
+        match inner.jobs.send(Some(Job::Record { recorded, snapshots, written })) {
+            Ok(()) => outcome.recv().unwrap_or_else(|_| stopped()),
+            Err(_) => stopped(),
+        }
+    }
+
+    /// Write the recording of a session that was closed in an earlier run, and let the journal know.
+    pub(super) fn record_late(&self, session_id: String, spec: Arc<SessionSpec>, journal: SessionJournal) {
+        let Some(inner) = self.inner.as_ref().filter(|inner| inner.recording.on_close) else { return };
+        let recorded = inner.recorded(session_id, spec, journal);
+        // The archiver ends after everyone who could ask it.
+        drop(inner.jobs.send(Some(Job::RecordLate(recorded))));
     }
 
     /// Archive the last publication of a session and wait for the files; gives the ones written.
@@ -136,6 +189,29 @@ impl Archive {
 }
 
 impl Inner {
+    fn recorded(&self, session_id: String, spec: Arc<SessionSpec>, journal: SessionJournal) -> Recorded {
+        let folder = self.config.directory.join(&session_id);
+        Recorded { session_id, spec, journal, folder }
+    }
+
+    /// Let parts of the recording be written when their time has come. While the archiver is busy that waits for the next publication.
+    fn roll(&self, session: &Arc<SessionHandle>) {
+        if self.recording.roll_interval_s == 0 || !session.journal.is_on() {
+            return;
+        }
+        let interval_bins =
+            session.spec.bin_width.bins_covering(Duration::from_secs(self.recording.roll_interval_s));
+        let last = session.counters.rolled_through.load(Ordering::Relaxed);
+        let durable = session.durable_through();
+        if durable / interval_bins > last / interval_bins {
+            let recorded =
+                self.recorded(session.id.clone(), Arc::clone(&session.spec), session.journal.clone());
+            if self.jobs.try_send(Some(Job::Roll(recorded, Arc::clone(session)))).is_ok() {
+                session.counters.rolled_through.store(durable, Ordering::Relaxed);
+            }
+        }
+    }
+
     fn queue(
         &self,
         session: &Arc<SessionHandle>,
@@ -149,11 +225,59 @@ impl Inner {
                 path: self.config.directory.join(&session.id).join(file_name(snapshot)),
                 written: written.clone(),
             };
-            if self.jobs.send(Some(job)).is_err() {
+            if self.jobs.send(Some(Job::Snapshot(job))).is_err() {
                 session.note_snapshot_failure("the archiver has stopped".to_owned());
             }
         }
     }
+}
+
+/// The thread's own.
+struct Archiver {
+    writer: SnapshotWriter,
+    recording: RecordingConfig,
+    /// Sessions that go on, cut into parts as far as they have been read.
+    rolling: HashMap<String, Parts>,
+}
+
+impl Archiver {
+    fn run(&mut self, job: Job) {
+        match job {
+            Job::Snapshot(job) => run(job, &self.writer),
+            Job::Roll(recorded, session) => self.roll(recorded, &session),
+            Job::Record { recorded, snapshots, written } => {
+                self.rolling.remove(&recorded.session_id);
+                let outcome = guarded(|| recorded.write_all(&self.recording, &snapshots));
+                // Whoever has stopped waiting needs no answer.
+                drop(written.send(outcome.map_err(|error| error.to_string())));
+            }
+            Job::RecordLate(recorded) => self.record_late(&recorded),
+        }
+    }
+
+    fn roll(&mut self, recorded: Recorded, session: &SessionHandle) {
+        let id = recorded.session_id.clone();
+        let mut parts = self.rolling.remove(&id).unwrap_or_else(|| Parts::new(recorded, &self.recording));
+        match guarded(|| parts.advance()) {
+            Ok(()) => drop(self.rolling.insert(id, parts)),
+            // Begun anew the next time, from what the journal holds.
+            Err(error) => session.note_snapshot_failure(format!("part of the recording: {error}")),
+        }
+    }
+
+    fn record_late(&self, recorded: &Recorded) {
+        let id = &recorded.session_id;
+        if let Err(error) = guarded(|| recorded.write_all(&self.recording, &[])) {
+            tracing::error!(session = %id, %error, "recording not written; the journal keeps it");
+        } else if let Err(error) = recorded.journal.close(true) {
+            tracing::warn!(session = %id, %error, "recording written; the journal keeps it as well");
+        }
+    }
+}
+
+/// A defect in one file must not end the archive of every other session.
+fn guarded<T>(write: impl FnOnce() -> Result<T, NotRecorded>) -> Result<T, NotRecorded> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(write)).unwrap_or(Err(NotRecorded::Panicked))
 }
 
 fn run(job: WriteJob, writer: &SnapshotWriter) {

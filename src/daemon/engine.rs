@@ -138,7 +138,8 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
         let spec = Arc::clone(session.spec());
         let pace = || Pace::new(parts.refit_duty, parts.runtime.clone());
         let (refits, fits) = (Refits::new(pace()), Fits::new(pace(), spec.equilibrium.interval_bins));
-        let handle = Arc::new(SessionHandle::new(parts.id, spec, sender, parts.queue_bytes));
+        let handle =
+            Arc::new(SessionHandle::new(parts.id, spec, sender, parts.queue_bytes, parts.journal.clone()));
         let refresher = Refresher {
             handle: Arc::clone(&handle),
             estimators: parts.estimators,
@@ -329,7 +330,7 @@ impl Engine {
         let journal = self.journal.clone();
         let (expected, last_refresh) = journal.end(self.session.spec().refresh_interval_bins)?;
         let (mut active_entries, mut repeated_bins) = (0, 0);
-        for record in journal.records()? {
+        for record in journal.records_from(0)? {
             match record? {
                 Record::Bins { block, trial_edges, trials } => {
                     let Self { session, refresher, .. } = self;
@@ -498,6 +499,27 @@ impl Engine {
         counters.applied_through.store(self.session.next_bin(), Ordering::Release);
     }
 
+    /// Write the session's recording if one is wanted; tells whether nothing of the journal is needed for one any more.
+    fn record(&self) -> bool {
+        let (handle, archive) = (self.handle(), &self.refresher.archive);
+        if !self.journal.is_on() || !archive.records_on_close() {
+            return true;
+        }
+        // What is written is what is durable.
+        let durable = self.journal.wait().map_err(|error| error.to_string());
+        let snapshots = handle.publisher.latest().map_or_else(Vec::new, |latest| latest.snapshots.clone());
+        match durable.and_then(|()| archive.record_all(handle, snapshots)) {
+            Ok(paths) => {
+                handle.record().recordings = paths;
+                true
+            }
+            Err(reason) => {
+                handle.note_snapshot_failure(format!("recording: {reason}"));
+                false
+            }
+        }
+    }
+
     /// The final estimates of every window: never skipped, and the last to be published.
     fn finish(&mut self, ending: Ending) -> Result<(), RequestError> {
         self.refresher.finish(&self.session);
@@ -508,7 +530,8 @@ impl Engine {
             tracing::info!(session = %handle.id, bins, "session suspended: it goes on when the daemon starts again");
             return Ok(());
         }
-        let closed = self.journal.close(true);
+        let is_recorded = self.record();
+        let closed = self.journal.close(is_recorded);
         match &closed {
             Ok(()) => tracing::info!(session = %handle.id, bins, "session closed"),
             Err(error) => {

@@ -11,6 +11,7 @@ use super::engine::Command;
 use super::equilibrium::{EquilibriumPublication, EquilibriumState};
 use super::error::{FirstPublication, RequestError, cut};
 use super::estimators::FinishedRefit;
+use super::journaling::SessionJournal;
 use super::metrics::Durations;
 use super::predictions::{Applied, PIECES_QUEUED};
 use super::producer::ProducerSlot;
@@ -29,6 +30,7 @@ pub(super) struct SessionHandle {
     pub(super) publisher: Publisher,
     pub(super) counters: Counters,
     pub(super) equilibrium: EquilibriumState,
+    pub(super) journal: SessionJournal,
     commands: mpsc::Sender<Command>,
     /// One permit per byte that may still be queued.
     queue_space: Arc<Semaphore>,
@@ -63,6 +65,8 @@ pub(super) struct Counters {
     pub(super) session_bytes: AtomicU64,
     /// Bin of the newest snapshot handed to the archiver, so that each period gets one.
     pub(super) archived_through: AtomicU64,
+    /// Bin through which parts of the recording were asked for.
+    pub(super) rolled_through: AtomicU64,
 }
 
 /// What changes rarely and is more than a number.
@@ -73,6 +77,8 @@ pub(super) struct Record {
     pub(super) last_snapshot_error: String,
     /// Files of the final snapshot.
     pub(super) final_snapshots: Vec<PathBuf>,
+    /// Files of the recording.
+    pub(super) recordings: Vec<PathBuf>,
 }
 
 impl SessionHandle {
@@ -81,9 +87,11 @@ impl SessionHandle {
         spec: Arc<SessionSpec>,
         commands: mpsc::Sender<Command>,
         queue_bytes_max: u32,
+        journal: SessionJournal,
     ) -> Self {
         Self {
             id,
+            journal,
             tracker: Mutex::new(Tracker::new(Arc::clone(&spec), Tracker::LIVE_WORK_MAX)),
             finished_refit: Mutex::default(),
             durable: watch::Sender::new(0),

@@ -9,7 +9,8 @@ use super::config::JournalConfig;
 use super::engine::MarkedBins;
 use super::error::RequestError;
 use crate::journal::{
-    Health, Journal, JournalError, JournalThread, JournaledSession, OnDurable, Record, Store, file_disk,
+    Health, Journal, JournalError, JournalThread, JournaledSession, OnDurable, Record, Records, Store,
+    file_disk,
 };
 use crate::model::TrialMark;
 use crate::proto::v1;
@@ -213,18 +214,22 @@ impl SessionJournal {
         ))
     }
 
-    /// What the session went through, in order.
-    pub(super) fn records(
-        &self,
-    ) -> Result<Box<dyn Iterator<Item = Result<Record, JournalError>> + '_>, JournalError> {
-        match &self.place {
-            Some(place) => Ok(Box::new(place.journal.store().records(
-                place.number,
-                &place.session_id,
-                place.n_neurons,
-            )?)),
-            None => Ok(Box::new(std::iter::empty())),
-        }
+    /// What the session went through, in order, as far as it is durable, from this sequence number on.
+    ///
+    /// # Errors
+    /// Also when there is no journal.
+    pub(super) fn records_from(&self, sequence: u64) -> Result<Records<'_>, JournalError> {
+        let Some(Place { journal, number, session_id, n_neurons }) = &self.place else {
+            return Err(JournalError::Stopped);
+        };
+        journal.store().records(*number, session_id, *n_neurons, sequence)
+    }
+
+    /// Wait until everything appended so far is durable.
+    pub(super) fn wait(&self) -> Result<(), RequestError> {
+        let (reply, durable) = oneshot::channel();
+        self.flush(told(reply));
+        durable.blocking_recv().unwrap_or(Err(JournalError::Stopped.into()))
     }
 }
 

@@ -30,6 +30,7 @@ mod metrics;
 mod predictions;
 mod producer;
 mod publish;
+mod recorder;
 mod recording_config;
 mod refits;
 mod registry;

@@ -161,10 +161,13 @@ impl Registry {
             journaled.values().map(|session| session.session_id.clone()).collect();
         let mut recovering = tokio::task::JoinSet::new();
         for (number, session) in journaled {
+            let registry = Arc::clone(self);
             if session.closed_unix_ns.is_some() {
+                if !session.is_recorded {
+                    registry.record_closed(number, &session);
+                }
                 continue;
             }
-            let registry = Arc::clone(self);
             recovering.spawn(async move {
                 let id = session.session_id.clone();
                 if let Err(reason) = registry.recover_one(number, session).await {
@@ -177,10 +180,27 @@ impl Registry {
         Ok(())
     }
 
-    async fn recover_one(&self, number: u64, session: JournaledSession) -> Result<(), String> {
+    /// Write the recording of a closed session that could not be written when it was closed.
+    fn record_closed(&self, number: u64, session: &JournaledSession) {
+        let id = session.session_id.clone();
+        match self.journaled_spec(session) {
+            Ok(spec) => {
+                let journal = self.durability.session(number, &id, spec.n_neurons());
+                self.archive.record_late(id, Arc::new(spec), journal);
+            }
+            Err(reason) => {
+                tracing::error!(session = %id, reason, "recording not written; the journal keeps it")
+            }
+        }
+    }
+
+    fn journaled_spec(&self, session: &JournaledSession) -> Result<SessionSpec, String> {
         let asked = v1::SessionSpec::decode(session.spec.as_slice()).map_err(|error| error.to_string())?;
-        let (defaults, limits) = (&self.config.defaults, &self.config.limits);
-        let spec = session_spec(asked, defaults, limits).map_err(|error| error.to_string())?;
+        session_spec(asked, &self.config.defaults, &self.config.limits).map_err(|error| error.to_string())
+    }
+
+    async fn recover_one(&self, number: u64, session: JournaledSession) -> Result<(), String> {
+        let spec = self.journaled_spec(&session)?;
         let reservation = self.reserve(&spec).map_err(|error| error.to_string())?;
         let journal = self.durability.session(number, &session.session_id, spec.n_neurons());
         let parts = self.engine_parts(session.session_id, journal, true, reservation);
@@ -355,6 +375,7 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::daemon::archiver::hdf5_writer;
+    use crate::daemon::recording_config::RecordingConfig;
 
     fn registry(archive: Archive) -> Registry {
         let (estimators, _threads) = Estimators::start(1, 1, 1).unwrap();
@@ -369,7 +390,8 @@ mod tests {
         let spec = session_spec(asked, &config.defaults, &config.limits).unwrap();
         // What an engine that panics leaves behind: no queue, a session that is marked, closed and at its end.
         let (sender, _) = tokio::sync::mpsc::channel(1);
-        let session = SessionHandle::new("s-1".to_owned(), Arc::new(spec), sender, 1 << 20);
+        let session =
+            SessionHandle::new("s-1".to_owned(), Arc::new(spec), sender, 1 << 20, SessionJournal::default());
         session.set_failed();
         session.set_closed();
         session.publisher.end();
@@ -384,7 +406,8 @@ mod tests {
         std::fs::create_dir(directory.path().join("s-0123abcd")).unwrap();
         let mut config = DaemonConfig::default().archive;
         config.directory = directory.path().to_owned();
-        let registry = registry(Archive::start(&config, hdf5_writer()).unwrap().0);
+        let registry =
+            registry(Archive::start(&config, &RecordingConfig::default(), hdf5_writer()).unwrap().0);
         assert!(registry.is_archived("s-0123abcd") && !registry.is_archived("s-0123abce"));
     }
 }

@@ -140,7 +140,8 @@ pub async fn start_with_writer(
     };
 
     let (durability, journal) = open_journal(&config.journal).await?;
-    let (archive, archiver) = Archive::start(&config.archive, writer).map_err(StartError::Thread)?;
+    let (archive, archiver) =
+        Archive::start(&config.archive, &config.recording, writer).map_err(StartError::Thread)?;
     let (estimators, pool) = Estimators::start(
         config.server.estimator_threads,
         config.server.refit_threads,

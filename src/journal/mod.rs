@@ -24,5 +24,5 @@ mod writer;
 pub use disk::{Disk, DiskOpener, file_disk};
 pub use error::JournalError;
 pub use record::Record;
-pub use store::{JournaledSession, Store, StoredBytes};
+pub use store::{JournaledSession, Records, Store, StoredBytes};
 pub use writer::{Health, Journal, JournalLimits, JournalThread, OnDurable};

@@ -260,7 +260,7 @@ impl Store {
         })
     }
 
-    /// What a session of `n_neurons` neurons went through, in order, as of now.
+    /// What a session of `n_neurons` neurons went through, in order, as of now, from this sequence number on.
     ///
     /// # Errors
     /// [`JournalError`] when it cannot be read; so does the iterator, which then ends.
@@ -269,6 +269,7 @@ impl Store {
         number: u64,
         session_id: &str,
         n_neurons: usize,
+        from: u64,
     ) -> Result<Records<'_>, JournalError> {
         let end = self.next_sequence(number)?;
         let session_id = session_id.to_owned();
@@ -277,7 +278,7 @@ impl Store {
             number,
             session_id,
             n_neurons,
-            next: 0,
+            next: from,
             end,
             ready: VecDeque::new(),
             ended: false,
@@ -433,6 +434,14 @@ pub struct Records<'a> {
     end: u64,
     ready: VecDeque<Record>,
     ended: bool,
+}
+
+impl Records<'_> {
+    /// The sequence number after the last one of these.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end
+    }
 }
 
 impl Iterator for Records<'_> {

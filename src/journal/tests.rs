@@ -202,7 +202,7 @@ impl Running {
 /// The messages of a session that a store holds, each as it was sent.
 fn messages(store: &Store, session: u64) -> u64 {
     let records: Result<Vec<Record>, JournalError> =
-        store.records(session, "s", N_NEURONS).unwrap().collect();
+        store.records(session, "s", N_NEURONS, 0).unwrap().collect();
     let records = records.unwrap();
     for (message, record) in records.iter().enumerate() {
         assert_eq!(*record, bins(session, 3 * message as u64));

@@ -3019,6 +3019,10 @@ pub struct CloseSessionResponse {
     /// Files of the final snapshot, on the daemon's machine; empty when archiving is off or failed.
     #[prost(string, repeated, tag = "2")]
     pub snapshot_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// NWB files of the recording, on the daemon's machine; empty when there is no journal or archive, recording is off, or it failed:
+    /// then the journal keeps the session, and it is tried again when the daemon starts.
+    #[prost(string, repeated, tag = "3")]
+    pub recording_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MarkTrialRequest {

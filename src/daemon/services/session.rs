@@ -60,10 +60,14 @@ impl SessionService for SessionRpc {
     ) -> Result<Response<v1::CloseSessionResponse>, Status> {
         let session = self.registry.get(&request.get_ref().session_id)?;
         self.registry.close(&session).await?;
-        let paths = session.record().final_snapshots.clone();
+        let (paths, recordings) = {
+            let record = session.record();
+            (record.final_snapshots.clone(), record.recordings.clone())
+        };
         Ok(Response::new(v1::CloseSessionResponse {
             session: Some(session_to_proto(&session, Neurons::Listed)),
             snapshot_paths: paths.iter().map(|path| path.display().to_string()).collect(),
+            recording_paths: recordings.iter().map(|path| path.display().to_string()).collect(),
         }))
     }
 
