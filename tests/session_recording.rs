@@ -266,7 +266,7 @@ fn maybe_silent(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// What a session took reads back from its file, bin by bin, and gives the same counts.
     #[test]

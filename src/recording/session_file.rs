@@ -45,7 +45,7 @@ pub fn file_name(session_id: &str, part: Option<u32>) -> String {
 /// nobody said about the session or its subject is written as unknown. The file appears whole or not at all, and was read back before it
 /// has its name.
 ///
-/// Takes some 8 bytes of memory for each spike beside the part itself while it is written, 24 while it is read back, and the file, twice.
+/// With the part some 31 bytes of memory for each spike at the peak, while the file is read back (measured: 4 · 10⁶ spikes of 500 units).
 ///
 /// # Errors
 /// [`RecordingError`]: the file exists and may not be replaced, it cannot be written, a model is of another number of neurons, or what was

@@ -29,14 +29,21 @@ pub(super) fn seconds(ns: i64) -> f64 {
 
 /// Seconds that read back as `ns` or, where no number does, the next later time.
 pub(super) fn seconds_from(ns: i64) -> f64 {
-    let nearest = seconds(ns);
-    if nanoseconds(nearest).is_some_and(|read| read < ns) { nearest.next_up() } else { nearest }
+    let mut seconds = seconds(ns);
+    // Once or, where the product of the two roundings asks for it, twice.
+    while nanoseconds(seconds).is_some_and(|read| read < ns) {
+        seconds = seconds.next_up();
+    }
+    seconds
 }
 
 /// Seconds that read back as `ns` or, where no number does, the next earlier time.
 pub(super) fn seconds_to(ns: i64) -> f64 {
-    let nearest = seconds(ns);
-    if nanoseconds(nearest).is_some_and(|read| read > ns) { nearest.next_down() } else { nearest }
+    let mut seconds = seconds(ns);
+    while nanoseconds(seconds).is_some_and(|read| read > ns) {
+        seconds = seconds.next_down();
+    }
+    seconds
 }
 
 /// Concatenated spike times and how they divide into units.
