@@ -4,6 +4,7 @@
 mod daemon {
     mod equilibrium;
     mod inference;
+    mod journal;
     mod ingest;
     mod lifecycle;
     mod metrics;
