@@ -1,6 +1,8 @@
 //! The real server on a free port, driven by real clients.
 #![cfg(feature = "daemon")]
 
+mod certificates;
+
 mod daemon {
     mod equilibrium;
     mod inference;
@@ -11,5 +13,6 @@ mod daemon {
     mod refits;
     pub(crate) mod rig;
     mod scores;
+    mod security;
     mod sessions;
 }

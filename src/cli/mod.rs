@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each `arguments → one call → exit code`.
 
+mod access;
 mod client;
 mod close;
 mod compare;

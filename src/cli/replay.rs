@@ -51,7 +51,7 @@ pub(crate) struct ReplayArgs {
 pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError> {
     args.estimation.check()?;
     // First, so that nobody waits for a long file to be read only to learn that there is no daemon.
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let recording = Arc::new(recordings::load(&args.recording, manner)?);
     let request = v1::CreateSessionRequest { spec: Some(wire_spec(&args, &recording)) };
     let created =
@@ -164,10 +164,7 @@ fn report(
     if let Some(session) = session.filter(|session| session.snapshot_failures > 0) {
         facts.push(("failed", format!("snapshot not written: {}", session.last_snapshot_error)));
     }
-    let connect = match args.connect.connect.as_str() {
-        client::ADDRESS_DEFAULT => String::new(),
-        address => format!(" --connect {address}"),
-    };
+    let connect = args.connect.again();
     facts.push(("next", format!("glauber couplings --session {id}{connect}")));
     if closed.is_none() {
         facts.push(("", format!("glauber close {id}{connect}")));

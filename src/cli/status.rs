@@ -26,7 +26,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) async fn run(args: StatusArgs, manner: Manner) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let (mut sessions, version) = daemon.list().await?;
     if args.session.is_some() {
         sessions = vec![daemon.select(args.session.as_deref()).await?];

@@ -14,6 +14,7 @@
 mod archiver;
 mod choice;
 mod config;
+mod connection;
 mod connections;
 mod convert;
 mod couplings;
@@ -30,6 +31,7 @@ mod producer;
 mod publish;
 mod refits;
 mod registry;
+mod security;
 mod services;
 mod session_spec;
 mod start;
@@ -39,4 +41,5 @@ pub use archiver::{SnapshotOrigin, SnapshotWriter, WriteFailed};
 pub use config::{
     ArchiveConfig, ConfigError, DaemonConfig, Limits, MetricsConfig, ServerConfig, SessionDefaults,
 };
+pub use security::{SecurityError, TlsConfig};
 pub use start::{RunningDaemon, ShutdownReport, StartError, start, start_with_writer};
