@@ -15,4 +15,5 @@ mod daemon {
     mod scores;
     mod security;
     mod sessions;
+    mod subscribers;
 }

@@ -6,6 +6,7 @@ mod certificates;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use certificates::Certificates;
 
@@ -15,7 +16,9 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 fn glauber(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glauber"));
     let names = ["CONNECT", "CONFIG", "CA", "CLIENT_CERTIFICATE", "CLIENT_KEY", "TOKEN_FILE"];
-    names.iter().for_each(|name| drop(command.env_remove(format!("GLAUBER_{name}"))));
+    for name in names {
+        command.env_remove(format!("GLAUBER_{name}"));
+    }
     command.args(args);
     command
 }
@@ -46,7 +49,8 @@ struct Daemon {
 impl Daemon {
     /// Serve with these keys set, logging everything to a file.
     fn start(log: PathBuf, keys: &[(&str, &Path)]) -> Self {
-        let set = keys.iter().flat_map(|(key, path)| ["--set".to_owned(), format!("{key}={}", path.display())]);
+        let set =
+            keys.iter().flat_map(|(key, path)| ["--set".to_owned(), format!("{key}={}", path.display())]);
         let mut process = glauber(&["--json", "serve", "--listen", "127.0.0.1:0", "--archive-dir", ""])
             .args(set)
             .env("RUST_LOG", "trace")
@@ -108,7 +112,8 @@ fn whoever_is_not_let_in_is_told_why() {
     succeeds(&command.envs(values).output().unwrap());
 
     let with = |parts: &[&[&str]]| refusal(&[&[&status[..]], parts].concat().concat());
-    let expect = |said: String, expected: &str| assert!(said.contains(expected), "'{said}' is not '{expected}'");
+    let expect =
+        |said: String, expected: &str| assert!(said.contains(expected), "'{said}' is not '{expected}'");
     expect(with(&[&client, &token]), "--ca: an https address needs the authority");
     expect(with(&[&ca, &token]), "it asks for a certificate: --client-certificate FILE");
     expect(with(&[&ca, &client]), "needs a valid token");
@@ -120,14 +125,19 @@ fn whoever_is_not_let_in_is_told_why() {
     let strange = ["--client-certificate", &stranger("client.pem"), "--client-key", &stranger("client.key")];
     expect(with(&[&ca, &strange, &token]), "does not accept --client-certificate");
     let mixed = ["--client-certificate", &path("client.pem"), "--client-key", &path("server.key")];
-    expect(with(&[&ca, &mixed, &token]), "--ca, --client-certificate, --client-key: the files cannot be used");
-    let named = refusal(&[&["status", "--connect", &daemon.at("https://127.0.0.2")][..], &ca, &client, &token].concat());
+    expect(
+        with(&[&ca, &mixed, &token]),
+        "--ca, --client-certificate, --client-key: the files cannot be used",
+    );
+    let named = refusal(
+        &[&["status", "--connect", &daemon.at("https://127.0.0.2")][..], &ca, &client, &token].concat(),
+    );
     expect(named, "its certificate is not for this name but for localhost, 127.0.0.1");
     expect(refusal(&["status", "--connect", &daemon.at("http://127.0.0.1")]), "speaks TLS: use https://");
 
     let plain = Daemon::start(own.path("plain.log"), &[]);
-    let reverse = [&["status", "--connect", &plain.at("https://127.0.0.1")][..], &ca].concat();
-    expect(refusal(&reverse), "does not speak TLS: use http://");
+    let encrypted = plain.at("https://127.0.0.1");
+    expect(refusal(&["status", "--connect", &encrypted, ca[0], ca[1]]), "does not speak TLS: use http://");
 
     let log = certificates::read(&daemon.log);
     assert!(log.contains("no valid token"), "refusals are logged");
@@ -139,6 +149,23 @@ fn other_addresses_than_loopback_need_encryption_and_access() {
     let said = refusal(&["serve", "--listen", "0.0.0.0:0", "--archive-dir", ""]);
     assert!(said.contains("server.listen = 0.0.0.0:0 is not allowed: expected a loopback address"), "{said}");
     assert!(said.contains("server.tls.client_ca or server.token_file"), "{said}");
+}
+
+#[test]
+fn a_signal_replaces_the_tokens() {
+    let own = Certificates::new();
+    own.write("token", &format!("rig:{TOKEN}"));
+    let daemon = Daemon::start(own.path("log"), &[("server.token_file", &own.path("token"))]);
+    let token = own.write("new", &format!("rig:{}", TOKEN.repeat(2))).display().to_string();
+    let status = ["status", "--connect", &daemon.address, "--token-file", &token];
+    assert!(refusal(&status).contains("needs a valid token"));
+    std::fs::copy(&token, own.path("token")).unwrap();
+    let id = daemon.process.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    let begun = Instant::now();
+    while !glauber(&status).output().unwrap().status.success() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", certificates::read(&daemon.log));
+    }
 }
 
 /// What the README tells to do, as it tells it.
@@ -172,7 +199,8 @@ fn the_recipe_of_the_readme_works() {
         "--token-file",
         &file("tokens"),
     ];
-    let listed = glauber(&[&["status", "--connect", &daemon.address, "--json"][..], &client].concat()).output();
+    let listed =
+        glauber(&[&["status", "--connect", &daemon.address, "--json"][..], &client].concat()).output();
     succeeds(&listed.unwrap());
     let log = certificates::read(&daemon.log);
     assert!(!log.contains("WARN"), "files of the recipe are for their owner alone: {log}");

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use figment::value::Value;
 use glauber::daemon::{self, RunningDaemon};
 use serde_json::json;
@@ -32,7 +33,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Directory of the snapshots; '' keeps none [default: glauber-snapshots]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     archive_dir: Option<PathBuf>,
     /// Set any key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_set)]

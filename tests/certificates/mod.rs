@@ -16,7 +16,8 @@ impl Certificates {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "lab");
+        // No two of the same name.
+        params.distinguished_name.push(DnType::CommonName, dir.path().display().to_string());
         std::fs::write(dir.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
         let made = Self { dir, authority: Issuer::new(params, key) };
         made.issue("server", Self::params(&["localhost", "127.0.0.1"]));
@@ -44,10 +45,6 @@ impl Certificates {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
-    }
-
-    pub(crate) fn read(&self, name: &str) -> String {
-        read(&self.path(name))
     }
 }
 

@@ -8,6 +8,7 @@ use glauber::proto::v1::ingest_service_client::IngestServiceClient;
 use glauber::proto::v1::session_service_client::SessionServiceClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tonic::codegen::http;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
@@ -17,7 +18,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 use super::rig::{Producer, Rig, assert_status, test_config};
-use crate::certificates::Certificates;
+use crate::certificates::{Certificates, read};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -39,11 +40,11 @@ fn token_config(certificates: &Certificates, lines: &str) -> DaemonConfig {
 
 /// Trust an authority; with the certificate of a client when one is named.
 fn client_tls(certificates: &Certificates, ca: &str, client: Option<&str>) -> ClientTlsConfig {
-    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificates.read(ca)));
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(&certificates.path(ca))));
     let Some(name) = client else { return tls };
     let identity = Identity::from_pem(
-        certificates.read(&format!("{name}.pem")),
-        certificates.read(&format!("{name}.key")),
+        read(&certificates.path(&format!("{name}.pem"))),
+        read(&certificates.path(&format!("{name}.key"))),
     );
     tls.identity(identity)
 }
@@ -87,7 +88,7 @@ async fn with_a_client_ca_only_its_clients_are_let_in() {
     assert!(refused.contains("CertificateRequired"), "{refused}");
 
     // A client of another authority, who trusts this daemon.
-    let ca = other.write("own_ca.pem", &own.read("ca.pem"));
+    let ca = other.write("own_ca.pem", &read(&own.path("ca.pem")));
     assert!(ca.exists());
     let refused = call(client_tls(&other, "own_ca.pem", Some("client"))).await.unwrap_err();
     assert!(refused.contains("received fatal alert"), "{refused}");
@@ -339,12 +340,18 @@ async fn a_client_that_gives_up_its_calls_at_once_loses_its_connection() {
     let attack = async {
         let mut client = client;
         loop {
-            let Ok(ready) = client.ready().await else { return };
-            client = ready;
-            let request =
-                tonic::codegen::http::Request::post("http://daemon/glauber.v1.SessionService/ListSessions");
-            let Ok((_, mut stream)) = client.send_request(request.body(()).unwrap(), false) else { return };
-            stream.send_reset(h2::Reason::CANCEL);
+            // Many at once, so that they are given up before the daemon begins with them.
+            for _ in 0..100 {
+                let Ok(ready) = client.ready().await else { return };
+                client = ready;
+                let request = http::Request::post("http://daemon/glauber.v1.SessionService/ListSessions");
+                let Ok((_, mut stream)) = client.send_request(request.body(()).unwrap(), false) else {
+                    return;
+                };
+                stream.send_reset(h2::Reason::CANCEL);
+            }
+            // Let them be sent.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     tokio::time::timeout(PATIENCE, attack).await.expect("the connection is ended");
