@@ -1,16 +1,15 @@
-//! Being let in by a daemon: certificates, tokens, and why it did not work.
+//! Being let in by a daemon: which one, with which certificates and token.
 
-use std::error::Error;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use tokio_rustls::rustls::{self, CertificateError};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Uri};
 use tonic::{Request, Status};
 
 use super::error::{CliError, root_cause};
+use super::trust::Pem;
 
 /// Where the daemon listens unless told otherwise.
 const ADDRESS_DEFAULT: &str = "http://127.0.0.1:50051";
@@ -43,31 +42,36 @@ impl ConnectArgs {
         Self { connect, ca: None, client_certificate: None, client_key: None, token_file: None }
     }
 
-    /// Where to connect, with our certificates.
-    pub(super) fn endpoint(&self) -> Result<Endpoint, CliError> {
+    /// Where to connect, and the certificates for it when that is encrypted.
+    pub(super) fn endpoint(&self) -> Result<(Endpoint, Option<Pem>), CliError> {
         let unreachable = |error: tonic::transport::Error| CliError::NoDaemon {
             address: self.connect.clone(),
             reason: root_cause(&error),
         };
         let endpoint = Endpoint::from_shared(self.connect.clone()).map_err(unreachable)?;
         if !self.is_encrypted() {
-            return Ok(endpoint);
+            return Ok((endpoint, None));
         }
         let Some(ca) = &self.ca else {
             let problem = "an https address needs the authority that signed the daemon's certificate \
                            (for a public one, the system's list, such as /etc/ssl/certs/ca-certificates.crt)";
             return Err(CliError::Argument { argument: "--ca", problem: problem.to_owned() });
         };
-        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
+        let mut pem = Pem { ca: read(ca)?, identity: None };
+        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&pem.ca));
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
-            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+            let (certificate, key) = (read(certificate)?, read(key)?);
+            tls = tls.identity(Identity::from_pem(&certificate, &key));
+            pem.identity = Some((certificate, key));
         }
-        endpoint.tls_config(tls).map_err(|error| {
+        let unusable = |problem: String| {
             let argument =
                 if self.client_key.is_some() { "--ca, --client-certificate, --client-key" } else { "--ca" };
-            let problem = format!("the files cannot be used ({})", root_cause(&error));
-            CliError::Argument { argument, problem }
-        })
+            CliError::Argument { argument, problem: format!("the files cannot be used ({problem})") }
+        };
+        pem.check().map_err(unusable)?;
+        let endpoint = endpoint.tls_config(tls).map_err(|error| unusable(root_cause(&error)))?;
+        Ok((endpoint, Some(pem)))
     }
 
     /// The arguments that connect to the same daemon again, each after a space; none for the daemon that is connected to anyway.
@@ -136,90 +140,6 @@ impl Interceptor for Bearer {
         }
         Ok(request)
     }
-}
-
-/// Why a connection failed because of encryption or certificates, and what to do; `None` when it failed for another reason.
-pub(crate) fn refusal(address: &str, error: &(dyn Error + 'static)) -> Option<String> {
-    let causes = causes(error);
-    if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return Some(tls_refusal(tls));
-    }
-    // Some layers keep of an error no more than its text.
-    let says = |text: &str| causes.iter().any(|cause| cause.to_string().contains(text));
-    if says("received fatal alert") {
-        let alert = causes.iter().map(ToString::to_string).find(|text| text.contains("received fatal alert"));
-        return alert.map(|alert| alert_refusal(&alert));
-    }
-    let is_plain = address.starts_with("http:");
-    // A TLS alert, read as the head of a frame, announces more than a frame can hold.
-    let is_alert = |cause: &&(dyn Error + 'static)| {
-        let reason = cause.downcast_ref::<h2::Error>().and_then(h2::Error::reason);
-        reason == Some(h2::Reason::FRAME_SIZE_ERROR)
-    };
-    if is_plain && causes.iter().any(is_alert) {
-        return Some("what listens there speaks TLS: use https:// and --ca FILE".to_owned());
-    }
-    None
-}
-
-/// An error and what is inside it.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
-    let mut causes = Vec::new();
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        causes.push(cause);
-        // What an error of the system wraps is not its source.
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match wrapped {
-            Some(inner) => Some(inner as &(dyn Error + 'static)),
-            None => cause.source(),
-        };
-    }
-    causes
-}
-
-fn tls_refusal(error: &rustls::Error) -> String {
-    use CertificateError as C;
-    match error {
-        rustls::Error::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
-            "its certificate is not signed by an authority in --ca".to_owned()
-        }
-        rustls::Error::InvalidCertificate(C::NotValidForNameContext { presented, .. }) => {
-            format!("its certificate is not for this name but for {}", names(presented))
-        }
-        rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
-            "its certificate has expired".to_owned()
-        }
-        rustls::Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
-            "its certificate is not valid yet: is the clock right?".to_owned()
-        }
-        rustls::Error::InvalidCertificate(reason) => format!("its certificate cannot be used ({reason})"),
-        rustls::Error::InvalidMessage(_) => "what listens there does not speak TLS: use http://".to_owned(),
-        error => alert_refusal(&error.to_string()),
-    }
-}
-
-/// Names of a certificate as rustls shows them, such as `DnsName("rig")`, for people.
-fn names(presented: &[String]) -> String {
-    let bare = |name: &String| match name.split_once('(') {
-        Some((_, name)) => name.trim_end_matches(')').trim_matches('"').to_owned(),
-        None => name.clone(),
-    };
-    let names: Vec<String> = presented.iter().map(bare).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-fn alert_refusal(alert: &str) -> String {
-    let says = |name: &str| alert.to_lowercase().contains(name);
-    if says("certificaterequired") {
-        return "it asks for a certificate: --client-certificate FILE --client-key FILE".to_owned();
-    }
-    let refused =
-        ["unknownca", "badcertificate", "decrypterror", "certificateexpired", "unsupportedcertificate"];
-    if refused.into_iter().any(says) {
-        return format!("it does not accept --client-certificate ({alert})");
-    }
-    format!("TLS failed ({alert})")
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+use super::access::Bearer;
 pub(crate) use super::access::ConnectArgs;
-use super::access::{self, Bearer};
 use super::error::{CliError, root_cause};
+use super::trust;
 
 /// Largest message taken: a list of many sessions names every neuron of each.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -39,21 +40,27 @@ impl Daemon {
     pub(crate) async fn connect(args: &ConnectArgs) -> Result<Self, CliError> {
         let address = args.connect.clone();
         let bearer = args.bearer()?;
-        let connecting = args
-            .endpoint()?
+        let (endpoint, pem) = args.endpoint()?;
+        let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             // Without these a daemon whose machine lost power is waited for without end.
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(20))
             .tcp_nodelay(true);
-        let unreachable = |reason| CliError::NoDaemon { address: address.clone(), reason };
-        // The endpoint's own limit is that of TCP; who then says nothing is not waited for either.
-        let connected = tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting.connect()).await;
-        let connected = connected.map_err(|_| unreachable("no answer".to_owned()))?;
-        let channel = connected.map_err(|error| match access::refusal(&address, &error) {
+        let failed = |error: &(dyn std::error::Error + 'static)| match trust::refusal(&address, error) {
             Some(problem) => CliError::NotTrusted { address: address.clone(), problem },
-            None => unreachable(root_cause(&error)),
-        })?;
+            None => CliError::NoDaemon { address: address.clone(), reason: root_cause(error) },
+        };
+        let connect = async {
+            if let Some(pem) = &pem {
+                trust::probe(endpoint.uri(), pem).await.map_err(|error| failed(&error))?;
+            }
+            endpoint.connect().await.map_err(|error| failed(&error))
+        };
+        // The endpoint's own limit is that of TCP; who then says nothing is not waited for either.
+        let channel = tokio::time::timeout(2 * CONNECT_TIMEOUT, connect)
+            .await
+            .map_err(|_| CliError::NoDaemon { address: address.clone(), reason: "no answer".to_owned() })??;
         Ok(Self { address, calls: InterceptedService::new(channel, bearer) })
     }
 

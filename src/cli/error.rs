@@ -14,7 +14,7 @@ use glauber::session::{ComparisonError, PushError, SpecError};
 use glauber::simulate::SimulationError;
 use tonic::{Code, Status};
 
-use super::access;
+use super::trust;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -141,12 +141,14 @@ impl CliError {
 
     /// A refusal or failure of the daemon, in words.
     pub(crate) fn from_status(doing: &'static str, address: &str, status: &Status) -> Self {
-        if let Some(cause) = transport_cause(status) {
-            let address = address.to_owned();
-            return match access::refusal(&address, cause) {
-                Some(problem) => Self::NotTrusted { address, problem },
-                None => Self::NoDaemon { address, reason: root_cause(cause) },
-            };
+        let owned = || address.to_owned();
+        let cause = std::error::Error::source(status);
+        if let Some(problem) = cause.and_then(|cause| trust::refusal(address, cause)) {
+            return Self::NotTrusted { address: owned(), problem };
+        }
+        // An answer of a daemon has no cause in here.
+        if let (Some(cause), Code::Unavailable | Code::Unknown) = (cause, status.code()) {
+            return Self::NoDaemon { address: owned(), reason: root_cause(cause) };
         }
         let message = status.message();
         let problem = match status.code() {
@@ -159,14 +161,6 @@ impl CliError {
         };
         Self::Daemon { doing, address: address.to_owned(), problem }
     }
-}
-
-/// Why the connection failed, when the status says that and not what a daemon answered.
-fn transport_cause(status: &Status) -> Option<&(dyn std::error::Error + 'static)> {
-    if !matches!(status.code(), Code::Unavailable | Code::Unknown) {
-        return None;
-    }
-    std::error::Error::source(status)
 }
 
 /// The innermost cause of an error, which names what the system said.

@@ -26,6 +26,7 @@ mod simulate;
 mod status;
 mod stream;
 mod text;
+mod trust;
 mod values;
 mod watch;
 
