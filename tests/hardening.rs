@@ -1,7 +1,8 @@
-//! The real daemon paused, as by a loaded machine or a debugger, while a rig sends.
+//! The real daemon when its machine does not give it what it needs: paused while a rig sends, or without files to open.
 #![cfg(feature = "daemon")]
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use tonic::transport::Channel;
 
 const PAUSE: Duration = Duration::from_secs(2);
 const BINS: u64 = 6_000;
+/// Long enough for a machine with better things to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The real binary on a free port; ended with the test.
 struct Daemon {
@@ -25,7 +28,22 @@ struct Daemon {
 
 impl Daemon {
     fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_glauber"))
+        Self::start_by(&mut Command::new(env!("CARGO_BIN_EXE_glauber")))
+    }
+
+    /// One that may open so many files, and logs to a file.
+    fn start_with_files(files: u32, log: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        Self::start_by(
+            shell
+                .args(["-c", &limited, env!("CARGO_BIN_EXE_glauber")])
+                .stderr(std::fs::File::create(log).unwrap()),
+        )
+    }
+
+    fn start_by(command: &mut Command) -> Self {
+        let mut process = command
             .args(["--json", "serve", "--listen", "127.0.0.1:0", "--archive-dir", ""])
             .env_remove("GLAUBER_CONFIG")
             .stdout(Stdio::piped())
@@ -81,6 +99,35 @@ async fn produce(channel: Channel, session_id: String) -> Result<u64, tonic::Sta
     }
     clock.await.unwrap();
     Ok(applied)
+}
+
+#[tokio::test]
+async fn a_daemon_that_ran_out_of_files_goes_on_and_accepts_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let daemon = Daemon::start_with_files(48, &log);
+    let endpoint = Channel::from_shared(daemon.address.clone()).unwrap();
+    let list = async |channel: Channel| {
+        SessionServiceClient::new(channel).list_sessions(v1::ListSessionsRequest {}).await
+    };
+    let connected = endpoint.connect().await.unwrap();
+    list(connected.clone()).await.unwrap();
+    let address = daemon.address.trim_start_matches("http://");
+    let held: Vec<_> = (0..64).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let full = async {
+        while !std::fs::read_to_string(&log).unwrap().contains("no connection can be accepted for now") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, full).await.expect("64 connections are too many");
+    list(connected).await.expect("who was there before is answered");
+    drop(held);
+    let again = async {
+        while !matches!(endpoint.connect().await, Ok(channel) if list(channel.clone()).await.is_ok()) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("connections are accepted again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

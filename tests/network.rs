@@ -129,10 +129,12 @@ fn whoever_is_not_let_in_is_told_why() {
         with(&[&ca, &mixed, &token]),
         "--ca, --client-certificate, --client-key: the files cannot be used",
     );
-    let named = refusal(
-        &[&["status", "--connect", &daemon.at("https://127.0.0.2")][..], &ca, &client, &token].concat(),
-    );
-    expect(named, "its certificate is not for this name but for localhost, 127.0.0.1");
+    let keys =
+        [("server.tls.certificate", own.path("client.pem")), ("server.tls.key", own.path("client.key"))];
+    let keys = keys.each_ref().map(|(key, path)| (*key, path.as_path()));
+    let elsewhere = Daemon::start(own.path("elsewhere.log"), &keys);
+    let named = refusal(&["status", "--connect", &elsewhere.address, ca[0], ca[1]]);
+    expect(named, "its certificate is not for this name but for rig");
     expect(refusal(&["status", "--connect", &daemon.at("http://127.0.0.1")]), "speaks TLS: use https://");
 
     let plain = Daemon::start(own.path("plain.log"), &[]);

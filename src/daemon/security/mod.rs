@@ -70,10 +70,11 @@ impl Security {
 /// The content of a file, which is not larger than such a file can sensibly be.
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, SecurityError> {
     let unreadable = |source| SecurityError::Unreadable { key, path: path.to_path_buf(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
+    // Before it is opened: that of a pipe would wait for its writer.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(unreadable(std::io::Error::other("not a file")));
     }
+    let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut content = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(unreadable)?;
     if content.len() as u64 > FILE_BYTES_MAX {
