@@ -35,8 +35,8 @@ impl Daemon {
     /// Connect as told.
     ///
     /// # Errors
-    /// [`CliError::NoDaemon`] when nobody answers there, [`CliError::NotTrusted`] when the daemon or we are not trusted, others for arguments that
-    /// make no sense.
+    /// [`CliError::NoDaemon`] when nobody answers there, [`CliError::NotTrusted`] when the daemon or we are not
+    /// trusted, others for arguments that make no sense.
     pub(crate) async fn connect(args: &ConnectArgs) -> Result<Self, CliError> {
         let address = args.connect.clone();
         let bearer = args.bearer()?;

@@ -53,8 +53,8 @@ impl Pem {
     }
 }
 
-/// Shake hands and wait for the first bytes of HTTP/2. With TLS 1.3 a daemon judges our certificate only after our side of the handshake is over;
-/// the calls of a channel then fail without saying why, if not by luck.
+/// Shake hands and wait for the first bytes of HTTP/2. With TLS 1.3 a daemon judges our certificate only after our side
+/// of the handshake is over; the calls of a channel then fail without saying why, if not by luck.
 pub(super) async fn probe(uri: &Uri, pem: &Pem) -> io::Result<()> {
     let host = uri.host().unwrap_or_default();
     let bare = host.trim_matches(['[', ']']).to_owned();

@@ -75,8 +75,8 @@ impl Connection {
         Self { peer, io, preface_bytes: PREFACE_BYTES, idle, look, _place: place }
     }
 
-    /// Whether it is to end, because its beginning has not come in time or nobody has called for too long. Otherwise the task is woken when it
-    /// may be.
+    /// Whether it is to end, because its beginning has not come in time or nobody has called for too long. Otherwise the
+    /// task is woken when it may be.
     fn poll_unused(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
         loop {
             std::task::ready!(self.look.as_mut().poll(context));

@@ -85,8 +85,8 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SecurityError> {
     })
 }
 
-/// Refuse a certificate that has expired, since every client would. One that is not valid yet is warned of only: after a loss of power the clock
-/// may be behind.
+/// Refuse a certificate that has expired, since every client would. One that is not valid yet is warned of only: after a loss
+/// of power the clock may be behind.
 fn check_validity(
     path: &Path,
     certificate: &CertificateDer<'_>,
