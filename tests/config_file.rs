@@ -12,16 +12,13 @@ fn file() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/glauber.toml")
 }
 
-/// `section.key` of every key.
+/// Every key with its sections, such as `server.tls.key`.
 fn keys(dict: &Dict) -> Vec<String> {
-    let mut keys = Vec::new();
-    for (section, value) in dict {
-        match value {
-            Value::Dict(_, inner) => keys.extend(inner.keys().map(|key| format!("{section}.{key}"))),
-            _ => keys.push(section.clone()),
-        }
-    }
-    keys
+    let named = |(name, value): (&String, &Value)| match value {
+        Value::Dict(_, inner) => keys(inner).into_iter().map(|key| format!("{name}.{key}")).collect(),
+        _ => vec![name.clone()],
+    };
+    dict.iter().flat_map(named).collect()
 }
 
 #[test]

@@ -8,55 +8,60 @@ use glauber::proto::v1;
 use glauber::proto::v1::inference_service_client::InferenceServiceClient;
 use glauber::proto::v1::ingest_service_client::IngestServiceClient;
 use glauber::proto::v1::session_service_client::SessionServiceClient;
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+use super::access::Bearer;
+pub(crate) use super::access::ConnectArgs;
 use super::error::{CliError, root_cause};
-
-/// Where the daemon listens unless told otherwise.
-pub(crate) const ADDRESS_DEFAULT: &str = "http://127.0.0.1:50051";
+use super::trust;
 
 /// Largest message taken: a list of many sessions names every neuron of each.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which daemon to talk to.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct ConnectArgs {
-    /// Address of the daemon
-    #[arg(long, value_name = "URL", default_value = ADDRESS_DEFAULT, env = "GLAUBER_CONNECT",
-          value_parser = super::values::parse_address)]
-    pub(crate) connect: String,
-}
-
 /// A connection to a daemon.
 #[derive(Debug, Clone)]
 pub(crate) struct Daemon {
     address: String,
-    channel: Channel,
+    calls: Calls,
 }
 
+/// What calls are made through.
+pub(crate) type Calls = InterceptedService<Channel, Bearer>;
+
 impl Daemon {
-    /// Connect to `http://host:port`.
+    /// Connect as told.
     ///
     /// # Errors
-    /// [`CliError::NoDaemon`] when nobody answers there.
-    pub(crate) async fn connect(address: &str) -> Result<Self, CliError> {
-        let unreachable = |error: &tonic::transport::Error| CliError::NoDaemon {
-            address: address.to_owned(),
-            reason: root_cause(error),
-        };
-        let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| unreachable(&error))?;
-        let channel = endpoint
+    /// [`CliError::NoDaemon`] when nobody answers there, [`CliError::NotTrusted`] when the daemon or we are not
+    /// trusted, others for arguments that make no sense.
+    pub(crate) async fn connect(args: &ConnectArgs) -> Result<Self, CliError> {
+        let address = args.connect.clone();
+        let bearer = args.bearer()?;
+        let (endpoint, pem) = args.endpoint()?;
+        let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             // Without these a daemon whose machine lost power is waited for without end.
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(20))
-            .tcp_nodelay(true)
-            .connect()
+            .tcp_nodelay(true);
+        let failed = |error: &(dyn std::error::Error + 'static)| match trust::refusal(&address, error) {
+            Some(problem) => CliError::NotTrusted { address: address.clone(), problem },
+            None => CliError::NoDaemon { address: address.clone(), reason: root_cause(error) },
+        };
+        let connect = async {
+            if let Some(pem) = &pem {
+                trust::probe(endpoint.uri(), pem).await.map_err(|error| failed(&error))?;
+            }
+            endpoint.connect().await.map_err(|error| failed(&error))
+        };
+        // The endpoint's own limit is that of TCP; who then says nothing is not waited for either.
+        let channel = tokio::time::timeout(2 * CONNECT_TIMEOUT, connect)
             .await
-            .map_err(|error| unreachable(&error))?;
-        Ok(Self { address: address.to_owned(), channel })
+            .map_err(|_| CliError::NoDaemon { address: address.clone(), reason: "no answer".to_owned() })??;
+        Ok(Self { address, calls: InterceptedService::new(channel, bearer) })
     }
 
     /// Where the daemon listens.
@@ -65,18 +70,18 @@ impl Daemon {
     }
 
     /// The session service.
-    pub(crate) fn sessions(&self) -> SessionServiceClient<Channel> {
-        SessionServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    pub(crate) fn sessions(&self) -> SessionServiceClient<Calls> {
+        SessionServiceClient::new(self.calls.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The ingest service.
-    pub(crate) fn ingest(&self) -> IngestServiceClient<Channel> {
-        IngestServiceClient::new(self.channel.clone())
+    pub(crate) fn ingest(&self) -> IngestServiceClient<Calls> {
+        IngestServiceClient::new(self.calls.clone())
     }
 
     /// The inference service.
-    pub(crate) fn inference(&self) -> InferenceServiceClient<Channel> {
-        InferenceServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    pub(crate) fn inference(&self) -> InferenceServiceClient<Calls> {
+        InferenceServiceClient::new(self.calls.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// An answer of the daemon that is no success, in words.

@@ -25,7 +25,7 @@ pub(crate) struct CloseArgs {
 }
 
 pub(crate) async fn run(args: CloseArgs, manner: Manner) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let id = daemon.select(Some(&args.session)).await?.session_id;
     let v1::CloseSessionResponse { session, snapshot_paths, recording_paths } = close(&daemon, &id).await?;
     let session = session.ok_or_else(|| daemon.protocol("no session"))?;

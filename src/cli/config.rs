@@ -16,9 +16,13 @@ use super::error::CliError;
 const ENV_PREFIX: &str = "GLAUBER_";
 
 /// Names with the prefix that are no keys.
-const OTHER_VARIABLES: [&str; 6] = [
+const OTHER_VARIABLES: [&str; 10] = [
+    "GLAUBER_CA",
+    "GLAUBER_CLIENT_CERTIFICATE",
+    "GLAUBER_CLIENT_KEY",
     "GLAUBER_CONFIG",
     "GLAUBER_CONNECT",
+    "GLAUBER_TOKEN_FILE",
     "GLAUBER_DATA",
     "GLAUBER_PYTHON",
     "GLAUBER_VENV",
@@ -157,7 +161,8 @@ fn source_name(metadata: &Metadata) -> String {
 /// `key=value` of `--set`; the value as in the environment: a number, true, text, or a list in brackets.
 pub(crate) fn parse_set(text: &str) -> Result<(String, Value), String> {
     let setting = text.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
-    let named = |key: &str| key.split('.').count() == 2 && key.split('.').all(|part| !part.is_empty());
+    let named =
+        |key: &str| matches!(key.split('.').count(), 2 | 3) && key.split('.').all(|part| !part.is_empty());
     let Some((key, value)) = setting.filter(|(key, _)| named(key)) else {
         return Err(format!(
             "'{text}' is not a setting: expected section.key=value, such as limits.streams_max=8"
@@ -179,7 +184,8 @@ mod tests {
     #[test]
     fn a_setting_names_section_and_key() {
         assert_eq!(parse_set("limits.streams_max = 8").unwrap().0, "limits.streams_max");
-        for text in ["=3", "limits", "limits=3", ".a=3", "limits.=3", "a.b.c=3", ""] {
+        assert_eq!(parse_set("server.tls.key=a.pem").unwrap().0, "server.tls.key");
+        for text in ["=3", "limits", "limits=3", ".a=3", "limits.=3", "a.b.c.d=3", ""] {
             assert!(parse_set(text).is_err(), "{text:?} was taken");
         }
     }

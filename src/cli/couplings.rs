@@ -99,7 +99,7 @@ pub(crate) async fn run(args: CouplingsArgs, manner: Manner) -> Result<(), CliEr
             problem: "--trial-fields needs --json: no table holds them".to_owned(),
         });
     }
-    let daemon = Daemon::connect(&args.selection.connect.connect).await?;
+    let daemon = Daemon::connect(&args.selection.connect).await?;
     let session = daemon.select(args.selection.session.as_deref()).await?;
     let query = args.selection.query(&session);
     let query = v1::CouplingsQuery { trial_fields: args.trial_fields, ..query };

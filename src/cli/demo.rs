@@ -153,7 +153,7 @@ fn heading() -> String {
 
 /// Stream the recording and show at each stage how well the couplings are known. Gives the snapshot files.
 async fn recover(address: &str, rig: &Rig, manner: Manner) -> Result<Vec<String>, CliError> {
-    let daemon = Daemon::connect(address).await?;
+    let daemon = Daemon::connect(&client::ConnectArgs::local(address)).await?;
     let spec = v1::SessionSpec {
         windows: vec!["all".to_owned()],
         estimators: ESTIMATORS.iter().map(|&e| client::wire_estimator(e) as i32).collect(),

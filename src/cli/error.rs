@@ -14,6 +14,8 @@ use glauber::session::{ComparisonError, PushError, SpecError};
 use glauber::simulate::SimulationError;
 use tonic::{Code, Status};
 
+use super::trust;
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -89,6 +91,9 @@ pub(crate) enum CliError {
     /// Nobody answers.
     #[error("no daemon at {address} ({reason}): start one with `glauber serve`")]
     NoDaemon { address: String, reason: String },
+    /// The daemon or we are not trusted, or one of us does not encrypt.
+    #[error("cannot talk to the daemon at {address}: {problem}")]
+    NotTrusted { address: String, problem: String },
     /// The daemon refused or failed.
     #[error("{doing} at {address}: {problem}")]
     Daemon { doing: &'static str, address: String, problem: String },
@@ -136,12 +141,19 @@ impl CliError {
 
     /// A refusal or failure of the daemon, in words.
     pub(crate) fn from_status(doing: &'static str, address: &str, status: &Status) -> Self {
-        if let Some(reason) = transport_reason(status) {
-            return Self::NoDaemon { address: address.to_owned(), reason };
+        let owned = || address.to_owned();
+        let cause = std::error::Error::source(status);
+        if let Some(problem) = cause.and_then(|cause| trust::refusal(address, cause)) {
+            return Self::NotTrusted { address: owned(), problem };
+        }
+        // An answer of a daemon has no cause in here.
+        if let (Some(cause), Code::Unavailable | Code::Unknown) = (cause, status.code()) {
+            return Self::NoDaemon { address: owned(), reason: root_cause(cause) };
         }
         let message = status.message();
         let problem = match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => format!("access refused: {message}"),
+            Code::Unauthenticated => format!("access refused: {message} (--token-file FILE)"),
+            Code::PermissionDenied => format!("access refused: {message}"),
             Code::Unimplemented => format!("the daemon does not offer this call ({message})"),
             Code::DeadlineExceeded => format!("no answer in time: {message}"),
             code if message.is_empty() => format!("refused with {code:?} and no reason"),
@@ -149,14 +161,6 @@ impl CliError {
         };
         Self::Daemon { doing, address: address.to_owned(), problem }
     }
-}
-
-/// Why the connection failed, when the status says that and not what a daemon answered.
-fn transport_reason(status: &Status) -> Option<String> {
-    if !matches!(status.code(), Code::Unavailable | Code::Unknown) {
-        return None;
-    }
-    std::error::Error::source(status).map(root_cause)
 }
 
 /// The innermost cause of an error, which names what the system said.

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each `arguments → one call → exit code`.
 
+mod access;
 mod client;
 mod close;
 mod compare;
@@ -26,6 +27,7 @@ mod simulate;
 mod status;
 mod stream;
 mod text;
+mod trust;
 mod values;
 mod watch;
 

@@ -50,7 +50,7 @@ pub(crate) async fn run(args: PredictArgs, manner: Manner) -> Result<(), CliErro
 }
 
 async fn follow(args: PredictArgs, manner: Manner) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let session_id = daemon.select(args.session.as_deref()).await?.session_id;
     let mut screen = Screen {
         json: manner.json,

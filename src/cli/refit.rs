@@ -32,7 +32,7 @@ pub(crate) struct RefitArgs {
 }
 
 pub(crate) async fn run(args: RefitArgs, manner: Manner) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let session_id = daemon.select(args.session.as_deref()).await?.session_id;
     let began = Instant::now();
     let request = v1::RefitRequest { session_id: session_id.clone(), equilibrium: args.equilibrium };

@@ -58,7 +58,7 @@ pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError
     args.estimation.check()?;
     args.said.check()?;
     // First, so that nobody waits for a long file to be read only to learn that there is no daemon.
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let (recording, in_file) = recordings::load_with_metadata(&args.recording, manner)?;
     let recording = Arc::new(recording);
     let mut spec = wire_spec(&args, &recording);
@@ -194,10 +194,7 @@ fn report(
     if let Some(session) = session.filter(|session| session.snapshot_failures > 0) {
         facts.push(("failed", format!("not written: {}", session.last_snapshot_error)));
     }
-    let connect = match args.connect.connect.as_str() {
-        client::ADDRESS_DEFAULT => String::new(),
-        address => format!(" --connect {address}"),
-    };
+    let connect = args.connect.again();
     facts.push(("next", format!("glauber couplings --session {id}{connect}")));
     if closed.is_none() {
         facts.push(("", format!("glauber close {id}{connect}")));

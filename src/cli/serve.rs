@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use figment::value::Value;
 use glauber::daemon::{self, RunningDaemon};
 use serde_json::json;
@@ -17,7 +18,7 @@ use super::output::{self, outln};
 /// Run the daemon: takes spikes, answers with couplings
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Every setting is a key of the configuration file (config/glauber.toml lists them with units and ranges). An argument goes before the environment, that before the file, that before the default. In the environment, limits.streams_max is GLAUBER_LIMITS__STREAMS_MAX, and a list is written [\"1min\", \"all\"].
+Every setting is a key of the configuration file (config/glauber.toml lists them with units and ranges). An argument goes before the environment, that before the file, that before the default. In the environment, limits.streams_max is GLAUBER_LIMITS__STREAMS_MAX, and a list is written [\"1min\", \"all\"]. SIGHUP makes the daemon read its certificates and tokens again.
 
 Examples:
   glauber serve --archive-dir snapshots
@@ -32,10 +33,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Directory of the snapshots; '' keeps none [default: glauber-snapshots]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     archive_dir: Option<PathBuf>,
     /// Directory of the journal, which survives a crash; '' keeps none [default: glauber-journal]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     journal_dir: Option<PathBuf>,
     /// Set any key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_set)]
@@ -68,10 +69,12 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     let config = config::load(args.config.as_deref(), args.given())?;
     let (archive, journal) = (config.archive.directory.clone(), config.journal.directory.clone());
     let grace_s = config.server.shutdown_grace_s;
+    let encrypted = config.server.tls.is_on();
     let mut stop = StopSignals::listen()?;
+    let mut reload = listen_for(SignalKind::hangup())?;
     let daemon = daemon::start(config).await?;
-    announce(&daemon, &archive, &journal, manner)?;
-    let signal = stop.next().await;
+    announce(&daemon, &archive, &journal, encrypted, manner)?;
+    let signal = stopped(&daemon, &mut stop, &mut reload).await;
     if !manner.quiet {
         output::note(format_args!(
             "{signal}: {} and writing snapshots (at most {grace_s} s; Ctrl-C again stops at once)",
@@ -93,8 +96,15 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     Ok(())
 }
 
-fn announce(daemon: &RunningDaemon, archive: &Path, journal: &Path, manner: Manner) -> Result<(), CliError> {
-    let address = format!("http://{}", daemon.address());
+fn announce(
+    daemon: &RunningDaemon,
+    archive: &Path,
+    journal: &Path,
+    encrypted: bool,
+    manner: Manner,
+) -> Result<(), CliError> {
+    let scheme = if encrypted { "https" } else { "http" };
+    let address = format!("{scheme}://{}", daemon.address());
     let (has_archive, has_journal) = (!archive.as_os_str().is_empty(), !journal.as_os_str().is_empty());
     if manner.json {
         let directory = has_archive.then(|| archive.display().to_string());
@@ -114,6 +124,23 @@ fn announce(daemon: &RunningDaemon, archive: &Path, journal: &Path, manner: Mann
     outln!("glauber {} listening on {address}, {archive}, {journal}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
 }
 
+/// Wait for a signal that asks for an end, and say which; until then read certificates and tokens again when asked.
+async fn stopped(daemon: &RunningDaemon, stop: &mut StopSignals, reload: &mut Signal) -> &'static str {
+    loop {
+        tokio::select! {
+            signal = stop.next() => return signal,
+            _ = reload.recv() => match daemon.reload_security() {
+                Ok(()) => tracing::info!("certificates and tokens read again"),
+                Err(error) => tracing::error!("certificates and tokens stay as they are: {error}"),
+            },
+        }
+    }
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, CliError> {
+    signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source })
+}
+
 /// The signals that ask for an end.
 struct StopSignals {
     interrupt: Signal,
@@ -123,9 +150,10 @@ struct StopSignals {
 impl StopSignals {
     /// Begin to listen, before the daemon does: a signal in between would kill it unclean.
     fn listen() -> Result<Self, CliError> {
-        let listen =
-            |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen_for(SignalKind::interrupt())?,
+            terminate: listen_for(SignalKind::terminate())?,
+        })
     }
 
     /// Wait for the next one; gives what it did.

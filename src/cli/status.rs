@@ -26,7 +26,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) async fn run(args: StatusArgs, manner: Manner) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let (mut sessions, version) = daemon.list().await?;
     let journal = daemon.journal().await?;
     if args.session.is_some() {

@@ -46,13 +46,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Where a daemon listens: `http://host:port`, the scheme may be left out.
+/// Where a daemon listens: `http://host:port` or `https://host:port`; the former when the scheme is left out.
 pub(crate) fn parse_address(text: &str) -> Result<String, String> {
-    let unreadable = || format!("'{text}' is not an address: expected http://host:port");
+    let unreadable = || format!("'{text}' is not an address: expected http://host:port or https://host:port");
     let address = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let uri: tonic::transport::Uri = address.parse().map_err(|_| unreadable())?;
     match (uri.scheme_str(), uri.port_u16()) {
-        (Some("http"), Some(_)) => Ok(address.trim_end_matches('/').to_owned()),
+        (Some("http" | "https"), Some(_)) => Ok(address.trim_end_matches('/').to_owned()),
         _ => Err(unreadable()),
     }
 }
@@ -83,6 +83,7 @@ mod tests {
     fn addresses_need_a_port() {
         assert_eq!(parse_address("127.0.0.1:50051").unwrap(), "http://127.0.0.1:50051");
         assert_eq!(parse_address("http://[::1]:5/").unwrap(), "http://[::1]:5");
+        assert_eq!(parse_address("https://rig:5").unwrap(), "https://rig:5");
         for text in ["", "localhost", "http://localhost", "ftp://localhost:1", "http://a b:1"] {
             assert!(parse_address(text).is_err(), "{text:?} was taken");
         }

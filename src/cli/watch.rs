@@ -37,7 +37,7 @@ pub(crate) async fn run(args: WatchArgs, manner: Manner) -> Result<(), CliError>
 }
 
 async fn follow(args: WatchArgs, manner: Manner) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&args.selection.connect.connect).await?;
+    let daemon = Daemon::connect(&args.selection.connect).await?;
     let session = daemon.select(args.selection.session.as_deref()).await?;
     let mut stream = daemon.watch(args.selection.query(&session)).await?;
     let redraws = output::stdout_is_terminal() && !manner.json;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::recording_config::RecordingConfig;
+use super::security::TlsConfig;
 use crate::journal::JournalLimits;
 use crate::model::{
     BinWidth, EquilibriumMethod, Estimator, Lags, MetadataProblem, NEURONS_MAX, Ridges, Window,
@@ -53,6 +54,10 @@ pub struct ServerConfig {
     pub keepalive_interval_s: u64,
     /// Time after which an unanswered ping ends the connection.
     pub keepalive_timeout_s: u64,
+    /// File with the tokens of which a call needs one, `name:token` on each line; empty: none is needed.
+    pub token_file: PathBuf,
+    /// Encryption, and certificates of clients.
+    pub tls: TlsConfig,
 }
 
 /// What a session gets that does not say otherwise.
@@ -116,8 +121,20 @@ pub struct Limits {
     pub message_bins_max: u32,
     /// Connections at once.
     pub connections_max: usize,
+    /// Connections at once from one address.
+    pub connections_per_peer_max: usize,
     /// Calls at once on one connection.
     pub streams_max: u32,
+    /// Size of the metadata of one call.
+    pub metadata_bytes_max: u32,
+    /// Calls of one connection that its client has given up before they were begun; one more ends the connection.
+    pub resets_pending_max: usize,
+    /// Longest time until a connection is set up: TLS and the first bytes of HTTP/2.
+    pub handshake_timeout_ms: u64,
+    /// Longest time until the first message of a stream of spikes.
+    pub open_timeout_ms: u64,
+    /// Time without a call after which a connection is closed.
+    pub idle_timeout_s: u64,
     /// Messages waiting for one session's engine.
     pub engine_queue_messages: usize,
     /// Bytes waiting for one session's engine.
@@ -230,6 +247,8 @@ impl Default for ServerConfig {
             refit_duty: 0.25,
             keepalive_interval_s: 20,
             keepalive_timeout_s: 20,
+            token_file: PathBuf::new(),
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -261,7 +280,13 @@ impl Default for Limits {
             message_bytes_max: 4 << 20,
             message_bins_max: 65_536,
             connections_max: 256,
+            connections_per_peer_max: 128,
             streams_max: 256,
+            metadata_bytes_max: 16 << 10,
+            resets_pending_max: 20,
+            handshake_timeout_ms: 10_000,
+            open_timeout_ms: 30_000,
+            idle_timeout_s: 600,
             engine_queue_messages: 64,
             engine_queue_bytes: 64 << 20,
             bulk_answers_max: 8,
@@ -306,7 +331,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(key: &'static str, value: impl ToString, allowed: impl ToString) -> Self {
+    pub(super) fn new(key: &'static str, value: impl ToString, allowed: impl ToString) -> Self {
         Self { key, value: value.to_string(), allowed: allowed.to_string() }
     }
 
@@ -361,10 +386,7 @@ impl DaemonConfig {
 
 impl ServerConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        if !self.listen.ip().is_loopback() {
-            let allowed = "a loopback address such as 127.0.0.1:50051: connections are not encrypted";
-            return Err(ConfigError::new("server.listen", self.listen, allowed));
-        }
+        self.check_access()?;
         in_range("server.ack_interval_ms", self.ack_interval_ms, 1, 60_000)?;
         in_range("server.shutdown_grace_s", self.shutdown_grace_s, 1, 3600)?;
         in_range("server.estimator_threads", self.estimator_threads, 1, 256)?;
@@ -453,7 +475,13 @@ impl Limits {
         in_range("limits.message_bytes_max", self.message_bytes_max, 64 << 10, 256 << 20)?;
         in_range("limits.message_bins_max", self.message_bins_max, 1, 1 << 20)?;
         in_range("limits.connections_max", self.connections_max, 1, 65_536)?;
+        in_range("limits.connections_per_peer_max", self.connections_per_peer_max, 1, 65_536)?;
         in_range("limits.streams_max", self.streams_max, 1, 65_536)?;
+        in_range("limits.metadata_bytes_max", self.metadata_bytes_max, 1 << 10, 1 << 20)?;
+        in_range("limits.resets_pending_max", self.resets_pending_max, 1, 65_536)?;
+        in_range("limits.handshake_timeout_ms", self.handshake_timeout_ms, 100, 600_000)?;
+        in_range("limits.open_timeout_ms", self.open_timeout_ms, 100, 3_600_000)?;
+        in_range("limits.idle_timeout_s", self.idle_timeout_s, 1, 604_800)?;
         in_range("limits.engine_queue_messages", self.engine_queue_messages, 1, 65_536)?;
         in_range("limits.engine_queue_bytes", self.engine_queue_bytes, 64 << 10, u32::MAX)?;
         in_range("limits.bulk_answers_max", self.bulk_answers_max, 1, 4096)?;
@@ -511,9 +539,34 @@ mod tests {
     }
 
     #[test]
+    fn others_than_this_machine_are_let_in_only_encrypted_and_known() {
+        let listening = |certificate: &str, key: &str, client_ca: &str, token_file: &str| {
+            let mut config = DaemonConfig::default();
+            config.server.listen = ([0, 0, 0, 0], 50051).into();
+            config.server.tls =
+                TlsConfig { certificate: certificate.into(), key: key.into(), client_ca: client_ca.into() };
+            config.server.token_file = token_file.into();
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            listening("", "", "", "").unwrap_err(),
+            "server.listen = 0.0.0.0:50051 is not allowed: expected a loopback address such as 127.0.0.1:50051, or \
+             server.tls.certificate and server.tls.key together with server.tls.client_ca or server.token_file"
+        );
+        assert!(listening("", "", "", "tokens").unwrap_err().starts_with("server.listen"), "not encrypted");
+        assert!(listening("c", "k", "", "").unwrap_err().starts_with("server.listen"), "not known");
+        assert!(listening("c", "", "ca", "").unwrap_err().starts_with("server.tls.key = ''"));
+        assert!(listening("", "k", "ca", "").unwrap_err().starts_with("server.tls.certificate = ''"));
+        assert!(listening("", "", "ca", "").unwrap_err().contains("because server.tls.client_ca is set"));
+        assert_eq!(listening("c", "k", "ca", ""), Ok(()));
+        assert_eq!(listening("c", "k", "", "tokens"), Ok(()));
+        assert_eq!(listening("c", "k", "ca", "tokens"), Ok(()));
+    }
+
+    #[test]
     fn zeros_are_refused_where_nothing_would_work() {
         type Change = fn(&mut DaemonConfig);
-        let zero: [(&str, Change); 28] = [
+        let zero: [(&str, Change); 34] = [
             ("journal.commit_bytes", |c| c.journal.commit_bytes = 0),
             ("journal.bytes_max", |c| c.journal.bytes_max = 0),
             ("defaults.equilibrium_interval_ms", |c| c.defaults.equilibrium_interval_ms = 0),
@@ -534,7 +587,13 @@ mod tests {
             ("limits.message_bytes_max", |c| c.limits.message_bytes_max = 0),
             ("limits.message_bins_max", |c| c.limits.message_bins_max = 0),
             ("limits.connections_max", |c| c.limits.connections_max = 0),
+            ("limits.connections_per_peer_max", |c| c.limits.connections_per_peer_max = 0),
             ("limits.streams_max", |c| c.limits.streams_max = 0),
+            ("limits.metadata_bytes_max", |c| c.limits.metadata_bytes_max = 0),
+            ("limits.resets_pending_max", |c| c.limits.resets_pending_max = 0),
+            ("limits.handshake_timeout_ms", |c| c.limits.handshake_timeout_ms = 0),
+            ("limits.open_timeout_ms", |c| c.limits.open_timeout_ms = 0),
+            ("limits.idle_timeout_s", |c| c.limits.idle_timeout_s = 0),
             ("limits.engine_queue_messages", |c| c.limits.engine_queue_messages = 0),
             ("limits.engine_queue_bytes", |c| c.limits.engine_queue_bytes = 0),
             ("limits.bulk_answers_max", |c| c.limits.bulk_answers_max = 0),

@@ -62,6 +62,14 @@ pub enum RequestError {
     /// The first message of a stream did not open it.
     #[error("the first message of a stream must be 'open'")]
     NotOpened,
+    /// A stream of which the first message did not come.
+    #[error(
+        "the stream was not opened within {waited_ms} ms (limits.open_timeout_ms): its first message must be 'open'"
+    )]
+    OpenTimeout {
+        /// How long it was waited for.
+        waited_ms: u64,
+    },
     /// A later message of a stream opened it again.
     #[error("'open' must be the first message of a stream and come once")]
     OpenedTwice,

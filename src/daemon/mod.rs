@@ -15,6 +15,7 @@
 mod archiver;
 mod choice;
 mod config;
+mod connection;
 mod connections;
 mod convert;
 mod couplings;
@@ -34,6 +35,7 @@ mod recorder;
 mod recording_config;
 mod refits;
 mod registry;
+mod security;
 mod services;
 mod session_metadata;
 mod session_spec;
@@ -46,4 +48,5 @@ pub use config::{
     SessionDefaults,
 };
 pub use recording_config::RecordingConfig;
+pub use security::{SecurityError, TlsConfig};
 pub use start::{RunningDaemon, ShutdownReport, StartError, start, start_with_writer};

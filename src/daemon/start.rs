@@ -14,15 +14,17 @@ use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower_layer::{Identity, Stack};
 
 use super::archiver::{Archive, SnapshotWriter, hdf5_writer};
-use super::config::{ConfigError, DaemonConfig, JournalConfig};
-use super::connections::Connections;
+use super::config::{ConfigError, DaemonConfig, JournalConfig, Limits};
+use super::connections::{Bounds, Connections};
 use super::estimators::Estimators;
 use super::handle::REASON_CHARS_MAX;
 use super::journaling::Durability;
 use super::metrics;
 use super::registry::Registry;
+use super::security::{GateLayer, Security, SecurityError};
 use super::services::{ArchiveRpc, InferenceRpc, IngestRpc, SessionRpc, Stopping};
 use super::session_spec::NAME_CHARS_MAX;
 use crate::journal::{Health, JournalError, JournalThread};
@@ -47,6 +49,9 @@ pub enum StartError {
     /// A value of the configuration is not allowed.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file for encryption or access cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -88,6 +93,7 @@ pub struct RunningDaemon {
     shutdown: watch::Sender<bool>,
     streams: Arc<RwLock<()>>,
     health: HealthReporter,
+    security: Security,
     server: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
     workers: Workers,
 }
@@ -131,9 +137,12 @@ pub async fn start_with_writer(
 ) -> Result<RunningDaemon, StartError> {
     config.check()?;
     check_archive(&config.archive.directory)?;
+    let security = Security::load(&config.server)?;
     let (listener, address) = listen(config.server.listen).await?;
     let grace = Duration::from_secs(config.server.shutdown_grace_s);
-    let connections = Connections::new(listener, config.limits.connections_max, "limits.connections_max");
+    let failed = |source| StartError::Listen { address, source };
+    let connections =
+        Connections::new(listener, bounds(&config.limits), security.tls.clone()).map_err(failed)?;
     let metrics = match config.metrics.address()? {
         Some(address) => Some(listen(address).await?),
         None => None,
@@ -148,6 +157,12 @@ pub async fn start_with_writer(
         config.limits.sessions_open_max,
     )
     .map_err(StartError::Thread)?;
+    let metrics_bounds = Bounds {
+        connections_max: metrics::CONNECTIONS_MAX,
+        connections_per_peer_max: metrics::CONNECTIONS_MAX,
+        idle: None,
+        ..bounds(&config.limits)
+    };
     let registry = Arc::new(Registry::new(config, estimators, archive, durability));
     // Before anyone is served: who connects finds every session that is not closed, in the state it had.
     registry.recover().await.map_err(|source| unusable_journal(&registry.config.journal, source))?;
@@ -155,7 +170,7 @@ pub async fn start_with_writer(
     let (shutdown, mut signal) = watch::channel(false);
     let streams = Arc::new(RwLock::new(()));
     let stopping = Stopping { signal: signal.clone(), streams: Arc::clone(&streams) };
-    let (health, router) = router(&registry, stopping).await?;
+    let (health, router) = router(&registry, stopping, GateLayer { tokens: security.tokens.clone() }).await?;
     let mut metrics_signal = signal.clone();
     // The sender gone means the daemon was dropped: that stops it as well.
     let stopped = async move { drop(signal.wait_for(|&down| down).await) };
@@ -164,14 +179,33 @@ pub async fn start_with_writer(
     let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     if let Some((listener, address)) = metrics {
         let stopped = async move { drop(metrics_signal.wait_for(|&down| down).await) };
-        let connections =
-            Connections::new(listener, metrics::CONNECTIONS_MAX, "the most of the metrics listener");
+        let connections = Connections::new(listener, metrics_bounds, None)
+            .map_err(|source| StartError::Listen { address, source })?;
         tokio::spawn(metrics::serve(connections, Arc::clone(&registry), stopped));
         tracing::info!(%address, "serving metrics");
     }
     tokio::spawn(report_ingest(health.clone(), registry.durability.watch_health()));
     let workers = Workers { registry, estimators: pool, archiver, journal };
-    Ok(RunningDaemon { address, metrics_address, grace, shutdown, streams, health, server, workers })
+    Ok(RunningDaemon {
+        address,
+        metrics_address,
+        grace,
+        shutdown,
+        streams,
+        health,
+        security,
+        server,
+        workers,
+    })
+}
+
+fn bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        connections_max: limits.connections_max,
+        connections_per_peer_max: limits.connections_per_peer_max,
+        handshake: Duration::from_millis(limits.handshake_timeout_ms),
+        idle: Some(Duration::from_secs(limits.idle_timeout_s)),
+    }
 }
 
 fn unusable_journal(config: &JournalConfig, source: JournalError) -> StartError {
@@ -234,7 +268,8 @@ fn check_archive(directory: &Path) -> Result<(), StartError> {
 async fn router(
     registry: &Arc<Registry>,
     stopping: Stopping,
-) -> Result<(HealthReporter, Router), StartError> {
+    gate: GateLayer,
+) -> Result<(HealthReporter, Router<Stack<GateLayer, Identity>>), StartError> {
     let (server, limits) = (&registry.config.server, &registry.config.limits);
     let decode = limits.message_bytes_max;
     // A session is told of with its neurons, which came in one request.
@@ -266,8 +301,11 @@ async fn router(
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES)
         .max_concurrent_streams(limits.streams_max)
+        .http2_max_header_list_size(limits.metadata_bytes_max)
+        .http2_max_pending_accept_reset_streams(Some(limits.resets_pending_max))
         .http2_keepalive_interval(Some(Duration::from_secs(server.keepalive_interval_s)))
         .http2_keepalive_timeout(Some(Duration::from_secs(server.keepalive_timeout_s)))
+        .layer(gate)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         // Some clients still ask for the older reflection.
@@ -304,6 +342,14 @@ impl RunningDaemon {
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// Read the files of certificates and tokens again: new connections and calls are checked against them, those under way go on.
+    ///
+    /// # Errors
+    /// [`SecurityError`] naming the file and what is wrong with it; the daemon goes on with what it has.
+    pub fn reload_security(&self) -> Result<(), SecurityError> {
+        self.security.reload()
     }
 
     /// Take it down in order: report not serving, stop accepting, end the producers' streams with a last

@@ -63,6 +63,7 @@ fn describe(error: &RequestError) -> (Code, ErrorDetails) {
         E::Fenced { session_id, .. } => (Code::Aborted, resource("producer", session_id, error)),
         E::ArchiveUnreadable { .. } => (Code::Internal, ErrorDetails::new()),
         E::Stopped { .. } => (Code::Internal, ErrorDetails::new()),
+        E::OpenTimeout { .. } => (Code::DeadlineExceeded, ErrorDetails::new()),
         E::ShuttingDown => (Code::Unavailable, ErrorDetails::new()),
     }
 }

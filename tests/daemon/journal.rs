@@ -66,13 +66,15 @@ async fn a_session_goes_on_after_a_restart_with_the_very_state_it_had() {
         let (session_id, start_bin, stop_bin) = (id.clone(), 340, Some(700));
         rig.sessions.mark_trial(v1::MarkTrialRequest { session_id, start_bin, stop_bin }).await.unwrap();
     }
-    let before = (correlations(&mut rig, &session, "all").await, correlations(&mut rig, &session, "10s").await);
+    let before =
+        (correlations(&mut rig, &session, "all").await, correlations(&mut rig, &session, "10s").await);
     let header = published(&mut rig, &session, 300).await;
     let state = rig.session(&session).await;
     assert!(rig.daemon.shutdown().await.complete);
 
     let mut rig = Rig::with(config(folder.path())).await;
-    let after = (correlations(&mut rig, &session, "all").await, correlations(&mut rig, &session, "10s").await);
+    let after =
+        (correlations(&mut rig, &session, "all").await, correlations(&mut rig, &session, "10s").await);
     assert_eq!(after, before);
     let again = rig.session(&session).await;
     assert_eq!(again.spec, state.spec);
@@ -81,7 +83,7 @@ async fn a_session_goes_on_after_a_restart_with_the_very_state_it_had() {
     assert_eq!((again.producer_epoch, again.producer_connected), (3, false));
     // What was published last is published again, of the same bins.
     let republished = published(&mut rig, &session, 300).await;
-    assert_eq!((republished.end_bin, republished.bins_used), (header.end_bin, header.bins_used));
+    assert_eq!((republished.end_bin, republished.transitions), (header.end_bin, header.transitions));
 
     // Who was fenced stays fenced; the producer itself goes on where it was.
     let fenced = Producer::open(&rig.channel, &session, 2).await.err().unwrap();
@@ -126,7 +128,8 @@ async fn a_closed_session_stays_closed_and_is_there_as_a_recording() {
     let mut config = config(folder.path());
     config.archive.directory = folder.path().join("snapshots");
     let mut rig = Rig::with(config.clone()).await;
-    let session = rig.create_from(v1::SessionSpec { origin_ns: 7_000_000, ..spec() }).await.unwrap().session_id;
+    let session =
+        rig.create_from(v1::SessionSpec { origin_ns: 7_000_000, ..spec() }).await.unwrap().session_id;
     let producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
     let trials = vec![v1::Trial { start_bin: 10, stop_bin: Some(60) }];
     producer.send(v1::SpikeBins { trials, trial_edges: vec![75], ..pattern(0, 80) }).await;
@@ -147,11 +150,13 @@ async fn a_closed_session_stays_closed_and_is_there_as_a_recording() {
     let mut rig = Rig::with(config).await;
     let status = rig.sessions.get_session(v1::GetSessionRequest { session_id: session.clone() }).await;
     assert_status(&status.unwrap_err(), Code::NotFound, &[&session]);
-    let replayed = rig.create_from(v1::SessionSpec { origin_ns: 7_000_000, ..spec() }).await.unwrap().session_id;
+    let replayed =
+        rig.create_from(v1::SessionSpec { origin_ns: 7_000_000, ..spec() }).await.unwrap().session_id;
     assert_ne!(replayed, session);
     let producer = Producer::open(&rig.channel, &replayed, 0).await.unwrap();
     for block in &binned.blocks {
-        let bins: Vec<Vec<u32>> = block.bins().map(|bin| bin.iter().map(|&i| u32::from(i)).collect()).collect();
+        let bins: Vec<Vec<u32>> =
+            block.bins().map(|bin| bin.iter().map(|&i| u32::from(i)).collect()).collect();
         let bins: Vec<&[u32]> = bins.iter().map(Vec::as_slice).collect();
         let inside = |bin: &&u64| (block.first_bin()..block.end_bin()).contains(*bin);
         let trial_edges = binned.trial_edges.iter().filter(inside).copied().collect();
@@ -304,7 +309,11 @@ async fn a_full_journal_refuses_bins_and_answers_queries() {
     for first_bin in (0..6000).step_by(500) {
         producer.send(super::rig::sparse(first_bin, &vec![every_third.as_slice(); 500])).await;
     }
-    assert_status(&producer.status().await, Code::ResourceExhausted, &["journal is full", "journal.bytes_max"]);
+    assert_status(
+        &producer.status().await,
+        Code::ResourceExhausted,
+        &["journal is full", "journal.bytes_max"],
+    );
     let refused = Producer::open(&rig.channel, &session, 1).await.err().unwrap();
     assert_status(&refused, Code::ResourceExhausted, &["journal.bytes_max"]);
     let refused = rig.create_from(spec()).await.unwrap_err();
@@ -340,8 +349,7 @@ async fn a_session_whose_entries_are_damaged_is_set_aside_and_the_others_go_on()
     let path = folder.path().join("journal/journal.redb");
     // One byte of a value, found by what it must hold: the first session's bins.
     let store = Store::open(file_disk(&path)).unwrap();
-    let records: Vec<Record> =
-        store.records(0, &damaged, 5, 0).unwrap().collect::<Result<_, _>>().unwrap();
+    let records: Vec<Record> = store.records(0, &damaged, 5, 0).unwrap().collect::<Result<_, _>>().unwrap();
     assert!(!records.is_empty());
     drop(store);
     let database = redb::Database::open(&path).unwrap();

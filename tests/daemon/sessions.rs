@@ -131,7 +131,7 @@ async fn a_subject_that_no_file_could_name_is_refused() {
     let about = |species| v1::SessionMetadata { subject: Some(subject(species)), ..Default::default() };
     let asked = |species| v1::SessionSpec { metadata: Some(about(species)), ..spec() };
     let status = rig.create_from(asked("mouse")).await.unwrap_err();
-    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("spec.metadata: subject.species is 'mouse'"), "{}", status.message());
     let told = rig.create_from(asked("Mus musculus")).await.unwrap().spec.unwrap().metadata.unwrap();
     assert_eq!(told.subject, Some(subject("Mus musculus")));

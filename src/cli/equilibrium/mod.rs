@@ -105,7 +105,7 @@ pub(crate) fn method_name(wire: i32) -> &'static str {
 }
 
 pub(crate) async fn run(args: EquilibriumArgs, manner: Manner) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let session = daemon.select(args.session.as_deref()).await?;
     let request = v1::GetEquilibriumModelRequest {
         session_id: session.session_id.clone(),

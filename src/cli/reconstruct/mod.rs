@@ -102,7 +102,7 @@ pub(crate) fn run(args: &ReconstructArgs, manner: Manner) -> Result<(), CliError
 
 /// Ask a daemon.
 async fn ask(args: &ReconstructArgs, manner: Manner) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&args.connect.connect).await?;
+    let daemon = Daemon::connect(&args.connect).await?;
     let session_id = daemon.select(args.session.as_deref()).await?.session_id;
     let session = daemon.session(&session_id).await?;
     let wire = session.spec.as_ref().map_or(&[][..], |spec| &spec.neurons);

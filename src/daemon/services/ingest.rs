@@ -120,7 +120,10 @@ impl<'a> Producer<'a> {
         inbound: &mut Streaming<v1::StreamSpikesRequest>,
         replies: &'a Replies,
     ) -> Result<Self, Status> {
-        let first = inbound.message().await?.and_then(|request| request.message);
+        let waited_ms = registry.config.limits.open_timeout_ms;
+        let first = tokio::time::timeout(Duration::from_millis(waited_ms), inbound.message()).await;
+        let first = first.map_err(|_| RequestError::OpenTimeout { waited_ms })??;
+        let first = first.and_then(|request| request.message);
         let Some(Message::Open(open)) = first else { return Err(RequestError::NotOpened.into()) };
         registry.durability.check()?;
         if open.durable_acks_only && !registry.durability.is_on() {
