@@ -301,12 +301,17 @@ async fn a_full_journal_refuses_bins_and_answers_queries() {
     let mut config = config(folder.path());
     config.journal.bytes_max = 1 << 20;
     let mut rig = Rig::with(config.clone()).await;
-    let asked = v1::SessionSpec { neuron_count: 2000, ..spec() };
+    let asked = v1::SessionSpec {
+        neuron_count: 600,
+        refresh_interval_bins: Some(1 << 30),
+        estimators: vec![v1::Estimator::Nmf.into()],
+        ..spec()
+    };
     let session = rig.create_from(asked).await.unwrap().session_id;
     let mut producer = Producer::open(&rig.channel, &session, 0).await.unwrap();
-    let every_third: Vec<u32> = (0..2000).step_by(3).collect();
-    // 250 bytes for each bin: more than a megabyte after some 4200.
-    for first_bin in (0..6000).step_by(500) {
+    let every_third: Vec<u32> = (0..600).step_by(3).collect();
+    // 75 bytes for each bin: more than a megabyte after some 14,000.
+    for first_bin in (0..20_000).step_by(500) {
         producer.send(super::rig::sparse(first_bin, &vec![every_third.as_slice(); 500])).await;
     }
     assert_status(
@@ -320,7 +325,7 @@ async fn a_full_journal_refuses_bins_and_answers_queries() {
     assert_status(&refused, Code::ResourceExhausted, &["journal.bytes_max"]);
     let state = rig.session(&session).await;
     let marks = state.watermarks.unwrap();
-    assert!(marks.applied_through >= 4000, "{marks:?}");
+    assert!(marks.applied_through >= 13_000, "{marks:?}");
     assert!(!correlations(&mut rig, &session, "all").await.is_empty());
     let listed = rig.sessions.list_sessions(v1::ListSessionsRequest {}).await.unwrap().into_inner();
     let journal = listed.journal.unwrap();
