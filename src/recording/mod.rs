@@ -10,11 +10,20 @@
 //! [`write_nwb`] writes NWB 2 files that pynwb validates, optionally with the couplings a simulation was made from,
 //! which [`read_truth`] gives back.
 
+mod cell_explorer;
 mod error;
+mod frames;
 mod layout;
+mod maxwell;
+mod maxwell_old;
+mod mearec;
+mod multi_channel_systems;
 mod nwb;
 mod nwb_write;
+mod parts;
 mod problem;
+mod three_brain_v3;
+mod three_brain_v4;
 mod times;
 mod truth;
 mod waverepo;
@@ -30,7 +39,7 @@ pub use truth::{Truth, TruthModel, read_truth};
 pub use crate::storage::{Overwrite, StorageError};
 
 use crate::model::RecordedSession;
-use crate::storage::InputFile;
+use crate::storage::{InputFile, InputLimits};
 
 /// A recorded session and what is known about its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,17 +71,31 @@ pub struct RecordingFacts {
     pub units_object: Option<String>,
 }
 
-/// Read a recorded session; the layout is recognised from the content.
+/// Read a recorded session; the layout is recognised from the content. Of a file that holds several recordings, such as the
+/// wells of a plate, the first with spikes is read.
 ///
 /// The file is not locked, links are not followed, and declared sizes are checked before anything is allocated.
 ///
 /// # Errors
 /// One [`RecordingError`] that names the file and the object inside it.
 pub fn open(path: impl AsRef<Path>) -> Result<Recording, RecordingError> {
-    let file = InputFile::open(path.as_ref())?;
+    open_part(path, None)
+}
+
+/// As [`open`], of a file that may hold several recordings: `part` is the path of a group, the end of one, or a name in one, such
+/// as `well001`.
+///
+/// # Errors
+/// As [`open`], and [`RecordingError::NoSuchPart`].
+pub fn open_part(path: impl AsRef<Path>, part: Option<&str>) -> Result<Recording, RecordingError> {
+    let file = InputFile::open(path.as_ref(), InputLimits::RECORDING)?;
     for layout in layout::LAYOUTS {
         if layout.recognises(&file)? {
-            return layout.read(&file);
+            let mut problems = Vec::new();
+            let part = parts::choose(&file, &layout.parts(&file)?, part, &mut problems)?;
+            let mut recording = layout.read(&file, &part)?;
+            problems.append(&mut recording.problems);
+            return Ok(Recording { problems, ..recording });
         }
     }
     Err(RecordingError::UnknownLayout {
