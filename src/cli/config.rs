@@ -16,13 +16,16 @@ use super::error::CliError;
 const ENV_PREFIX: &str = "GLAUBER_";
 
 /// Names with the prefix that are no keys.
-const OTHER_VARIABLES: [&str; 6] = [
+const OTHER_VARIABLES: [&str; 9] = [
     "GLAUBER_CONFIG",
     "GLAUBER_CONNECT",
     "GLAUBER_DATA",
     "GLAUBER_PYTHON",
     "GLAUBER_VENV",
     "GLAUBER_REGENERATE",
+    "GLAUBER_READ_MEMORY",
+    "GLAUBER_READ_SECONDS",
+    "GLAUBER_MUTATIONS",
 ];
 
 /// The variables that look like ours and mean nothing. One that names a section and key is checked with the values.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use glauber::ingest::{self, BinnedRecording};
 use glauber::model::{BinWidth, Estimator, Lags, RecordedSession, Ridges};
-use glauber::recording;
 use serde_json::{Value, json};
 
 use super::error::CliError;
+use super::reading::{self, ReadingArgs};
 use super::{Manner, output, progress, text};
 
 /// A recording and how it is cut into bins.
@@ -23,6 +23,8 @@ pub(crate) struct RecordingArgs {
     /// Keep only the N most active units
     #[arg(long, value_name = "N", value_parser = parse_top)]
     pub(crate) top: Option<usize>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 /// What is estimated; what is left out is taken from the defaults.
@@ -71,7 +73,7 @@ pub(crate) fn parse_top(text: &str) -> Result<usize, String> {
 /// Read a recording and cut it into bins; tells about its problems on stderr.
 pub(crate) fn load(args: &RecordingArgs, manner: Manner) -> Result<BinnedRecording, CliError> {
     let spinner = progress::spinner("reading the recording", manner);
-    let recording = recording::open(&args.file)?;
+    let recording = reading::recording(&args.file, &args.reading)?;
     let binned = ingest::bin_recording(&recording.session, args.bin_width, args.top);
     spinner.finish_and_clear();
     if !manner.quiet {

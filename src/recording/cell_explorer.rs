@@ -11,7 +11,7 @@ use super::layout::{Layout, RecordingLayout};
 use super::times::{self, UNITS_MAX};
 use super::{Problem, Recording, RecordingError, RecordingFacts};
 use crate::model::RecordedSession;
-use crate::storage::{Found, InputDataset, InputFile, StorageError};
+use crate::storage::{Found, InputDataset, InputFile, InputReference, StorageError};
 
 pub(super) struct CellExplorer;
 
@@ -44,8 +44,9 @@ impl RecordingLayout for CellExplorer {
         }
         let mut trains = Vec::with_capacity(n);
         let cells = if is_empty(&cells)? { Vec::new() } else { cells.references()? };
+        check_together(file, &cells)?;
         for (unit, reference) in cells.into_iter().enumerate() {
-            let object = format!("{TIMES}{{{}}}", unit + 1);
+            let object = cell_name(unit);
             let cell = file.referenced(reference, &object)?;
             if is_empty(&cell)? {
                 trains.push(Vec::new());
@@ -70,6 +71,22 @@ impl RecordingLayout for CellExplorer {
             problems,
         })
     }
+}
+
+/// How a cell is called in messages: as MATLAB does.
+fn cell_name(unit: usize) -> String {
+    format!("{TIMES}{{{}}}", unit + 1)
+}
+
+/// Any number of cells may refer to the same dataset: what they take together must be known before the first is read.
+fn check_together(file: &InputFile, cells: &[InputReference]) -> Result<(), StorageError> {
+    let mut values = 0_u64;
+    for (unit, &reference) in cells.iter().enumerate() {
+        let cell = file.referenced(reference, &cell_name(unit))?;
+        values = values.saturating_add(cell.shape().iter().product::<usize>() as u64);
+    }
+    // As read and as nanoseconds.
+    file.check_room(TIMES, values.saturating_mul(2 * size_of::<f64>() as u64))
 }
 
 /// MATLAB stores the dimensions of an empty array in the place of its values.

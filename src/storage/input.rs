@@ -19,6 +19,7 @@ mod records;
 mod text;
 
 pub(crate) use dataset::InputDataset;
+pub(crate) use records::InputReference;
 
 /// An HDF5 file open for reading.
 #[derive(Debug)]
@@ -84,8 +85,14 @@ impl InputFile {
 
     /// Take note of values about to be read: many small datasets, or one that is pointed to many times, are one large one.
     fn charge(&self, object: &str, bytes: u64) -> Result<(), StorageError> {
+        self.check_room(object, bytes)?;
+        self.charged.set(self.charged.get().saturating_add(bytes));
+        Ok(())
+    }
+
+    /// Refuse values that would take more room together than is left, before the first of them is read.
+    pub(crate) fn check_room(&self, object: &str, bytes: u64) -> Result<(), StorageError> {
         let declared = self.charged.get().saturating_add(bytes);
-        self.charged.set(declared);
         let limit = self.limits.charged_bytes_max;
         if declared <= limit {
             return Ok(());

@@ -84,7 +84,6 @@ impl<'f> InputDataset<'f> {
         let (limit, reason) = match layout {
             Layout::Chunked if elements == 0 => return Ok(()),
             Layout::Chunked => {
-                self.check_chunks(chunk)?;
                 let stored = self.dataset.storage_size().min(self.file.bytes);
                 let possible = stored.saturating_mul(Self::EXPANSION_MAX) + Self::UNSTORED_BYTES_MAX;
                 let sensible = stored.saturating_mul(self.file.limits.expansion_max);
@@ -98,7 +97,7 @@ impl<'f> InputDataset<'f> {
             _ => (self.file.bytes, "bytes of the whole file"),
         };
         if declared <= limit {
-            return Ok(());
+            return self.check_chunks(chunk);
         }
         let (path, object) = (self.file.path.clone(), self.object.clone());
         Err(StorageError::TooLarge { path, object, declared, unit: "bytes", limit, reason })
@@ -106,6 +105,9 @@ impl<'f> InputDataset<'f> {
 
     /// Refuse more chunks than the file has room to list: the library would visit each, stored or not.
     fn check_chunks(&self, chunk: Option<&[usize]>) -> Result<(), StorageError> {
+        if chunk.is_none() {
+            return Ok(());
+        }
         let along = |(&length, &step): (&usize, &usize)| length.div_ceil(step.max(1)) as u64;
         let counts = self.shape.iter().zip(chunk.unwrap_or(&[])).map(along);
         let declared = counts.fold(1, u64::saturating_mul);
