@@ -1,7 +1,8 @@
 //! Files made to do harm: what they declare is not believed, what they point to is not followed, and a parser that falls takes
 //! nothing with it.
 //!
-//! The files in `tests/fixtures/hostile` were written by h5py (`make_hostile.py` beside them).
+//! The files in `tests/fixtures/hostile` were written by h5py (`make_hostile.py` beside them); those in `library_faults` are
+//! what `mutations` found.
 #![cfg(feature = "daemon")]
 
 use std::fs;
@@ -163,6 +164,16 @@ fn bounds_are_kept_and_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("memory"), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+}
+
+/// `mutations` found this file, which keeps version 1.10.8 of the library in an endless loop in its global heap. A version that
+/// refuses it is as good.
+#[test]
+fn an_endless_loop_of_the_library_is_ended() {
+    let output = glauber(&["inspect", "--read-seconds", "1"], &fixture("library_faults/endless_loop.nwb"));
+    let said = stderr(&output);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("endless_loop.nwb: ") && !said.contains("killed"), "{said}");
 }
 
 /// The child limits itself before it reads, and answers in one frame.

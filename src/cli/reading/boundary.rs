@@ -19,10 +19,10 @@ use super::reply::Reply;
 pub(crate) const SUBCOMMAND: &str = "read-in-child";
 
 /// Processor time for any file, seconds, and bytes of a file for each further second: a tenth of what gzip gives here.
-const SECONDS_MIN: u64 = 8;
+const SECONDS_MIN: u64 = 4;
 const BYTES_PER_SECOND: u64 = 4_000_000;
-/// How much longer than its processor time a child may take by the clock: disks are slow and machines busy.
-const CLOCK_FACTOR: u64 = 4;
+/// How many times its processor time a child may take by the clock: disks are slow and machines busy.
+const CLOCK_FACTOR: u64 = 2;
 /// Least memory that can be asked for: the program with its libraries takes some of it before it reads anything.
 const MEMORY_MIN: u64 = 64 << 20;
 /// Bytes of stderr that are kept: the first line of a panic is of interest.
@@ -80,9 +80,11 @@ pub(super) fn confine(memory: u64, seconds: u64) -> io::Result<()> {
     ];
     for (resource, limit) in limits {
         // A limit of the system that is lower already stays.
-        let maximum =
-            rustix::process::getrlimit(resource).maximum.map_or(limit, |maximum| maximum.min(limit));
-        rustix::process::setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) })?;
+        let own = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        // At the soft limit of processor time comes a signal that says so, at the hard one a plain SIGKILL.
+        let hard = if resource == Resource::Cpu { limit.saturating_add(1) } else { limit };
+        let limit = Rlimit { current: Some(limit.min(own)), maximum: Some(hard.min(own)) };
+        rustix::process::setrlimit(resource, limit)?;
     }
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;

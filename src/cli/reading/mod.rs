@@ -32,7 +32,7 @@ pub(crate) struct ReadingArgs {
     #[arg(long, value_name = "BYTES", env = "GLAUBER_READ_MEMORY", default_value = "4GiB",
           value_parser = boundary::parse_bytes, hide_short_help = true)]
     read_memory: u64,
-    /// Seconds of processor time that reading the file may take, and four times as many by the clock [default: 8, and 1 more for
+    /// Seconds of processor time that reading the file may take, and twice as many by the clock [default: 4, and 1 more for
     /// every 4 MB of the file]
     #[arg(long, value_name = "SECONDS", env = "GLAUBER_READ_SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400), hide_short_help = true)]
