@@ -130,7 +130,8 @@ pub(super) fn ask(
 
 /// This very program, even if another has taken its place on the disk since.
 fn program() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
 /// Read a pipe to its end on a thread of its own; says when it is there.
