@@ -227,7 +227,7 @@ fn mearec_and_cell_explorer_trains() {
     let cells = read("cellinfo.mat");
     assert_eq!(cells.layout, Layout::CellExplorer);
     assert_eq!(units(&cells), [(1, "", a), (2, "", b), (7, "", c), (9, "", vec![])]);
-    assert_eq!(cells.problems, [silent.clone()]);
+    assert_eq!(cells.problems, std::slice::from_ref(&silent));
     let ids = |name: &str| units(&read(name)).iter().map(|(id, ..)| *id).collect::<Vec<_>>();
     assert_eq!(ids("cellinfo_without_uid.mat"), [0, 1, 2, 3]);
     let object = "/spikes/UID".to_owned();
