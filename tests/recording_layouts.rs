@@ -350,7 +350,7 @@ fn malformed_files_are_one_clear_error_each() {
         (
             "bad_mcs_time_far.h5",
             format!(
-                "{stream}/TimeStampEntity_2: spike 1 of unit 1 is at 5000000000 s: expected a finite time within ±4e9 s"
+                "{stream}/TimeStampEntity_0: spike 3 of unit 0 is at 15000000000 s: expected a finite time within ±4e9 s"
             ),
         ),
         (
