@@ -133,7 +133,7 @@ fn the_program_says_what_the_library_says() {
         (absent.status.code(), stderr(&absent).as_str()),
         (Some(1), "error: absent.nwb: no such file\n")
     );
-    let part = glauber(&["inspect", "--part", "-x"], &fixture("layouts/maxwell_plate.h5"));
+    let part = glauber(&["inspect", "--part=-x"], &fixture("layouts/maxwell_plate.h5"));
     assert!(stderr(&part).contains("there is no '-x' in the file"), "{}", stderr(&part));
 }
 
