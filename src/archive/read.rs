@@ -7,7 +7,7 @@ use super::{ArchiveError, FORMAT, FORMAT_VERSION, Provenance};
 use crate::model::{BinWidth, Estimator, Lags, Neuron, Ridges, SessionMetadata, Window};
 use crate::moments::{Counts, LagCounts};
 use crate::session::{EquilibriumSpec, SessionSpec, Snapshot, WindowCounts};
-use crate::storage::{InputDataset, InputFile, StorageError};
+use crate::storage::{InputDataset, InputFile, InputLimits, StorageError};
 
 /// A snapshot as its file holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,7 +141,8 @@ pub(super) struct Reader {
 
 impl Reader {
     fn open(path: &Path) -> Result<Self, ArchiveError> {
-        let mut reader = Self { path: path.to_owned(), file: InputFile::open(path)?, version: 0 };
+        let mut reader =
+            Self { path: path.to_owned(), file: InputFile::open(path, InputLimits::SNAPSHOT)?, version: 0 };
         let got = reader.file.optional_text_attribute("/", "format")?;
         if got.as_deref() != Some(FORMAT) {
             return Err(ArchiveError::NotASnapshot { path: reader.path, got });

@@ -16,7 +16,7 @@ use super::error::CliError;
 const ENV_PREFIX: &str = "GLAUBER_";
 
 /// Names with the prefix that are no keys.
-const OTHER_VARIABLES: [&str; 10] = [
+const OTHER_VARIABLES: [&str; 13] = [
     "GLAUBER_CA",
     "GLAUBER_CLIENT_CERTIFICATE",
     "GLAUBER_CLIENT_KEY",
@@ -27,6 +27,9 @@ const OTHER_VARIABLES: [&str; 10] = [
     "GLAUBER_PYTHON",
     "GLAUBER_VENV",
     "GLAUBER_REGENERATE",
+    "GLAUBER_READ_MEMORY",
+    "GLAUBER_READ_SECONDS",
+    "GLAUBER_MUTATIONS",
 ];
 
 /// The variables that look like ours and mean nothing. One that names a section and key is checked with the values.

@@ -14,6 +14,7 @@ use glauber::session::{ComparisonError, PushError, SpecError};
 use glauber::simulate::SimulationError;
 use tonic::{Code, Status};
 
+use super::reading::ReadingError;
 use super::trust;
 
 /// Why a command did not do what it was asked.
@@ -46,6 +47,9 @@ pub(crate) enum CliError {
     /// A recording that cannot be read or written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// A file that cannot be read, in the words of the process that read it.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
     /// A snapshot that cannot be read or written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -121,16 +125,22 @@ pub(crate) enum CliError {
 impl CliError {
     /// The exit code: 0 when only the reader went away, 2 for wrong arguments, 130 after Ctrl-C, 1 otherwise.
     pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+
+    /// As before, as a number.
+    pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::StdoutClosed => ExitCode::SUCCESS,
+            Self::StdoutClosed => 0,
             Self::Usage { .. }
             | Self::Argument { .. }
             | Self::Config { .. }
             | Self::Lags(_)
             | Self::Simulation(_)
-            | Self::Start(StartError::Config(_)) => ExitCode::from(2),
-            Self::Interrupted(_) => ExitCode::from(130),
-            _ => ExitCode::from(1),
+            | Self::Start(StartError::Config(_)) => 2,
+            Self::Interrupted(_) => 130,
+            Self::Reading(error) => error.code(),
+            _ => 1,
         }
     }
 

@@ -16,6 +16,7 @@ mod output;
 mod pairs;
 mod predict;
 mod progress;
+mod reading;
 mod reconstruct;
 mod recordings;
 mod recovery;
@@ -91,6 +92,8 @@ enum Command {
     Refit(refit::RefitArgs),
     Equilibrium(equilibrium::EquilibriumArgs),
     Reconstruct(reconstruct::ReconstructArgs),
+    #[command(name = "read-in-child", hide = true)]
+    ReadInChild(reading::ChildArgs),
 }
 
 /// How a command is to speak.
@@ -139,6 +142,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Refit(args) => block_on(refit::run(args, manner)),
         Command::Equilibrium(args) => block_on(equilibrium::run(args, manner)),
         Command::Reconstruct(args) => reconstruct::run(&args, manner),
+        Command::ReadInChild(args) => reading::run_child(&args, manner),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
@@ -38,7 +39,22 @@ fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// What is written meanwhile, for someone else to print.
+static CAPTURED: Mutex<Option<String>> = Mutex::new(None);
+
+/// What `work` prints, instead of printing it.
+pub(crate) fn captured(work: impl FnOnce() -> Result<(), CliError>) -> Result<String, CliError> {
+    *CAPTURED.lock().unwrap_or_else(PoisonError::into_inner) = Some(String::new());
+    let done = work();
+    let text = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner).take();
+    done.map(|()| text.unwrap_or_default())
+}
+
 fn write(text: &str) -> Result<(), CliError> {
+    if let Some(captured) = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        captured.push_str(text);
+        return Ok(());
+    }
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => CliError::StdoutClosed,

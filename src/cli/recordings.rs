@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use glauber::ingest::{self, BinnedRecording};
 use glauber::model::{BinWidth, Estimator, Lags, RecordedSession, Ridges, SessionMetadata};
-use glauber::recording;
 use serde_json::{Value, json};
 
 use super::error::CliError;
+use super::reading::{self, ReadingArgs};
 use super::{Manner, output, progress, text};
 
 /// A recording and how it is cut into bins.
@@ -23,6 +23,8 @@ pub(crate) struct RecordingArgs {
     /// Keep only the N most active units
     #[arg(long, value_name = "N", value_parser = parse_top)]
     pub(crate) top: Option<usize>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 /// What is estimated; what is left out is taken from the defaults.
@@ -79,7 +81,7 @@ pub(crate) fn load_with_metadata(
     manner: Manner,
 ) -> Result<(BinnedRecording, SessionMetadata), CliError> {
     let spinner = progress::spinner("reading the recording", manner);
-    let recording = recording::open(&args.file)?;
+    let recording = reading::recording(&args.file, &args.reading)?;
     let binned = ingest::bin_recording(&recording.session, args.bin_width, args.top);
     spinner.finish_and_clear();
     if !manner.quiet {
@@ -91,7 +93,7 @@ pub(crate) fn load_with_metadata(
         output::note(format_args!("note: {}: {BETWEEN_TRIALS}", args.file.display()));
     }
     let binned = binned.map_err(|source| CliError::Binning { path: args.file.clone(), source })?;
-    let mut metadata = recording.facts.metadata;
+    let mut metadata = recording.metadata;
     let first_bin_ns = binned.origin_ns.saturating_sub(recording.session.origin_ns);
     metadata.start_ns = metadata.start_ns.map(|start_ns| start_ns.saturating_add(first_bin_ns));
     Ok((binned, metadata))

@@ -145,7 +145,13 @@ impl Archive {
             session.counters.archived_through.store(end_bin, Ordering::Relaxed);
             inner.queue(session, publication, None);
         }
-        inner.roll(session);
+    }
+
+    /// Let parts of the recording be written when its time has come. While the archiver is busy that waits for the next bins.
+    pub(super) fn on_durable(&self, session: &Arc<SessionHandle>) {
+        if let Some(inner) = &self.inner {
+            inner.roll(session);
+        }
     }
 
     /// Whether closing a session writes its recording.
@@ -194,7 +200,7 @@ impl Inner {
         Recorded { session_id, spec, journal, folder }
     }
 
-    /// Let parts of the recording be written when their time has come. While the archiver is busy that waits for the next publication.
+    /// Let parts of the recording be written when their time has come. While the archiver is busy that waits for the next bins.
     fn roll(&self, session: &Arc<SessionHandle>) {
         if self.recording.roll_interval_s == 0 || !session.journal.is_on() {
             return;

@@ -447,10 +447,12 @@ impl Engine {
         if says_nothing_new || !self.journal.is_on() {
             return;
         }
-        let (handle, next_bin) = (Arc::clone(self.handle()), self.session.next_bin());
+        let (handle, archive) = (Arc::clone(self.handle()), self.refresher.archive.clone());
+        let next_bin = self.session.next_bin();
         let done = move |outcome: Result<(), JournalError>| {
             if outcome.is_ok() {
                 handle.set_durable(next_bin);
+                archive.on_durable(&handle);
             }
             drop(space);
         };

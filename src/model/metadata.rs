@@ -1,7 +1,9 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What is said about a session besides its bins: who recorded what, where and when. A text that is empty says nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SessionMetadata {
     /// What was done, in words.
     pub description: String,
@@ -20,7 +22,7 @@ pub struct SessionMetadata {
 }
 
 /// Whose neurons are recorded. A text that is empty says nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Subject {
     /// Identifier of the animal, culture or simulation; no slashes.
     pub subject_id: String,

@@ -1,5 +1,7 @@
+use serde::{Deserialize, Serialize};
+
 /// A neuron of a session: what the user calls it. Its index is its place in the session's list.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Neuron {
     /// Identifier in the source, such as the NWB unit id.
     pub id: i64,
@@ -8,7 +10,7 @@ pub struct Neuron {
 }
 
 /// A half-open interval of time `[start_ns, stop_ns)`, in nanoseconds of the recording's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Interval {
     /// First instant inside, nanoseconds.
     pub start_ns: i64,
@@ -17,7 +19,7 @@ pub struct Interval {
 }
 
 /// One unit of a recorded session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedUnit {
     /// Who it is.
     pub neuron: Neuron,
@@ -28,7 +30,7 @@ pub struct RecordedUnit {
 }
 
 /// A recorded session as its file holds it, before binning.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RecordedSession {
     /// Units in file order.
     pub units: Vec<RecordedUnit>,

@@ -85,6 +85,48 @@ pub enum RecordingError {
         /// The value found.
         seconds: f64,
     },
+    /// A sampling rate that no recording has.
+    #[error("{}: {object} is {rate_hz} Hz: expected a sampling rate of 1 Hz to 10 MHz", path.display())]
+    UnusableRate {
+        /// The file.
+        path: PathBuf,
+        /// The dataset or attribute inside the file.
+        object: String,
+        /// The rate found.
+        rate_hz: f64,
+    },
+    /// A unit of time that no recording has.
+    #[error("{}: {object} has exponent {exponent} in row {row}: expected units of 10^-12 s to 1 s", path.display())]
+    UnusableExponent {
+        /// The file.
+        path: PathBuf,
+        /// The table inside the file.
+        object: String,
+        /// 0-based row.
+        row: usize,
+        /// The power of ten found.
+        exponent: i64,
+    },
+    /// More units than any probe has.
+    #[error("{}: {object} has more than {limit} units", path.display())]
+    TooManyUnits {
+        /// The file.
+        path: PathBuf,
+        /// The dataset inside the file.
+        object: String,
+        /// Most units that are read.
+        limit: usize,
+    },
+    /// The file has no such recording in it.
+    #[error("{}: there is no '{wanted}' in the file; it holds {found}", path.display())]
+    NoSuchPart {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// The parts there are.
+        found: String,
+    },
     /// A coupling or field is not a finite number.
     #[error("{}: ground truth has {what} that are not finite", path.display())]
     TruthNotFinite {

@@ -1,5 +1,13 @@
 use std::fmt;
 
+use super::cell_explorer::CellExplorer;
+use super::maxwell::MaxWell;
+use super::maxwell_old::MaxWellOld;
+use super::mearec::Mearec;
+use super::multi_channel_systems::MultiChannelSystems;
+use super::parts::Part;
+use super::three_brain_v3::ThreeBrainV3;
+use super::three_brain_v4::ThreeBrainV4;
 use super::{Recording, RecordingError, nwb::Nwb, waverepo::Waverepo};
 use crate::storage::{InputFile, StorageError};
 
@@ -10,6 +18,20 @@ pub enum Layout {
     Nwb,
     /// The public collection of retinal multi-electrode recordings, `waverepo`.
     Waverepo,
+    /// MaxWell Biosystems, MaxLab Live since 2019.
+    MaxWell,
+    /// MaxWell Biosystems, before 2019.
+    MaxWellOld,
+    /// 3Brain BrainWave 3.
+    ThreeBrainV3,
+    /// 3Brain BrainWave 4 and later.
+    ThreeBrainV4,
+    /// Multi Channel Systems, Multi Channel DataManager.
+    MultiChannelSystems,
+    /// Simulations by MEArec.
+    Mearec,
+    /// CellExplorer `spikes.cellinfo`, MATLAB 7.3.
+    CellExplorer,
 }
 
 impl Layout {
@@ -19,6 +41,13 @@ impl Layout {
         match self {
             Self::Nwb => "nwb",
             Self::Waverepo => "waverepo",
+            Self::MaxWell => "maxwell",
+            Self::MaxWellOld => "maxwell-old",
+            Self::ThreeBrainV3 => "3brain-v3",
+            Self::ThreeBrainV4 => "3brain-v4",
+            Self::MultiChannelSystems => "multi-channel-systems",
+            Self::Mearec => "mearec",
+            Self::CellExplorer => "cell-explorer",
         }
     }
 }
@@ -40,12 +69,27 @@ pub(super) trait RecordingLayout: Sync {
     /// Whether the content of the file is of this layout.
     fn recognises(&self, file: &InputFile) -> Result<bool, StorageError>;
 
-    /// Read a file that [`RecordingLayout::recognises`] accepted.
-    fn read(&self, file: &InputFile) -> Result<Recording, RecordingError>;
+    /// The recordings in the file, for layouts that can hold several.
+    fn parts(&self, _file: &InputFile) -> Result<Vec<Part>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    /// Read a file that [`RecordingLayout::recognises`] accepted: the part whose group is named, or all where there are no parts.
+    fn read(&self, file: &InputFile, part: &str) -> Result<Recording, RecordingError>;
 }
 
 /// Every layout, in the order in which they are tried.
-pub(super) const LAYOUTS: [&dyn RecordingLayout; 2] = [&Nwb, &Waverepo];
+pub(super) const LAYOUTS: [&dyn RecordingLayout; 9] = [
+    &Nwb,
+    &Waverepo,
+    &MaxWell,
+    &MaxWellOld,
+    &ThreeBrainV3,
+    &ThreeBrainV4,
+    &MultiChannelSystems,
+    &Mearec,
+    &CellExplorer,
+];
 
 /// The layouts and their marks, for a message.
 pub(super) fn known() -> String {

@@ -11,16 +11,25 @@
 //! which [`read_truth`] gives back. [`write_session`] does so for what a daemon has taken: a [`SessionPart`] collects it bin by bin, and
 //! the file carries the couplings that were estimated. Binning such a file gives back the very bins.
 
+mod cell_explorer;
 mod error;
+mod frames;
 mod layout;
+mod maxwell;
+mod maxwell_old;
+mod mearec;
+mod multi_channel_systems;
 mod nwb;
 mod nwb_write;
 mod own;
+mod parts;
 mod problem;
 mod read_metadata;
 mod session_file;
 mod session_models;
 mod session_part;
+mod three_brain_v3;
+mod three_brain_v4;
 mod times;
 mod truth;
 mod waverepo;
@@ -40,7 +49,7 @@ pub use crate::model::Subject;
 pub use crate::storage::{Overwrite, StorageError};
 
 use crate::model::{RecordedSession, SessionMetadata};
-use crate::storage::InputFile;
+use crate::storage::{InputFile, InputLimits};
 
 /// A recorded session and what is known about its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,17 +83,31 @@ pub struct RecordingFacts {
     pub metadata: SessionMetadata,
 }
 
-/// Read a recorded session; the layout is recognised from the content.
+/// Read a recorded session; the layout is recognised from the content. Of a file that holds several recordings, such as the
+/// wells of a plate, the first with spikes is read.
 ///
 /// The file is not locked, links are not followed, and declared sizes are checked before anything is allocated.
 ///
 /// # Errors
 /// One [`RecordingError`] that names the file and the object inside it.
 pub fn open(path: impl AsRef<Path>) -> Result<Recording, RecordingError> {
-    let file = InputFile::open(path.as_ref())?;
+    open_part(path, None)
+}
+
+/// As [`open`], of a file that may hold several recordings: `part` is the path of a group, the end of one, or a name in one, such
+/// as `well001`.
+///
+/// # Errors
+/// As [`open`], and [`RecordingError::NoSuchPart`].
+pub fn open_part(path: impl AsRef<Path>, part: Option<&str>) -> Result<Recording, RecordingError> {
+    let file = InputFile::open(path.as_ref(), InputLimits::RECORDING)?;
     for layout in layout::LAYOUTS {
         if layout.recognises(&file)? {
-            return layout.read(&file);
+            let mut problems = Vec::new();
+            let part = parts::choose(&file, &layout.parts(&file)?, part, &mut problems)?;
+            let mut recording = layout.read(&file, &part)?;
+            problems.append(&mut recording.problems);
+            return Ok(Recording { problems, ..recording });
         }
     }
     Err(RecordingError::UnknownLayout {

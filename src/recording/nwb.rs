@@ -42,7 +42,7 @@ impl RecordingLayout for Nwb {
         Ok(kind.as_deref() == Some("NWBFile"))
     }
 
-    fn read(&self, file: &InputFile) -> Result<Recording, RecordingError> {
+    fn read(&self, file: &InputFile, _part: &str) -> Result<Recording, RecordingError> {
         let mut problems = Vec::new();
         let table = find_units(file, &mut problems)?;
         let units = match &table {
@@ -133,7 +133,7 @@ fn read_units(
     // What lies after the last end belongs to no unit and may be much.
     let seconds = spike_times.first_numbers(ends.last().copied().unwrap_or(0))?;
     if let Some(ids) = &ids {
-        check_length(file, &id_object, ids.len(), &index_object, ends.len())?;
+        times::check_length(file, &id_object, ids.len(), &index_object, ends.len())?;
     }
     let ids = ids.map(|ids| ids.usable(ends.len()));
     let labels = read_labels(file, table, ends.len(), problems)?;
@@ -287,7 +287,7 @@ fn read_observed(
     let index = file.dataset(&index_object, "one past the last interval of each unit")?.list()?;
     let index = index.rows_at_most(UNITS_MAX, "units")?;
     let ends = read_index(file, &index, &object, bounds.len() / 2, problems)?;
-    check_length(file, &index_object, ends.len(), &format!("{table}/spike_times_index"), units.len())?;
+    times::check_length(file, &index_object, ends.len(), &format!("{table}/spike_times_index"), units.len())?;
     let end_ns = end_of_recording(units, &[]);
     let mut start = 0;
     let mut without = Vec::new();
@@ -329,7 +329,7 @@ fn read_intervals(
     let starts = starts.list()?.rows_at_most(INTERVALS_MAX, "intervals")?.numbers_or_integers()?;
     let stops = file.dataset(&stop_object, "ends of the intervals")?.list()?;
     let stops = stops.rows_at_most(INTERVALS_MAX, "intervals")?.numbers_or_integers()?;
-    check_length(file, &stop_object, stops.len(), &start_object, starts.len())?;
+    times::check_length(file, &stop_object, stops.len(), &start_object, starts.len())?;
     let mut odd = OddIntervals::default();
     let intervals = times::intervals(starts.into_iter().zip(stops), end_ns, &mut odd);
     odd.report(table, problems);
@@ -348,25 +348,6 @@ fn report_overlaps(trials: &[Interval], problems: &mut Vec<Problem>) {
     if let Some(&first_start_ns) = overlapping.first() {
         problems.push(Problem::OverlappingTrials { trials: overlapping.len(), first_start_ns });
     }
-}
-
-fn check_length(
-    file: &InputFile,
-    object: &str,
-    got: usize,
-    reference: &str,
-    expected: usize,
-) -> Result<(), RecordingError> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(RecordingError::LengthMismatch {
-        path: file.path().to_owned(),
-        object: object.to_owned(),
-        got,
-        expected,
-        reference: reference.to_owned(),
-    })
 }
 
 /// A fact about the session; one that is absent, or stored in some odd way, is no reason to refuse the spikes.

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::parts;
+
 /// Something odd about a file that did not stop it from being read: what, where, and what was done about it.
 ///
 /// Units are named by their 0-based place in the file; times are in nanoseconds of the recording's clock.
@@ -144,6 +146,53 @@ pub enum Problem {
         /// Further tables of units that were not read.
         ignored: usize,
     },
+    /// The file holds several recordings; one was read.
+    OtherParts {
+        /// The group that was read.
+        read: String,
+        /// The groups that were not.
+        others: Vec<String>,
+    },
+    /// Frames are counted since the device was started, and the file does not say at which the recording began; times were taken
+    /// from frame 0 on.
+    FramesOfDevice {
+        /// Dataset of the spikes.
+        object: String,
+        /// The first spike's frame.
+        frame: i64,
+    },
+    /// Frames are counted since the device was started; times were taken from the first frame of the recording on.
+    FramesRelative {
+        /// Dataset that says which frame that is.
+        object: String,
+        /// The frame at time zero.
+        first_frame: i64,
+    },
+    /// Spikes of channels that the file's list does not have; kept as units without a label.
+    UnlistedChannels {
+        /// The list.
+        object: String,
+        /// Number of channels concerned.
+        channels: usize,
+        /// The first of them.
+        first: i64,
+    },
+    /// Spikes after the end of the recording that the file gives; kept.
+    SpikesBeyondEnd {
+        /// Number of spikes.
+        spikes: usize,
+        /// End of the recording.
+        end_ns: i64,
+    },
+    /// Datasets of spike times that the table of units does not list; left out.
+    UnlistedEntities {
+        /// The table.
+        object: String,
+        /// Number of datasets.
+        entities: usize,
+        /// The first of them.
+        first: String,
+    },
 }
 
 impl fmt::Display for Problem {
@@ -235,6 +284,39 @@ impl fmt::Display for Problem {
             ),
             Self::UnitsElsewhere { object, ignored } => {
                 write!(f, "units read from {object}; {} of units ignored", counted(*ignored, "further table"))
+            }
+            Self::OtherParts { read, others } => {
+                let others = parts::listed(others.iter().map(String::as_str));
+                write!(f, "{read} was read; not read: {others} (ask for one with --part)")
+            }
+            Self::FramesOfDevice { object, frame } => write!(
+                f,
+                "frames of {object} are counted since the device was started (first spike: frame {frame}) and the file does not \
+                 say where the recording began; times taken from frame 0"
+            ),
+            Self::FramesRelative { object, first_frame } => {
+                write!(
+                    f,
+                    "frames are counted since the device was started; times taken from frame {first_frame}, the first of {object}"
+                )
+            }
+            Self::UnlistedChannels { object, channels, first } => {
+                write!(
+                    f,
+                    "{} not in {object} (first: {first}); kept without a label",
+                    counted(*channels, "channel")
+                )
+            }
+            Self::SpikesBeyondEnd { spikes, end_ns } => {
+                write!(
+                    f,
+                    "{} after the end of the recording at {} s; kept",
+                    counted(*spikes, "spike"),
+                    s(end_ns)
+                )
+            }
+            Self::UnlistedEntities { object, entities, first } => {
+                write!(f, "{} not in {object} (first: {first}); left out", counted(*entities, "dataset"))
             }
         }
     }

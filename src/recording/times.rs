@@ -1,10 +1,12 @@
 //! Spike times and intervals: from seconds in a file to sorted integer nanoseconds, with what is odd about them.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::path::Path;
 
 use super::{Problem, RecordingError};
 use crate::model::{Interval, Neuron, RecordedUnit};
+use crate::storage::InputFile;
 
 /// Times farther from zero than this are taken for garbage: the Unix epoch lies within, and the nanoseconds between
 /// any two of them fit an `i64`.
@@ -73,7 +75,7 @@ impl SpikeColumn<'_> {
         let mut units = Vec::with_capacity(neurons.len());
         let mut start = 0;
         for (unit, (neuron, &end)) in neurons.into_iter().zip(self.ends).enumerate() {
-            let mut times = self.times_of(unit, &self.seconds[start..end])?;
+            let mut times = train(self.path, self.object, unit, &self.seconds[start..end])?;
             tally.take(unit, &mut times);
             units.push(RecordedUnit { neuron, spike_times_ns: times, observed: None });
             start = end;
@@ -89,20 +91,72 @@ impl SpikeColumn<'_> {
         tally.report(problems);
         Ok(units)
     }
+}
 
-    fn times_of(&self, unit: usize, seconds: &[f64]) -> Result<Vec<i64>, RecordingError> {
-        let mut times = Vec::with_capacity(seconds.len());
-        for (spike, &s) in seconds.iter().enumerate() {
-            times.push(nanoseconds(s).ok_or_else(|| RecordingError::UnusableTime {
-                path: self.path.to_owned(),
-                object: self.object.to_owned(),
-                unit,
-                spike,
-                seconds: s,
-            })?);
-        }
-        Ok(times)
+/// Nanoseconds of the spikes of one unit, which stand in seconds in `object`.
+pub(super) fn train(
+    path: &Path,
+    object: &str,
+    unit: usize,
+    seconds: &[f64],
+) -> Result<Vec<i64>, RecordingError> {
+    let mut times = Vec::with_capacity(seconds.len());
+    for (spike, &s) in seconds.iter().enumerate() {
+        times.push(nanoseconds(s).ok_or_else(|| RecordingError::UnusableTime {
+            path: path.to_owned(),
+            object: object.to_owned(),
+            unit,
+            spike,
+            seconds: s,
+        })?);
     }
+    Ok(times)
+}
+
+/// Units from their spike times in nanoseconds, sorted; what was odd is added to `problems`.
+pub(super) fn units_of_trains(
+    trains: Vec<(Neuron, Vec<i64>)>,
+    problems: &mut Vec<Problem>,
+) -> Vec<RecordedUnit> {
+    let mut tally = Tally::default();
+    let mut units = Vec::with_capacity(trains.len());
+    for (unit, (neuron, mut times)) in trains.into_iter().enumerate() {
+        tally.take(unit, &mut times);
+        units.push(RecordedUnit { neuron, spike_times_ns: times, observed: None });
+    }
+    tally.report(problems);
+    units
+}
+
+/// An integer quotient, rounded half to even; the divisor is positive.
+pub(super) fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
+    let (quotient, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
+    let is_up = match (2 * rest).cmp(&divisor) {
+        Ordering::Less => false,
+        Ordering::Equal => quotient % 2 != 0,
+        Ordering::Greater => true,
+    };
+    quotient + i128::from(is_up)
+}
+
+/// Refuse a column that is not as long as the one it belongs to.
+pub(super) fn check_length(
+    file: &InputFile,
+    object: &str,
+    got: usize,
+    reference: &str,
+    expected: usize,
+) -> Result<(), RecordingError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(RecordingError::LengthMismatch {
+        path: file.path().to_owned(),
+        object: object.to_owned(),
+        got,
+        expected,
+        reference: reference.to_owned(),
+    })
 }
 
 /// Number of units that share an oddity, and the first of them.

@@ -14,7 +14,7 @@ use ndarray::{Array1, Array2};
 
 use super::RecordingError;
 use super::nwb_write::NwbFile;
-use crate::storage::{Found, InputFile};
+use crate::storage::{Found, InputFile, InputLimits};
 
 const MODULE: &str = "/processing/misc";
 /// Which model couplings and fields are of.
@@ -118,7 +118,7 @@ pub(super) fn write(file: &NwbFile, path: &Path, truth: &Truth, units: usize) ->
 /// # Errors
 /// [`RecordingError`] when the file cannot be read or its truth has the wrong shape.
 pub fn read_truth(path: impl AsRef<Path>) -> Result<Option<Truth>, RecordingError> {
-    let file = InputFile::open(path.as_ref())?;
+    let file = InputFile::open(path.as_ref(), InputLimits::SNAPSHOT)?;
     let mut model = None;
     for candidate in TruthModel::ALL {
         if file.find(candidate.table())? == Found::Group {

@@ -33,7 +33,7 @@ impl RecordingLayout for Waverepo {
         Ok(file.find(SPIKES)? == Found::Dataset && file.find(SPIKE_COUNTS)? == Found::Dataset)
     }
 
-    fn read(&self, file: &InputFile) -> Result<Recording, RecordingError> {
+    fn read(&self, file: &InputFile, _part: &str) -> Result<Recording, RecordingError> {
         let mut problems = Vec::new();
         let spikes = file.dataset(SPIKES, "spike times")?.list()?;
         let spike_counts = file.dataset(SPIKE_COUNTS, "spikes per unit")?.list()?;

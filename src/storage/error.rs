@@ -123,6 +123,20 @@ pub enum StorageError {
         /// What kind of indirection it is.
         kind: &'static str,
     },
+    /// The values of a dataset were passed through a filter that is not read.
+    #[error(
+        "{}: {object} is compressed with filter {filter}; read are deflate (gzip), shuffle, Fletcher-32 and szip: rewrite it, for \
+         instance with h5repack -f GZIP=4",
+        path.display()
+    )]
+    UnknownFilter {
+        /// The file.
+        path: PathBuf,
+        /// The object inside the file.
+        object: String,
+        /// The filter's registered number and, where known, its name.
+        filter: String,
+    },
     /// An object declares more data than is sensible or than the file can hold.
     #[error("{}: {object} declares {declared} {unit}, more than the {limit} {reason}", path.display())]
     TooLarge {
@@ -162,6 +176,13 @@ impl StorageError {
             Self::NotFollowed { kind, .. } => format!("is {kind}, which is not followed"),
             Self::TooLarge { declared, unit, limit, reason, .. } => {
                 format!("declares {declared} {unit}, more than the {limit} {reason}")
+            }
+            Self::UnknownFilter { filter, .. } => {
+                format!("is compressed with filter {filter}, which is not read")
+            }
+            Self::Missing { .. } => "is missing".to_owned(),
+            Self::WrongType { expected, got, .. } => {
+                format!("has the wrong type (expected {expected}, got {got})")
             }
             Self::Unreadable { detail, .. } => format!("cannot be read ({detail})"),
             other => format!("cannot be read ({other})"),

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::ffi::CString;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
@@ -13,9 +14,12 @@ use super::StorageError;
 use super::error::innermost;
 
 mod dataset;
+mod filters;
+mod records;
 mod text;
 
 pub(crate) use dataset::InputDataset;
+pub(crate) use records::InputReference;
 
 /// An HDF5 file open for reading.
 #[derive(Debug)]
@@ -23,6 +27,25 @@ pub(crate) struct InputFile {
     path: PathBuf,
     bytes: u64,
     file: hdf5::File,
+    limits: InputLimits,
+    /// Bytes of values that were read so far.
+    charged: Cell<u64>,
+}
+
+/// How much may come out of a file, beyond what is impossible anyway.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InputLimits {
+    /// Most bytes that the values read from all datasets together may take in memory.
+    charged_bytes_max: u64,
+    /// How many times its stored bytes a dataset may expand to when that is much.
+    expansion_max: u64,
+}
+
+impl InputLimits {
+    /// For recordings: half a billion spikes, times and indices, which never compress a hundredfold.
+    pub(crate) const RECORDING: Self = Self { charged_bytes_max: 1 << 32, expansion_max: 100 };
+    /// For snapshots: matrices of 10,000 neurons by the dozen, of which many may be zeros.
+    pub(crate) const SNAPSHOT: Self = Self { charged_bytes_max: 1 << 36, expansion_max: 1100 };
 }
 
 /// What stands at a path inside a file.
@@ -38,9 +61,12 @@ const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 impl InputFile {
     /// Most texts of an attribute, or of a dataset that is no list.
     const ATTRIBUTE_TEXTS_MAX: u64 = 1 << 12;
+    /// As before, of variable length.
+    const VARIABLE_TEXTS_MAX: u64 = 1 << 8;
 
     /// Open without locking, so that a file another program holds open can be read.
-    pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
+    pub(crate) fn open(path: &Path, limits: InputLimits) -> Result<Self, StorageError> {
+        filters::forbid_plugins();
         let metadata = fs::metadata(path).map_err(|e| StorageError::io(path, "open", e))?;
         if !metadata.is_file() {
             return Err(StorageError::NotAFile { path: path.to_owned() });
@@ -54,7 +80,38 @@ impl InputFile {
         }
         let opened = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path);
         let file = opened.map_err(|e| open_error(path, bytes, &e))?;
-        Ok(Self { path: path.to_owned(), bytes, file })
+        Ok(Self { path: path.to_owned(), bytes, file, limits, charged: Cell::new(0) })
+    }
+
+    /// Take note of values about to be read: many small datasets, or one that is pointed to many times, are one large one.
+    fn charge(&self, object: &str, bytes: u64) -> Result<(), StorageError> {
+        self.check_room(object, bytes)?;
+        self.charged.set(self.charged.get().saturating_add(bytes));
+        Ok(())
+    }
+
+    /// Refuse values that would take more room together than is left, before the first of them is read.
+    pub(crate) fn check_room(&self, object: &str, bytes: u64) -> Result<(), StorageError> {
+        let declared = self.charged.get().saturating_add(bytes);
+        let limit = self.limits.charged_bytes_max;
+        if declared <= limit {
+            return Ok(());
+        }
+        let (path, object) = (self.path.clone(), object.to_owned());
+        let reason = "accepted of one file";
+        Err(StorageError::TooLarge {
+            path,
+            object,
+            declared,
+            unit: "bytes with all before it",
+            limit,
+            reason,
+        })
+    }
+
+    /// Most texts that are read at once. Those of variable length may each be as long as the file.
+    fn texts_max(stored: &TypeDescriptor) -> u64 {
+        if text::is_variable_length(stored) { Self::VARIABLE_TEXTS_MAX } else { Self::ATTRIBUTE_TEXTS_MAX }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -70,6 +127,19 @@ impl InputFile {
         let mut names = names.map_err(|e| StorageError::unreadable(&self.path, group, &e))?;
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Absolute paths of the groups in a group, sorted. Links are passed over: what they lead to is not read.
+    pub(crate) fn groups(&self, group: &str) -> Result<Vec<String>, StorageError> {
+        let at = group.trim_end_matches('/');
+        let members = self.members(group)?.into_iter().map(|name| format!("{at}/{name}"));
+        Ok(members.filter(|object| matches!(self.find(object), Ok(Found::Group))).collect())
+    }
+
+    /// Whether a dataset that can be read stands at a path and has rows.
+    pub(crate) fn has_rows(&self, object: &str) -> bool {
+        let dataset = self.optional_dataset(object).ok().flatten();
+        dataset.is_some_and(|dataset| dataset.shape().first().is_some_and(|&rows| rows > 0))
     }
 
     /// What stands at an absolute path, walking hard links only.
@@ -133,14 +203,23 @@ impl InputFile {
         object: &str,
         name: &str,
     ) -> Result<Option<(hdf5::Attribute, TypeDescriptor)>, StorageError> {
-        let at = attribute_path(object, name);
-        let opened = match self.find(object)? {
+        let location = match self.find(object)? {
             Found::Nothing => return Ok(None),
             Found::Group => self.file.group(object).and_then(|g| g.as_location()),
             Found::Dataset => self.file.dataset(object).and_then(|d| d.as_location()),
         };
+        self.attribute_at(location, &attribute_path(object, name), name)
+    }
+
+    /// As before, of an object that is open; `at` is what the attribute is called in messages.
+    fn attribute_at(
+        &self,
+        location: hdf5::Result<hdf5::Location>,
+        at: &str,
+        name: &str,
+    ) -> Result<Option<(hdf5::Attribute, TypeDescriptor)>, StorageError> {
         let read = || -> hdf5::Result<Option<_>> {
-            let location = opened?;
+            let location = location?;
             if !location.attr_names()?.iter().any(|n| n == name) {
                 return Ok(None);
             }
@@ -148,11 +227,11 @@ impl InputFile {
             let stored = attribute.dtype()?.to_descriptor()?;
             Ok(Some((attribute, stored)))
         };
-        let found = read().map_err(|e| StorageError::unreadable(&self.path, &at, &e))?;
+        let found = read().map_err(|e| StorageError::unreadable(&self.path, at, &e))?;
         // An attribute lives in an object header or its heap; a million values is no attribute of ours.
         if let Some((attribute, stored)) = &found {
-            let limit = if text::is_text(stored) { Self::ATTRIBUTE_TEXTS_MAX } else { 1 << 20 };
-            self.check_elements(&at, attribute.size() as u64, limit)?;
+            let limit = if text::is_text(stored) { Self::texts_max(stored) } else { 1 << 20 };
+            self.check_elements(at, attribute.size() as u64, limit)?;
         }
         Ok(found)
     }
@@ -229,6 +308,20 @@ impl InputFile {
                 Ok(values.first().copied())
             }
             _ => Ok(None),
+        }
+    }
+
+    /// A real number or an integer, `None` when it is absent or neither.
+    pub(crate) fn optional_quantity_attribute(
+        &self,
+        object: &str,
+        name: &str,
+    ) -> Result<Option<f64>, StorageError> {
+        match self.attribute(object, name)? {
+            Some((_, TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_))) => {
+                Ok(self.integers_attribute(object, name)?.first().map(|&value| value as f64))
+            }
+            _ => self.optional_number_attribute(object, name),
         }
     }
 

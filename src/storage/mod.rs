@@ -13,7 +13,7 @@ mod output;
 mod publish;
 
 pub use error::StorageError;
-pub(crate) use input::{Found, InputDataset, InputFile};
+pub(crate) use input::{Found, InputDataset, InputFile, InputLimits, InputReference};
 pub(crate) use output::{OutputFile, Storage};
 pub use publish::Overwrite;
 pub(crate) use publish::publish;

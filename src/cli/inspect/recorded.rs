@@ -7,14 +7,12 @@ use glauber::recording::{self, Recording, TruthModel};
 use serde_json::{Value, json};
 
 use crate::cli::error::CliError;
-use crate::cli::{Manner, output, progress, recordings, text};
+use crate::cli::{Manner, output, recordings, text};
 
 /// Read a recording and print what it holds.
-pub(super) fn show(path: &Path, manner: Manner) -> Result<(), CliError> {
-    let spinner = progress::spinner("reading the recording", manner);
-    let recording = recording::open(path)?;
+pub(super) fn show(path: &Path, part: Option<&str>, manner: Manner) -> Result<(), CliError> {
+    let recording = recording::open_part(path, part)?;
     let truth = recording::read_truth(path)?.map(|truth| truth.model);
-    spinner.finish_and_clear();
     let summary = Summary::of(&recording.session);
     if manner.json {
         return output::json(&to_json(path, &recording, &summary, truth));

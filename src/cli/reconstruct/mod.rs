@@ -22,6 +22,7 @@ use crate::cli::client::{self, ConnectArgs, Daemon};
 use crate::cli::equilibrium::{self, models};
 use crate::cli::error::CliError;
 use crate::cli::output::{self, outln};
+use crate::cli::reading::ReadingArgs;
 use crate::cli::recordings::{self, RecordingArgs, Sizes};
 use crate::cli::{Manner, fit as fit_command, text};
 
@@ -85,6 +86,8 @@ pub(crate) struct ReconstructArgs {
     /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 const TRAIN_SHARE: f64 = 0.7;
@@ -93,7 +96,8 @@ const HIDDEN_SHARE: f64 = 0.2;
 pub(crate) fn run(args: &ReconstructArgs, manner: Manner) -> Result<(), CliError> {
     match (&args.file, args.bin_width) {
         (Some(file), Some(bin_width)) => {
-            let recording = RecordingArgs { file: file.clone(), bin_width, top: args.top };
+            let recording =
+                RecordingArgs { file: file.clone(), bin_width, top: args.top, reading: args.reading.clone() };
             offline(args, &recording, manner)
         }
         _ => crate::cli::block_on(ask(args, manner)),

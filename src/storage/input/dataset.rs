@@ -1,17 +1,19 @@
+use std::ops::Range;
+
 use hdf5::dataset::Layout;
 use hdf5::types::TypeDescriptor;
 use hdf5_metno as hdf5;
 
-use super::{InputFile, StorageError, text};
+use super::{InputFile, StorageError, attribute_path, filters, text};
 
 /// A dataset whose declared size has been compared with what the file holds.
 #[derive(Debug)]
 pub(crate) struct InputDataset<'f> {
-    file: &'f InputFile,
-    object: String,
-    dataset: hdf5::Dataset,
-    stored: TypeDescriptor,
-    shape: Vec<usize>,
+    pub(super) file: &'f InputFile,
+    pub(super) object: String,
+    pub(super) dataset: hdf5::Dataset,
+    pub(super) stored: TypeDescriptor,
+    pub(super) shape: Vec<usize>,
 }
 
 impl<'f> InputDataset<'f> {
@@ -27,12 +29,28 @@ impl<'f> InputDataset<'f> {
     const TEXT_BYTES_MAX: u64 = 1 << 28;
     /// Deflate cannot expand more than 1032-fold; filters before it change nothing about that.
     const EXPANSION_MAX: u64 = 1100;
+    /// Bytes to which anything may expand that deflate can expand to them, whatever the limits say.
+    const EXPANDED_BYTES_MIN: u64 = 1 << 26;
+    /// Chunks that a file may declare however short it is.
+    const CHUNKS_MIN: u64 = 1 << 14;
+    /// Least room that a chunk takes in the index of the chunks, in bytes.
+    const CHUNK_ENTRY_BYTES: u64 = 8;
     /// Chunks that were never written hold fill values and take no room in the file.
     const UNSTORED_BYTES_MAX: u64 = 1 << 16;
 
     pub(super) fn open(file: &'f InputFile, object: &str) -> Result<Self, StorageError> {
         let unreadable = |e: &hdf5::Error| StorageError::unreadable(&file.path, object, e);
         let dataset = file.file.dataset(object).map_err(|e| unreadable(&e))?;
+        Self::checked(file, object, dataset)
+    }
+
+    /// Compare what a dataset declares with what is read here and with what the file can hold.
+    pub(super) fn checked(
+        file: &'f InputFile,
+        object: &str,
+        dataset: hdf5::Dataset,
+    ) -> Result<Self, StorageError> {
+        let unreadable = |e: &hdf5::Error| StorageError::unreadable(&file.path, object, e);
         let properties = dataset.create_plist().map_err(|e| unreadable(&e))?;
         let layout = properties.get_layout().map_err(|e| unreadable(&e))?;
         if layout == Layout::Virtual {
@@ -40,6 +58,10 @@ impl<'f> InputDataset<'f> {
         }
         if !properties.get_external().map_err(|e| unreadable(&e))?.is_empty() {
             return Err(file.not_followed(object, "stored in another file"));
+        }
+        if let Some(filter) = filters::unreadable(&properties).map_err(|e| unreadable(&e))? {
+            let (path, object) = (file.path.clone(), object.to_owned());
+            return Err(StorageError::UnknownFilter { path, object, filter });
         }
         let stored = dataset.dtype().and_then(|t| t.to_descriptor());
         let stored = stored
@@ -63,16 +85,39 @@ impl<'f> InputDataset<'f> {
             Layout::Chunked if elements == 0 => return Ok(()),
             Layout::Chunked => {
                 let stored = self.dataset.storage_size().min(self.file.bytes);
-                let expanded = stored.saturating_mul(Self::EXPANSION_MAX);
-                (expanded + Self::UNSTORED_BYTES_MAX, "its stored bytes can expand to")
+                let possible = stored.saturating_mul(Self::EXPANSION_MAX) + Self::UNSTORED_BYTES_MAX;
+                let sensible = stored.saturating_mul(self.file.limits.expansion_max);
+                let sensible = sensible.max(Self::EXPANDED_BYTES_MIN);
+                if declared <= possible && declared > sensible {
+                    (sensible, "that so few stored bytes are taken to hold")
+                } else {
+                    (possible, "its stored bytes can expand to")
+                }
             }
             _ => (self.file.bytes, "bytes of the whole file"),
         };
         if declared <= limit {
-            return Ok(());
+            return self.check_chunks(chunk);
         }
         let (path, object) = (self.file.path.clone(), self.object.clone());
         Err(StorageError::TooLarge { path, object, declared, unit: "bytes", limit, reason })
+    }
+
+    /// Refuse more chunks than the file has room to list: the library would visit each, stored or not.
+    fn check_chunks(&self, chunk: Option<&[usize]>) -> Result<(), StorageError> {
+        if chunk.is_none() {
+            return Ok(());
+        }
+        let along = |(&length, &step): (&usize, &usize)| length.div_ceil(step.max(1)) as u64;
+        let counts = self.shape.iter().zip(chunk.unwrap_or(&[])).map(along);
+        let declared = counts.fold(1, u64::saturating_mul);
+        let limit = (self.file.bytes / Self::CHUNK_ENTRY_BYTES).max(Self::CHUNKS_MIN);
+        if declared <= limit {
+            return Ok(());
+        }
+        let (path, object) = (self.file.path.clone(), self.object.clone());
+        let reason = "that the file has room to list";
+        Err(StorageError::TooLarge { path, object, declared, unit: "chunks", limit, reason })
     }
 
     /// Absolute path inside the file.
@@ -116,7 +161,8 @@ impl<'f> InputDataset<'f> {
 
     /// The dataset itself when it is a list.
     pub(crate) fn list(self) -> Result<Self, StorageError> {
-        if self.shape.len() == 1 { Ok(self) } else { Err(self.wrong_shape("one dimension")) }
+        self.list_ref()?;
+        Ok(self)
     }
 
     pub(crate) fn wrong_shape(&self, expected: &str) -> StorageError {
@@ -149,6 +195,53 @@ impl<'f> InputDataset<'f> {
         Ok(read.map_err(|e| self.unreadable(&e))?.into_iter().collect())
     }
 
+    /// The first value of a list or the only one, real or integer; `None` when there is none.
+    pub(crate) fn first_quantity(&self) -> Result<Option<f64>, StorageError> {
+        match self.stored {
+            TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => {
+                Ok(self.first_integer()?.map(|value| value as f64))
+            }
+            _ if self.elements() <= 1 => Ok(self.numbers()?.first().copied()),
+            _ => Ok(self.list_ref()?.first_numbers(1)?.first().copied()),
+        }
+    }
+
+    /// The first integer of a list or the only one; `None` when there is none.
+    pub(crate) fn first_integer(&self) -> Result<Option<i64>, StorageError> {
+        if self.elements() <= 1 {
+            return Ok(self.integers()?.first().copied());
+        }
+        let dataset = &self.list_ref()?.dataset;
+        let first = ndarray::s![..1];
+        let read = match self.stored {
+            TypeDescriptor::Integer(_) => dataset.read_slice_1d::<i64, _>(first).map(|v| v[0]),
+            TypeDescriptor::Unsigned(_) => {
+                dataset.read_slice_1d::<u64, _>(first).map(|v| i64::try_from(v[0]).unwrap_or(i64::MAX))
+            }
+            _ => return Err(self.file.wrong_type(&self.object, "integers", &self.stored.to_string())),
+        };
+        read.map(Some).map_err(|e| self.unreadable(&e))
+    }
+
+    /// An integer attribute of the dataset, `None` when it is absent or no integer.
+    pub(crate) fn optional_integer_attribute(&self, name: &str) -> Result<Option<i64>, StorageError> {
+        let at = attribute_path(&self.object, name);
+        let Some((attribute, stored)) = self.file.attribute_at(self.dataset.as_location(), &at, name)? else {
+            return Ok(None);
+        };
+        match read_integers(&attribute, &stored) {
+            Some(values) => {
+                let values = values.map_err(|e| StorageError::unreadable(&self.file.path, &at, &e))?;
+                Ok(values.first().copied())
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn list_ref(&self) -> Result<&Self, StorageError> {
+        if self.shape.len() == 1 { Ok(self) } else { Err(self.wrong_shape("one dimension")) }
+    }
+
     /// All values, row-major, as [`InputDataset::numbers`]; integers are taken for real numbers.
     pub(crate) fn numbers_or_integers(&self) -> Result<Vec<f64>, StorageError> {
         match self.stored {
@@ -159,7 +252,7 @@ impl<'f> InputDataset<'f> {
         }
     }
 
-    fn raw<T: hdf5::H5Type>(&self) -> Result<Vec<T>, StorageError> {
+    pub(super) fn raw<T: hdf5::H5Type>(&self) -> Result<Vec<T>, StorageError> {
         if self.shape.contains(&0) {
             return Ok(Vec::new());
         }
@@ -172,12 +265,12 @@ impl<'f> InputDataset<'f> {
     }
 
     /// Compressed values take little room in a file and all of theirs in memory.
-    fn check_memory(&self, elements: u64, element_bytes: usize) -> Result<(), StorageError> {
+    pub(super) fn check_memory(&self, elements: u64, element_bytes: usize) -> Result<(), StorageError> {
         let bytes = elements.saturating_mul(element_bytes as u64);
-        if bytes <= Self::MEMORY_BYTES_MAX {
-            return Ok(());
+        if bytes > Self::MEMORY_BYTES_MAX {
+            return Err(self.too_large(bytes, "bytes", Self::MEMORY_BYTES_MAX));
         }
-        Err(self.too_large(bytes, "bytes", Self::MEMORY_BYTES_MAX))
+        self.file.charge(&self.object, bytes)
     }
 
     fn too_large(&self, declared: u64, unit: &'static str, limit: u64) -> StorageError {
@@ -213,41 +306,51 @@ impl<'f> InputDataset<'f> {
         if !self.is_text() {
             return Err(self.file.wrong_type(&self.object, "text", &self.stored.to_string()));
         }
-        let elements = self.elements();
-        let list = self.shape.len() == 1;
-        let limit = if list { Self::TEXTS_MAX } else { InputFile::ATTRIBUTE_TEXTS_MAX };
-        if elements > limit {
-            return Err(self.too_large(elements, "texts", limit));
+        if self.shape.len() == 1 {
+            return self.text_rows(&self.stored, |rows| text::read(&self.dataset, &self.stored, Some(rows)));
         }
-        if !list {
-            return text::read(&self.dataset, &self.stored, None).map_err(|e| self.unreadable(&e));
+        let limit = InputFile::texts_max(&self.stored);
+        if self.elements() > limit {
+            return Err(self.too_large(self.elements(), "texts", limit));
         }
-        let mut texts = Vec::with_capacity(elements as usize);
+        text::read(&self.dataset, &self.stored, None).map_err(|e| self.unreadable(&e))
+    }
+
+    /// All texts of a list, read in parts by `read`, so that what they take can be bounded while they are read.
+    pub(super) fn text_rows(
+        &self,
+        stored: &TypeDescriptor,
+        read: impl Fn(Range<usize>) -> hdf5::Result<Vec<String>>,
+    ) -> Result<Vec<String>, StorageError> {
+        let [rows] = self.shape[..] else { return Err(self.wrong_shape("one dimension")) };
+        if rows as u64 > Self::TEXTS_MAX {
+            return Err(self.too_large(rows as u64, "texts", Self::TEXTS_MAX));
+        }
+        let mut texts = Vec::with_capacity(rows);
         let mut bytes = 0;
-        while texts.len() < self.shape[0] {
-            let end = self.shape[0].min(texts.len() + self.batch_texts());
-            let part = text::read(&self.dataset, &self.stored, Some(texts.len()..end));
-            texts.extend(
-                part.map_err(|e| self.unreadable(&e))?.into_iter().inspect(|t| bytes += t.len() as u64),
-            );
+        while texts.len() < rows {
+            let end = rows.min(texts.len() + self.batch_texts(stored));
+            let part = read(texts.len()..end).map_err(|e| self.unreadable(&e))?;
+            texts.extend(part.into_iter().inspect(|t| bytes += t.len() as u64));
             if bytes > Self::TEXT_BYTES_MAX {
                 return Err(self.too_large(bytes, "bytes of text", Self::TEXT_BYTES_MAX));
             }
         }
+        self.file.charge(&self.object, bytes)?;
         Ok(texts)
     }
 
     /// Texts that can be converted at once: those of variable length may all be the same stretch of the file, which
     /// none can be longer than.
-    fn batch_texts(&self) -> usize {
-        if !text::is_variable_length(&self.stored) {
+    fn batch_texts(&self, stored: &TypeDescriptor) -> usize {
+        if !text::is_variable_length(stored) {
             return Self::BATCH_TEXTS;
         }
         let fitting = Self::TEXT_BYTES_MAX / self.file.bytes.max(1);
         (fitting as usize).clamp(1, Self::BATCH_TEXTS)
     }
 
-    fn unreadable(&self, error: &hdf5::Error) -> StorageError {
+    pub(super) fn unreadable(&self, error: &hdf5::Error) -> StorageError {
         StorageError::unreadable(&self.file.path, &self.object, error)
     }
 }

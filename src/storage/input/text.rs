@@ -28,20 +28,13 @@ pub(super) fn read(
         return Ok(Vec::new());
     }
     match stored {
-        // A text that was never written is a null pointer, whose bytes must not be asked for.
         TypeDescriptor::VarLenAscii => {
             let texts = raw::<VarLenAscii>(container, part)?;
-            Ok(texts
-                .iter()
-                .map(|t| if t.is_empty() { String::new() } else { decode(t.as_bytes()) })
-                .collect())
+            Ok(texts.iter().map(ascii).collect())
         }
         TypeDescriptor::VarLenUnicode => {
             let texts = raw::<VarLenUnicode>(container, part)?;
-            Ok(texts
-                .iter()
-                .map(|t| if t.is_empty() { String::new() } else { decode(t.as_bytes()) })
-                .collect())
+            Ok(texts.iter().map(unicode).collect())
         }
         TypeDescriptor::FixedAscii(bytes) if *bytes <= FIXED_BYTES_MAX => {
             let texts = raw::<FixedAscii<FIXED_BYTES_MAX>>(container, part)?;
@@ -64,12 +57,22 @@ fn raw<T: H5Type>(container: &hdf5::Container, part: Option<Range<usize>>) -> hd
     }
 }
 
+/// A variable-length text. One that was never written is a null pointer, whose bytes must not be asked for.
+pub(super) fn ascii(stored: &VarLenAscii) -> String {
+    if stored.is_empty() { String::new() } else { decode(stored.as_bytes()) }
+}
+
+/// As [`ascii`].
+pub(super) fn unicode(stored: &VarLenUnicode) -> String {
+    if stored.is_empty() { String::new() } else { decode(stored.as_bytes()) }
+}
+
 /// Bytes as text; those that are not UTF-8 are replaced.
 fn decode(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A fixed-length text without what fills its field.
-fn unpad(bytes: &[u8]) -> String {
+pub(super) fn unpad(bytes: &[u8]) -> String {
     decode(bytes).trim_end_matches(['\0', ' ']).to_owned()
 }
