@@ -81,9 +81,11 @@ async fn a_session_goes_on_after_a_restart_with_the_very_state_it_had() {
     assert_eq!(again.watermarks, state.watermarks);
     assert_eq!((again.gap_count, again.gap_bins, again.active_entries), (1, 20, state.active_entries));
     assert_eq!((again.producer_epoch, again.producer_connected), (3, false));
-    // What was published last is published again, of the same bins.
+    // What the last refresh was of is published again: bins 0 to 249 and 270 to 299. While it ran, one that came late could be of
+    // later bins.
     let republished = published(&mut rig, &session, 300).await;
-    assert_eq!((republished.end_bin, republished.transitions), (header.end_bin, header.transitions));
+    assert_eq!((republished.end_bin, republished.transitions), (300, 249 + 29));
+    assert!(header.end_bin >= 300);
 
     // Who was fenced stays fenced; the producer itself goes on where it was.
     let fenced = Producer::open(&rig.channel, &session, 2).await.err().unwrap();
@@ -329,11 +331,11 @@ async fn a_full_journal_refuses_bins_and_answers_queries() {
     assert!(journal.entry_bytes > 1 << 20 && journal.file_bytes > journal.entry_bytes, "{journal:?}");
     assert!(rig.daemon.shutdown().await.complete);
 
-    // With more room it goes on where it was; what was counted was made durable.
+    // With more room it goes on where it was; what was counted, also after that answer, was made durable.
     config.journal.bytes_max = 1 << 30;
     let rig = Rig::with(config).await;
     let producer = Producer::open(&rig.channel, &session, 2).await.unwrap();
-    assert_eq!(producer.resume_from_bin, marks.applied_through);
+    assert!(producer.resume_from_bin >= marks.applied_through, "{} < {marks:?}", producer.resume_from_bin);
 }
 
 #[tokio::test]
