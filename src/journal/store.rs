@@ -222,7 +222,7 @@ impl Store {
     }
 
     /// Open the database again when a full disk has closed it.
-    fn reopen(&self) -> Result<(), JournalError> {
+    pub(super) fn reopen(&self) -> Result<(), JournalError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
             *database = Some(Opened::open(&self.open_disk)?);
