@@ -12,4 +12,5 @@ mod daemon {
     pub(crate) mod rig;
     mod scores;
     mod sessions;
+    mod storm;
 }

@@ -76,6 +76,10 @@ impl JournalFile {
         }
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed("open"))?;
         match file.try_lock() {
+            // It is never begun under its own name: what was in it is gone.
+            Ok(()) if file.metadata().map_err(failed("look at"))?.len() == 0 => {
+                Err(JournalError::Damaged { reason: "the file is empty".to_owned() })
+            }
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("lock")(error)),
