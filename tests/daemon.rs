@@ -16,5 +16,6 @@ mod daemon {
     mod scores;
     mod security;
     mod sessions;
+    mod storm;
     mod subscribers;
 }

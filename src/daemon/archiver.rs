@@ -19,6 +19,7 @@ use super::recording_config::RecordingConfig;
 use crate::archive::{Overwrite, Provenance, write_snapshot};
 use crate::model::Window;
 use crate::session::{SessionSpec, Snapshot};
+use crate::storage::remove_abandoned;
 
 /// Writes one snapshot file, completely or not at all.
 pub type SnapshotWriter =
@@ -115,8 +116,14 @@ impl Archive {
         let (jobs, queue): (_, Receiver<Option<Job>>) = bounded(QUEUE_SNAPSHOTS);
         let thread = std::thread::Builder::new().name("archiver".to_owned());
         let mut archiver = Archiver { writer, recording: recording.clone(), rolling: HashMap::new() };
-        let handle =
-            thread.spawn(move || queue.iter().map_while(|job| job).for_each(|job| archiver.run(job)))?;
+        let directory = config.directory.clone();
+        let handle = thread.spawn(move || {
+            let removed = remove_abandoned(&directory);
+            if removed > 0 {
+                tracing::info!(removed, "unfinished files of a daemon that was killed removed");
+            }
+            queue.iter().map_while(|job| job).for_each(|job| archiver.run(job));
+        })?;
         let inner = Inner { config: config.clone(), recording: recording.clone(), jobs };
         Ok((Self { inner: Some(Arc::new(inner)) }, Some(handle)))
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::config::JournalConfig;
@@ -72,19 +73,16 @@ impl Durability {
 
     /// The place of a new session.
     pub(super) fn new_session(&self, session_id: &str, n_neurons: usize) -> SessionJournal {
-        let place = self.journal.clone().map(|journal| Place {
-            number: journal.new_number(),
-            journal,
-            session_id: session_id.to_owned(),
-            n_neurons,
-        });
-        SessionJournal { place }
+        let number = self.journal.as_ref().map_or(0, Journal::new_number);
+        self.session(number, session_id, n_neurons)
     }
 
     /// The place of a session of an earlier run.
     pub(super) fn session(&self, number: u64, session_id: &str, n_neurons: usize) -> SessionJournal {
         let place = self.journal.clone().map(|journal| Place {
             journal,
+            health: self.health.clone(),
+            runtime: Handle::current(),
             number,
             session_id: session_id.to_owned(),
             n_neurons,
@@ -139,15 +137,18 @@ pub(super) struct SessionJournal {
 #[derive(Debug, Clone)]
 struct Place {
     journal: Journal,
+    health: watch::Receiver<Health>,
+    /// What the session's thread waits with.
+    runtime: Handle,
     number: u64,
     session_id: String,
     n_neurons: usize,
 }
 
 impl SessionJournal {
-    /// Make the session itself durable.
-    pub(super) async fn create(&self, spec: Vec<u8>) -> Result<(), RequestError> {
-        let Some(place) = &self.place else { return Ok(()) };
+    /// Make the session itself durable. Unless [`Begun::keep`] is called, it is closed again when what this gives is dropped.
+    pub(super) async fn create(&self, spec: Vec<u8>) -> Result<Begun, RequestError> {
+        let Some(place) = &self.place else { return Ok(Begun(None)) };
         let session = JournaledSession {
             session_id: place.session_id.clone(),
             spec,
@@ -156,8 +157,11 @@ impl SessionJournal {
             is_recorded: false,
         };
         let (reply, durable) = oneshot::channel();
+        // Before it is waited for: who asks may have gone before the answer comes.
+        let begun = Begun(Some(place.clone()));
         place.journal.create(place.number, session, told(reply));
-        durable.await.unwrap_or(Err(JournalError::Stopped.into()))
+        place.answer(durable).await?;
+        Ok(begun)
     }
 
     /// Make bins durable after which the session expects `next_bin`.
@@ -194,17 +198,18 @@ impl SessionJournal {
         }
     }
 
-    /// Note that the session is closed, and wait until that is durable. `is_recorded` when nothing of it is needed any more.
+    /// Note that the session is closed, and wait until that is durable. `is_recorded` when nothing of it is needed any more. When the
+    /// disk is full that is an error, and becomes durable once there is room.
     pub(super) fn close(&self, is_recorded: bool) -> Result<(), RequestError> {
         let Some(place) = &self.place else { return Ok(()) };
         let (reply, durable) = oneshot::channel();
         place.journal.close(place.number, is_recorded, told(reply));
-        durable.blocking_recv().unwrap_or(Err(JournalError::Stopped.into()))
+        place.wait_for(durable)
     }
 
     /// The bin expected next, and the last one at which the estimates were refreshed, if ever.
     pub(super) fn end(&self, refresh_interval_bins: u64) -> Result<(u64, Option<u64>), JournalError> {
-        let Some(Place { journal, number, session_id, n_neurons }) = &self.place else {
+        let Some(Place { journal, number, session_id, n_neurons, .. }) = &self.place else {
             return Ok((0, None));
         };
         let store = journal.store();
@@ -219,17 +224,58 @@ impl SessionJournal {
     /// # Errors
     /// Also when there is no journal.
     pub(super) fn records_from(&self, sequence: u64) -> Result<Records<'_>, JournalError> {
-        let Some(Place { journal, number, session_id, n_neurons }) = &self.place else {
+        let Some(Place { journal, number, session_id, n_neurons, .. }) = &self.place else {
             return Err(JournalError::Stopped);
         };
         journal.store().records(*number, session_id, *n_neurons, sequence)
     }
 
-    /// Wait until everything appended so far is durable.
+    /// Wait until everything appended so far is durable, unless the disk is full.
     pub(super) fn wait(&self) -> Result<(), RequestError> {
+        let Some(place) = &self.place else { return Ok(()) };
         let (reply, durable) = oneshot::channel();
         self.flush(told(reply));
-        durable.blocking_recv().unwrap_or(Err(JournalError::Stopped.into()))
+        place.wait_for(durable)
+    }
+}
+
+impl Place {
+    /// The answer of the journal's thread, or that there will be none for now: a full disk may stay full for days.
+    async fn answer(&self, durable: Durable) -> Result<(), RequestError> {
+        let mut health = self.health.clone();
+        tokio::select! {
+            biased;
+            durable = durable => durable.unwrap_or(Err(JournalError::Stopped.into())),
+            error = unhealthy(&mut health) => Err(error),
+        }
+    }
+
+    /// As [`Place::answer`], on a thread that may wait.
+    fn wait_for(&self, durable: Durable) -> Result<(), RequestError> {
+        self.runtime.block_on(self.answer(durable))
+    }
+}
+
+/// The answer of the journal's thread.
+type Durable = oneshot::Receiver<Result<(), RequestError>>;
+
+/// A session in the journal that nobody has been told of. Closed again when dropped, or else it would be taken up at the next start.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct Begun(Option<Place>);
+
+impl Begun {
+    /// Let the session stand.
+    pub(super) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(Place { journal, number, .. }) = &self.0 {
+            journal.close(*number, true, Box::new(drop));
+        }
     }
 }
 

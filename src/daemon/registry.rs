@@ -113,8 +113,9 @@ impl Registry {
             }
         })?;
         // Whoever hears of the session finds it again after a crash.
-        journal.create(stored).await?;
+        let begun = journal.create(stored).await?;
         self.insert(&handle, thread)?;
+        begun.keep();
         let (neurons, name) = (handle.spec.n_neurons(), handle.spec.name.as_str());
         tracing::info!(session = %handle.id, neurons, bin_width = %handle.spec.bin_width, name, "session created");
         Ok(handle)

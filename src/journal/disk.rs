@@ -3,6 +3,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::JournalError;
@@ -52,8 +53,11 @@ pub type DiskOpener = Box<dyn Fn() -> Result<Arc<dyn Disk>, JournalError> + Send
 #[must_use]
 pub fn file_disk(path: &Path) -> DiskOpener {
     let path = path.to_owned();
+    let was_open = AtomicBool::new(false);
     Box::new(move || {
-        let disk = JournalFile::open(&path)?;
+        // One that has gone since is no reason to begin an empty one in its place.
+        let disk = JournalFile::open(&path, !was_open.load(Ordering::Relaxed))?;
+        was_open.store(true, Ordering::Relaxed);
         Ok(Arc::new(disk) as Arc<dyn Disk>)
     })
 }
@@ -64,13 +68,18 @@ struct JournalFile {
 }
 
 impl JournalFile {
-    fn open(path: &Path) -> Result<Self, JournalError> {
-        if !path.exists() {
-            begin_file(path)?;
-        }
+    fn open(path: &Path, may_begin: bool) -> Result<Self, JournalError> {
         let failed = |doing| move |error: io::Error| JournalError::Disk { doing, reason: error.to_string() };
+        // A file that cannot be looked at is not missing.
+        if may_begin && !path.try_exists().map_err(failed("look for"))? {
+            begin_file(path).map_err(failed("begin"))?;
+        }
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed("open"))?;
         match file.try_lock() {
+            // It is never begun under its own name: what was in it is gone.
+            Ok(()) if file.metadata().map_err(failed("look at"))?.len() == 0 => {
+                Err(JournalError::Damaged { reason: "the file is empty".to_owned() })
+            }
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("lock")(error)),
@@ -79,26 +88,28 @@ impl JournalFile {
 }
 
 /// Make an empty database under its name, whole or not at all: one whose making was interrupted could not be told from a damaged one.
-fn begin_file(path: &Path) -> Result<(), JournalError> {
+fn begin_file(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder)?;
+    // Of two daemons that begin at once the later one must not put its file in the place of the other's. Where folders cannot be locked,
+    // two are not begun at once any safer by refusing one.
+    drop(folder.lock());
+    if path.try_exists()? {
+        return Ok(());
+    }
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".new");
     let unfinished = PathBuf::from(unfinished);
-    let failed =
-        |doing| move |reason: &dyn fmt::Display| JournalError::Disk { doing, reason: reason.to_string() };
-    let begun = || -> io::Result<()> {
-        match std::fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let database = redb::Database::create(&unfinished).map_err(io::Error::other)?;
-        drop(database);
-        File::open(&unfinished)?.sync_all()?;
-        std::fs::rename(&unfinished, path)?;
-        // Else a power cut could take the file's name away, with all that is durable in it.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-    };
-    begun().map_err(|error| failed("begin")(&error))
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let database = redb::Database::create(&unfinished).map_err(io::Error::other)?;
+    drop(database);
+    File::open(&unfinished)?.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    // Else a power cut could take the file's name away, with all that is durable in it.
+    folder.sync_all()
 }
 
 impl Disk for JournalFile {

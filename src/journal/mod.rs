@@ -15,6 +15,7 @@
 
 mod disk;
 mod error;
+mod guard;
 mod record;
 mod store;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use redb::{
 };
 
 use super::disk::{DiskOpener, Fault, Watched};
+use super::guard::guarded;
 use super::record::{self, Committed};
 use super::{JournalError, Record};
 use crate::proto::journal as stored;
@@ -80,11 +81,22 @@ impl Opened {
     /// Open, and repair what a crash left behind.
     fn open(open_disk: &DiskOpener) -> Result<Self, JournalError> {
         let disk = Watched::new(open_disk()?);
-        let database = redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(disk.clone());
-        let database = database.map_err(|error| disk.error(&error))?;
+        let database = guarded(|| {
+            let database = redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(disk.clone());
+            database.map_err(|error| disk.error(&error))
+        })?;
         let opened = Self { database, disk };
-        opened.check_format()?;
-        Ok(opened)
+        match guarded(|| opened.check_format()) {
+            Ok(()) => Ok(opened),
+            Err(error) => {
+                // To close a damaged file may fail as well; the error that led here counts.
+                drop(guarded(|| {
+                    drop(opened);
+                    Ok(())
+                }));
+                Err(error)
+            }
+        }
     }
 
     fn check_format(&self) -> Result<(), JournalError> {
@@ -184,10 +196,13 @@ impl Store {
     /// [`JournalError`]: in use by another process, unreadable, damaged, or of a later format.
     pub fn open(open_disk: DiskOpener) -> Result<Self, JournalError> {
         let mut opened = Opened::open(&open_disk)?;
-        let stored = stored_bytes(&opened)?;
+        let stored = guarded(|| stored_bytes(&opened))?;
         if stored.file > 2 * stored.entries + SLACK_BYTES {
             // What cannot be made smaller stays as it is.
-            drop(opened.database.compact());
+            guarded(|| {
+                drop(opened.database.compact());
+                Ok(())
+            })?;
             if opened.disk.fault().is_some() {
                 drop(opened);
                 opened = Opened::open(&open_disk)?;
@@ -200,7 +215,8 @@ impl Store {
         // A poisoned lock guards one assignment: what it holds is whole.
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let waiting = || JournalError::Full { reason: "it waits for room on the disk".to_owned() };
-        act(database.as_ref().ok_or_else(waiting)?)
+        let opened = database.as_ref().ok_or_else(waiting)?;
+        guarded(|| act(opened))
     }
 
     /// Make changes durable, all or none.
@@ -222,7 +238,7 @@ impl Store {
     }
 
     /// Open the database again when a full disk has closed it.
-    fn reopen(&self) -> Result<(), JournalError> {
+    pub(super) fn reopen(&self) -> Result<(), JournalError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
             *database = Some(Opened::open(&self.open_disk)?);

@@ -261,6 +261,64 @@ fn two_daemons_do_not_share_a_journal() {
 }
 
 #[test]
+fn of_daemons_that_begin_a_journal_at_once_one_has_it() {
+    for round in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.redb");
+        let start = std::sync::Barrier::new(6);
+        let ended = std::sync::Barrier::new(6);
+        let opened = std::thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                let opened = Store::open(file_disk(&path));
+                // Nobody lets go before everyone has tried.
+                ended.wait();
+                opened.map(drop)
+            };
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(opened.iter().filter(|one| one.is_ok()).count(), 1, "round {round}: {opened:?}");
+        let in_use = |one: &Result<(), JournalError>| matches!(one, Ok(()) | Err(JournalError::InUse { .. }));
+        assert!(opened.iter().all(in_use), "round {round}: {opened:?}");
+    }
+}
+
+#[test]
+fn a_journal_that_has_gone_is_not_begun_anew_while_the_daemon_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.redb");
+    let open = file_disk(&path);
+    drop(open().unwrap());
+    drop(open().unwrap());
+    std::fs::remove_file(&path).unwrap();
+    let error = open().unwrap_err();
+    assert!(matches!(error, JournalError::Disk { doing: "open", .. }), "{error}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_session_closed_in_the_future_is_kept_until_its_time_has_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = JournalLimits { closed_kept: Duration::ZERO, ..limits() };
+    let running = start(file_disk(&folder.path().join("journal.redb")), limits).unwrap();
+    let closed = |id, at| JournaledSession { closed_unix_ns: Some(at), is_recorded: true, ..session(id) };
+    // The clock was ahead when it was closed, and has been put right.
+    running.create(closed("ahead", i64::MAX), done().0);
+    let store = running.journal.store();
+    for at in [i64::MIN, 0] {
+        let (created, is_created) = done();
+        running.create(closed("behind", at), created);
+        is_created.recv().unwrap().unwrap();
+        while store.sessions().unwrap().len() > 1 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(store.sessions().unwrap()[&0].session_id, "ahead");
+    }
+    running.stop();
+}
+
+#[test]
 fn a_file_that_is_no_journal_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.redb");

@@ -441,6 +441,12 @@ impl Writer {
         if matches!(self.health, Health::Failed { .. }) {
             return;
         }
+        // One that a full disk has closed is opened as soon as that can be, also when nothing is to be written.
+        match self.shared.store.reopen() {
+            Ok(()) => {}
+            Err(JournalError::Full { reason }) => return self.set_health(Health::Full { reason }),
+            Err(error) => return self.set_health(Health::Failed { reason: error.to_string() }),
+        }
         let (file, free) = self.shared.store.room();
         if let Some(file) = file {
             self.shared.file_bytes.store(file, Ordering::Relaxed);

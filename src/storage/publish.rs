@@ -41,9 +41,9 @@ pub(crate) fn publish<E: From<StorageError>>(
     verify: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     refuse_existing(path, overwrite)?;
+    // The file stays open, and locked, for as long as it has its temporary name.
     let (mut temporary, mut file) = Temporary::create(path)?;
     write_durably(&mut file, &temporary.path, bytes)?;
-    drop(file);
     verify(&temporary.path)?;
     match overwrite {
         Overwrite::Refuse => name_new(&mut temporary, path)?,
@@ -75,6 +75,9 @@ impl Temporary {
         name.push(format!(".{}-{random:016x}.tmp", process::id()));
         let temporary = path.with_file_name(name);
         let file = File::create_new(&temporary).map_err(|e| StorageError::io(path, "create", e))?;
+        // So that `remove_abandoned` does not take it for one left behind; shared, so that whoever reads it may lock it as well. Where
+        // there are no locks, nothing is ever taken for one left behind.
+        drop(file.try_lock_shared());
         Ok((Self { path: temporary, published: false }, file))
     }
 
@@ -92,8 +95,43 @@ fn name_new(temporary: &mut Temporary, path: &Path) -> Result<(), StorageError> 
         Ok(()) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
         // Some file systems have no links. There the name is taken by an empty file, which the rename replaces.
-        Err(_) => reserve_and_rename(temporary, path),
+        Err(e) if has_no_links(&e) => reserve_and_rename(temporary, path),
+        Err(e) => Err(StorageError::io(path, "link to", e)),
     }
+}
+
+/// Whether a link failed because the file system has none, and not because the disk is full or broken: an empty file under a final name
+/// is the last thing to leave on such a disk.
+fn has_no_links(error: &io::Error) -> bool {
+    const EPERM: i32 = 1;
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(EPERM)
+}
+
+/// Remove temporary files of writers that were killed, from a folder and the folders in it; gives how many. One whose writer lives is
+/// locked, and stays, as does everything that is not named like one.
+pub(crate) fn remove_abandoned(folder: &Path) -> usize {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let inner = entries(folder).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let folders = std::iter::once(folder.to_owned()).chain(inner.map(|entry| entry.path()));
+    let mut removed = 0;
+    for path in folders.flat_map(|folder| entries(&folder).map(|entry| entry.path()).collect::<Vec<_>>()) {
+        let named = path.file_name().and_then(|name| name.to_str()).is_some_and(is_temporary_name);
+        let is_file = || path.symlink_metadata().is_ok_and(|data| data.is_file());
+        if named && is_file() && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            removed += usize::from(fs::remove_file(&path).is_ok());
+        }
+    }
+    removed
+}
+
+/// Whether a name is one of [`Temporary::create`].
+fn is_temporary_name(name: &str) -> bool {
+    let parts = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    let Some((process, random)) = parts.and_then(|name| name.rsplit_once('.')?.1.split_once('-')) else {
+        return false;
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number(process) && random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn reserve_and_rename(temporary: &mut Temporary, path: &Path) -> Result<(), StorageError> {
@@ -173,6 +211,40 @@ mod tests {
         drop(temporary);
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(names(folder.path()), ["out.h5"]);
+    }
+
+    #[test]
+    fn only_temporary_files_whose_writer_is_dead_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("s-1");
+        fs::create_dir(&inner).unwrap();
+        let kept =
+            ["out.h5", ".hidden", ".out.h5.tmp", ".out.h5.12-xyz.tmp", ".out.h5.12-00ff00ff00ff00ff.bak"];
+        for name in kept {
+            fs::write(inner.join(name), b"").unwrap();
+        }
+        for dead in [".out.h5.12-00ff00ff00ff00ff.tmp", ".s.1.nwb.4194304-0123456789abcdef.tmp"] {
+            fs::write(folder.path().join(dead), b"half").unwrap();
+            fs::write(inner.join(dead), b"half").unwrap();
+        }
+        let (temporary, _file) = Temporary::create(&inner.join("new.h5")).unwrap();
+        assert_eq!(remove_abandoned(folder.path()), 4);
+        assert!(temporary.path.exists());
+        drop(temporary);
+        let mut expected = kept.map(String::from);
+        expected.sort();
+        assert_eq!(names(&inner), expected);
+        assert_eq!(names(folder.path()), ["s-1"]);
+        assert_eq!(remove_abandoned(&folder.path().join("missing")), 0);
+    }
+
+    #[test]
+    fn a_link_that_fails_for_want_of_room_reserves_no_name() {
+        for (errno, without_links) in
+            [(1, true), (95, cfg!(target_os = "linux")), (5, false), (13, false), (28, false)]
+        {
+            assert_eq!(has_no_links(&io::Error::from_raw_os_error(errno)), without_links, "{errno}");
+        }
     }
 
     #[test]

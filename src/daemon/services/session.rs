@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 use crate::daemon::convert::{Neurons, session_to_proto};
 use crate::daemon::engine::Command;
 use crate::daemon::error::RequestError;
+use crate::daemon::journaling::unhealthy;
 use crate::daemon::registry::Registry;
 use crate::daemon::session_metadata;
 use crate::daemon::session_spec::session_spec;
@@ -82,7 +83,13 @@ impl SessionService for SessionRpc {
         }
         self.registry.durability.check()?;
         let mark = TrialMark { start_bin, stop_bin };
-        session.ask(|reply| Command::MarkTrial { mark, reply }).await??;
+        let mut health = self.registry.durability.watch_health();
+        tokio::select! {
+            biased;
+            marked = session.ask(|reply| Command::MarkTrial { mark, reply }) => marked??,
+            // It is marked, and becomes durable when there is room; who says it again is answered then.
+            error = unhealthy(&mut health) => return Err(error.into()),
+        }
         Ok(Response::new(v1::MarkTrialResponse {}))
     }
 }
