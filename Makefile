@@ -4,7 +4,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test bench lint doc setup regenerate
+.PHONY: demo test bench torture lint doc setup regenerate
 
 demo: setup
 	$(CARGO) run --release --locked --bin glauber -- demo
@@ -14,6 +14,13 @@ test: setup
 
 bench: setup
 	$(CARGO) bench --locked
+
+# Kill the daemon so many times at random moments, and compare what it has afterwards with what it acknowledged.
+KILLS ?= 2000
+
+torture: setup
+	$(CARGO) build --release --locked --bin glauber --example torture
+	target/release/examples/torture --kills $(KILLS)
 
 lint: setup
 	$(CARGO) fmt --check
