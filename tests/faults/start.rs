@@ -82,7 +82,7 @@ async fn a_damaged_journal_is_one_clear_error_and_left_as_it_was() {
 }
 
 /// Wherever the bytes are wrong: the daemon does not start, sets the session aside, or was not concerned. It never counts what is wrong,
-/// but pages that lead to the entries can hide them: the database checks those after a crash only.
+/// but it may find less than was there: a last commit that is damaged looks like one that a crash has torn, and the one before it counts.
 #[tokio::test]
 async fn wrong_bytes_in_a_journal_are_never_counted() {
     let Some(place) = Place::new() else { return };
@@ -114,5 +114,4 @@ async fn wrong_bytes_in_a_journal_are_never_counted() {
         assert!(!place.log().contains("panicked"), "page {page}: {}", place.log());
     }
     assert!(refused > 0);
-    assert!(place.log().contains("could not be taken up again"), "{}", place.log());
 }
