@@ -173,7 +173,7 @@ impl Watched {
     }
 
     fn note<T>(&self, doing: &'static str, outcome: io::Result<T>) -> Result<T, io::Error> {
-        outcome.map_err(|error| {
+        outcome.inspect_err(|error| {
             let is_full = matches!(
                 error.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
@@ -184,7 +184,6 @@ impl Watched {
                 is_full: is_full && doing != SYNC,
                 reason: error.to_string(),
             });
-            error.into()
         })
     }
 }

@@ -455,12 +455,12 @@ impl Writer {
         let entries = self.shared.entry_bytes.load(Ordering::Relaxed);
         let reason = if entries > bytes_max {
             Some(format!("it holds {entries} bytes, at most {bytes_max} are allowed (journal.bytes_max)"))
-        } else if let Some(free) = free.filter(|&free| free < free_bytes_min) {
-            Some(format!(
-                "{free} bytes are free on its volume, at least {free_bytes_min} are wanted (journal.free_bytes_min)"
-            ))
         } else {
-            None
+            free.filter(|&free| free < free_bytes_min).map(|free| {
+                format!(
+                    "{free} bytes are free on its volume, at least {free_bytes_min} are wanted (journal.free_bytes_min)"
+                )
+            })
         };
         self.set_health(reason.map_or(Health::Working, |reason| Health::Full { reason }));
     }

@@ -81,7 +81,8 @@ async fn a_damaged_journal_is_one_clear_error_and_left_as_it_was() {
     assert_eq!(place.start().await.durable_through(&id).await, 5000);
 }
 
-/// Wherever the bytes are wrong: the daemon says so, sets the session aside, or was not concerned. It never counts what is wrong.
+/// Wherever the bytes are wrong: the daemon does not start, sets the session aside, or was not concerned. It never counts what is wrong,
+/// but it may find less than was there: a last commit that is damaged looks like one that a crash has torn, and the one before it counts.
 #[tokio::test]
 async fn wrong_bytes_in_a_journal_are_never_counted() {
     let Some(place) = Place::new() else { return };
@@ -94,17 +95,23 @@ async fn wrong_bytes_in_a_journal_are_never_counted() {
     let used: Vec<usize> = (0..whole.len() / 4096)
         .filter(|page| whole[page * 4096..][..4096].iter().any(|&byte| byte != 0))
         .collect();
+    let mut refused = 0;
     for page in used {
         let mut bytes = whole.clone();
         for byte in bytes[page * 4096 + 100..][..200].iter_mut() {
             *byte ^= 0x55;
         }
         fs::write(place.journal(), &bytes).unwrap();
-        let Some(server) = place.try_start().await else { continue };
-        if server.list().await.contains(&id) {
-            assert_eq!(server.counted(&id).await, expected, "page {page}");
+        match place.try_start().await {
+            None => refused += 1,
+            Some(server) if server.list().await.contains(&id) => {
+                if server.durable_through(&id).await > 0 {
+                    assert_eq!(server.counted(&id).await, expected, "page {page}");
+                }
+            }
+            Some(_set_aside) => {}
         }
-        server.kill();
         assert!(!place.log().contains("panicked"), "page {page}: {}", place.log());
     }
+    assert!(refused > 0);
 }
