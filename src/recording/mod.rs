@@ -12,6 +12,8 @@
 //! the file carries the couplings that were estimated. Binning such a file gives back the very bins.
 
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod layout;
 mod nwb;
 mod nwb_write;
