@@ -12,7 +12,7 @@
 //! the file carries the couplings that were estimated. Binning such a file gives back the very bins.
 
 mod error;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), feature = "daemon"))]
 pub(crate) mod fuzzing;
 mod layout;
 mod nwb;
