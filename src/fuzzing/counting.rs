@@ -11,7 +11,7 @@ use crate::moments::Counts;
 use crate::session::{EquilibriumSpec, Marks, Session, SessionSpec};
 
 /// Bins of one input: more take time and find no more.
-const BINS_MAX: usize = 1500;
+const BINS_MAX: usize = 500;
 
 /// A session of so many neurons, bins of 1 ms and windows of so many bins, and of the whole session.
 ///
@@ -49,7 +49,7 @@ pub fn counting(input: &[u8]) {
     let lags: BTreeSet<u32> = (0..up_to(&mut input, 3_u8)).map(|_| 2 + up_to(&mut input, 30_u32)).collect();
     let lags: Vec<u32> = [1].into_iter().chain(lags).collect();
     let short = 64 + up_to(&mut input, 100_u64);
-    let windows = vec![short, short + 1 + up_to(&mut input, 600_u64)];
+    let windows = vec![short, short + 1 + up_to(&mut input, 200_u64)];
     let mut live = session(n_neurons, &lags, windows.clone());
     let mut taken = Taken::default();
     while !input.is_empty() && taken.bins.len() < BINS_MAX {
