@@ -3,8 +3,9 @@
 # Both install the HDF5 library through the system's package manager when it is missing, and say so.
 
 CARGO ?= cargo
+FUZZ_SECONDS ?= 60
 
-.PHONY: demo test bench torture lint doc setup regenerate
+.PHONY: demo test bench torture fuzz lint doc setup regenerate
 
 demo: setup
 	$(CARGO) run --release --locked --bin glauber -- demo
@@ -28,6 +29,10 @@ lint: setup
 
 doc: setup
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# FUZZ_SECONDS for each target; needs the nightly toolchain and cargo-fuzz (fuzz/README.md).
+fuzz: setup
+	fuzz/run $(FUZZ_SECONDS)
 
 # Generate the gRPC code anew after a change under proto/. Builds the core alone: the daemon may not compile before.
 regenerate: setup

@@ -55,6 +55,8 @@ pub mod archive;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod equilibrium;
+#[cfg(all(any(test, fuzzing), feature = "daemon"))]
+pub mod fuzzing;
 pub mod ingest;
 #[cfg(feature = "daemon")]
 pub mod journal;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room with the rooms it may import; `*` = any.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("ingest", &["model"]),
     ("ring", &["model"]),
@@ -22,6 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("proto", &[]),
     ("daemon", &["*"]),
     ("cli", &["*"]),
+    ("fuzzing", &["*"]),
 ];
 
 /// Crates that only these rooms may name.
@@ -30,11 +31,11 @@ const RESERVED_CRATES: [(&str, &[&str]); 9] = [
     ("hdf5_metno_sys", &["storage"]),
     ("tokio", &["daemon", "cli"]),
     ("tonic", &["daemon", "cli", "proto"]),
-    ("prost", &["daemon", "cli", "journal", "proto"]),
+    ("prost", &["daemon", "cli", "fuzzing", "journal", "proto"]),
     ("redb", &["journal"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
-    ("figment", &["cli"]),
+    ("figment", &["cli", "fuzzing"]),
 ];
 
 fn source() -> PathBuf {

@@ -94,6 +94,14 @@ impl Query {
     ) -> Result<Self, RequestError> {
         let query = query.ok_or(RequestError::Missing { field: "query" })?;
         let session = registry.get(&query.session_id)?;
+        Self::of_session(session, query)
+    }
+
+    /// The same once its session is found.
+    pub(super) fn of_session(
+        session: Arc<SessionHandle>,
+        query: v1::CouplingsQuery,
+    ) -> Result<Self, RequestError> {
         let n_neurons = session.spec.n_neurons();
         if let Some(&receiver) = query.receivers.iter().find(|&&receiver| receiver as usize >= n_neurons) {
             return Err(RequestError::UnknownReceiver { receiver, n_neurons });

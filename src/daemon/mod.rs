@@ -25,6 +25,8 @@ mod equilibrium;
 mod error;
 mod estimate_header;
 mod estimators;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handle;
 mod journaling;
 mod metrics;

@@ -246,13 +246,9 @@ mod tests {
             let config = crate::daemon::DaemonConfig::default();
             let spec = session_spec(asked, &config.defaults, &config.limits).unwrap();
             let (sender, _) = mpsc::channel(1);
-            let session = Arc::new(SessionHandle::new(
-                "s-1".to_owned(),
-                Arc::new(spec),
-                sender,
-                1 << 20,
-                SessionJournal::default(),
-            ));
+            let journal = SessionJournal::default();
+            let session = SessionHandle::new("s-1".to_owned(), Arc::new(spec), sender, 1 << 20, journal);
+            let session = Arc::new(session);
             let choice = Choice::of_predictions(&session, &v1::StreamPredictionsRequest::default()).unwrap();
             let (answers, mut stream) = mpsc::channel(1);
             let (applied, runtime) = (session.applied.subscribe(), Handle::current());

@@ -15,6 +15,8 @@
 
 mod disk;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guard;
 mod record;
 mod store;

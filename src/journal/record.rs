@@ -44,7 +44,7 @@ pub(super) fn encode(committed: &Committed, n_neurons: usize) -> Vec<u8> {
     value
 }
 
-const CHECKSUM_BYTES: usize = 4;
+pub(super) const CHECKSUM_BYTES: usize = 4;
 
 /// What [`encode`] made a value of, or what is wrong with it.
 pub(super) fn decode(value: &[u8], n_neurons: usize) -> Result<Committed, String> {

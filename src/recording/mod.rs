@@ -14,6 +14,8 @@
 mod cell_explorer;
 mod error;
 mod frames;
+#[cfg(all(any(test, fuzzing), feature = "daemon"))]
+pub(crate) mod fuzzing;
 mod layout;
 mod maxwell;
 mod maxwell_old;
