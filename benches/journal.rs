@@ -64,13 +64,15 @@ async fn rig(channel: &Channel) -> Rig {
         ..Default::default()
     };
     let request = v1::CreateSessionRequest { spec: Some(spec) };
-    let created = SessionServiceClient::new(channel.clone()).create_session(request).await.expect("a session");
+    let created =
+        SessionServiceClient::new(channel.clone()).create_session(request).await.expect("a session");
     let session_id = created.into_inner().session.expect("a session").session_id;
     let (requests, outbound) = mpsc::channel(64);
     let open = v1::OpenStream { session_id, producer_epoch: 0, durable_acks_only: true };
     requests.send(v1::StreamSpikesRequest { message: Some(Message::Open(open)) }).await.expect("room");
     let mut client = IngestServiceClient::new(channel.clone());
-    let mut replies = client.stream_spikes(ReceiverStream::new(outbound)).await.expect("a stream").into_inner();
+    let mut replies =
+        client.stream_spikes(ReceiverStream::new(outbound)).await.expect("a stream").into_inner();
     replies.message().await.expect("an answer");
     Rig { requests, replies }
 }
@@ -113,7 +115,8 @@ async fn measure_live(dir: &Path) {
     for _ in 0..RIGS {
         rigs.push(rig(&connect(daemon.address()).await).await);
     }
-    let running: Vec<_> = rigs.into_iter().zip(1..).map(|(rig, seed)| tokio::spawn(live(rig, seed))).collect();
+    let running: Vec<_> =
+        rigs.into_iter().zip(1..).map(|(rig, seed)| tokio::spawn(live(rig, seed))).collect();
     let mut latencies = Vec::new();
     for one in running {
         latencies.extend(one.await.expect("a rig"));

@@ -17,4 +17,4 @@ def stream(raster):  # bool array (bins, neurons); a rig yields as its bins come
         yield i.StreamSpikesRequest(bins=dict(first_bin=first, packed=packed))
 
 for response in ingest.IngestServiceStub(channel).StreamSpikes(stream(np.random.random((6000, 96)) < 0.1)):
-    print(session_id, response.ack.watermarks.applied_through)
+    print(session_id, response.ack.watermarks.durable_through)

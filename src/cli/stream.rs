@@ -159,7 +159,12 @@ pub(crate) async fn send(
     let mut progress_at = Instant::now();
     let mut last = v1::Watermarks::default();
     loop {
-        let before = last.received_through;
+        // What is received may be lost with a daemon that keeps a journal; what is durable may not.
+        let progress = |marks: &v1::Watermarks| match is_journaled {
+            true => marks.durable_through,
+            false => marks.received_through,
+        };
+        let before = progress(&last);
         match send_once(daemon, session_id, plan, started, epoch, &mut last, on_ack).await {
             Ok(()) => return Ok(last),
             Err(Interruption::Final(error)) => return Err(error),
@@ -171,7 +176,7 @@ pub(crate) async fn send(
                 });
             }
             Err(Interruption::Lost(error) | Interruption::Stopped(error)) => {
-                if last.received_through > before {
+                if progress(&last) > before {
                     (failures, progress_at) = (0, Instant::now());
                 }
                 // The daemon may not have noticed yet: a higher epoch takes over from the stream that broke.
@@ -214,6 +219,10 @@ async fn send_once(
             // An answer, not a broken connection: the daemon goes down, and the session with it.
             Code::Unavailable => Interruption::Stopped(error),
             Code::Cancelled => Interruption::Lost(error),
+            // There may be room again.
+            Code::ResourceExhausted if status.message().contains("the journal is full") => {
+                Interruption::Lost(error)
+            }
             _ => Interruption::Final(error),
         }
     };

@@ -52,7 +52,11 @@ pub(crate) fn parse_address(text: &str) -> Result<String, String> {
     let address = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let uri: tonic::transport::Uri = address.parse().map_err(|_| unreadable())?;
     match (uri.scheme_str(), uri.port_u16()) {
-        (Some("http" | "https"), Some(_)) => Ok(address.trim_end_matches('/').to_owned()),
+        (Some(scheme @ ("http" | "https")), Some(_)) => {
+            // Schemes are the same in any case; ours are compared as they are written here.
+            let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+            Ok(format!("{scheme}://{}", rest.trim_end_matches('/')))
+        }
         _ => Err(unreadable()),
     }
 }

@@ -161,9 +161,9 @@ impl Archive {
         }
     }
 
-    /// Whether closing a session writes its recording.
-    pub(super) fn records_on_close(&self) -> bool {
-        self.inner.as_ref().is_some_and(|inner| inner.recording.on_close)
+    /// Whether closing a session writes its recording: all of it, or the last of its parts.
+    pub(super) fn records(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.recording.is_on())
     }
 
     /// Write the recording of a session that is being closed, and wait for it; gives the files.
@@ -184,7 +184,7 @@ impl Archive {
 
     /// Write the recording of a session that was closed in an earlier run, and let the journal know.
     pub(super) fn record_late(&self, session_id: String, spec: Arc<SessionSpec>, journal: SessionJournal) {
-        let Some(inner) = self.inner.as_ref().filter(|inner| inner.recording.on_close) else { return };
+        let Some(inner) = self.inner.as_ref().filter(|inner| inner.recording.is_on()) else { return };
         let recorded = inner.recorded(session_id, spec, journal);
         // The archiver ends after everyone who could ask it.
         drop(inner.jobs.send(Some(Job::RecordLate(recorded))));

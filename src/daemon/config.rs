@@ -40,7 +40,7 @@ pub struct DaemonConfig {
 pub struct ServerConfig {
     /// Address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Least time between two acknowledgements of a stream.
+    /// Least time between two acknowledgements of what is counted; one of what has become durable comes at once.
     pub ack_interval_ms: u64,
     /// Longest time a shutdown waits for streams, engines and the last snapshots.
     pub shutdown_grace_s: u64,

@@ -59,6 +59,8 @@ pub(super) enum Ending {
     Closed,
     /// The daemon is taken down: with a journal the session goes on when it starts again.
     Suspended,
+    /// It could not be made durable, and nobody has been told of it.
+    Abandoned,
 }
 
 /// Bins and the marks that come with them.
@@ -166,7 +168,6 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             return;
         }
         engine.handle().counters.session_bytes.store(engine.session.bytes() as u64, Ordering::Relaxed);
-        // Nobody waits any more: the queue has no sender then, and the engine ends at once.
         let _ = reply.send(Ok(handle));
         engine.run(commands);
     })?;
@@ -323,8 +324,8 @@ impl Engine {
         &self.refresher.handle
     }
 
-    /// Go through the journal of an earlier run, to the very state it had: counts are integers, so they are equal. What was published
-    /// last is published again; scores, and what rests on them, begin anew.
+    /// Go through the journal of an earlier run, to the very state it had: counts are integers, so they are equal. The moments of the last
+    /// refresh are published again; scores, and what rests on them, begin anew.
     fn recover(&mut self) -> Result<(), NotStarted> {
         let started = Instant::now();
         let journal = self.journal.clone();
@@ -337,6 +338,10 @@ impl Engine {
                     let marks = Marks { trial_edges: &trial_edges, trials: &trials };
                     let outcome = session.push_with_marks(&block, marks, &mut |session| {
                         if Some(session.next_bin()) == last_refresh {
+                            // Files that come of it say how many gaps there were.
+                            let (gap_count, gap_bins) = session.gaps();
+                            refresher.handle.counters.gap_count.store(gap_count, Ordering::Relaxed);
+                            refresher.handle.counters.gap_bins.store(gap_bins, Ordering::Relaxed);
                             refresher.refresh(session);
                         }
                     })?;
@@ -504,7 +509,7 @@ impl Engine {
     /// Write the session's recording if one is wanted; tells whether nothing of the journal is needed for one any more.
     fn record(&self) -> bool {
         let (handle, archive) = (self.handle(), &self.refresher.archive);
-        if !self.journal.is_on() || !archive.records_on_close() {
+        if !self.journal.is_on() || !archive.records() {
             return true;
         }
         // What is written is what is durable.
@@ -524,13 +529,18 @@ impl Engine {
 
     /// The final estimates of every window: never skipped, and the last to be published.
     fn finish(&mut self, ending: Ending) -> Result<(), RequestError> {
+        if ending == Ending::Abandoned {
+            return Ok(());
+        }
         self.refresher.finish(&self.session);
         let handle = self.handle();
         handle.counters.session_bytes.store(0, Ordering::Relaxed);
         let bins = self.session.next_bin();
         if ending == Ending::Suspended && self.journal.is_on() {
+            handle.set_suspended();
             tracing::info!(session = %handle.id, bins, "session suspended: it goes on when the daemon starts again");
-            return Ok(());
+            // Whoever asked for its close gets to know.
+            return Err(RequestError::ShuttingDown);
         }
         let is_recorded = self.record();
         let closed = self.journal.close(is_recorded);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
 
-use super::engine::Command;
+use super::engine::{Command, Ending};
 use super::equilibrium::{EquilibriumPublication, EquilibriumState};
 use super::error::{FirstPublication, RequestError, cut};
 use super::estimators::FinishedRefit;
@@ -38,6 +38,7 @@ pub(super) struct SessionHandle {
     closed_at: OnceLock<Instant>,
     /// The engine ended by a panic.
     failed: AtomicBool,
+    suspended: AtomicBool,
     record: Mutex<Record>,
     /// What scores and replaces the estimates; used by one job at a time.
     tracker: Mutex<Tracker>,
@@ -106,6 +107,7 @@ impl SessionHandle {
             queue_bytes_max,
             closed_at: OnceLock::new(),
             failed: AtomicBool::new(false),
+            suspended: AtomicBool::new(false),
             record: Mutex::new(Record::default()),
         }
     }
@@ -136,7 +138,22 @@ impl SessionHandle {
         if self.is_failed() {
             return RequestError::Stopped { what: "session's engine" };
         }
+        if self.suspended.load(Ordering::Acquire) {
+            return RequestError::ShuttingDown;
+        }
         RequestError::SessionClosed { session_id: self.id.clone() }
+    }
+
+    /// Note, before it is closed, that the session goes on when the daemon starts again.
+    pub(super) fn set_suspended(&self) {
+        self.suspended.store(true, Ordering::Release);
+    }
+
+    /// End the engine of a session that nobody has been told of.
+    pub(super) fn abandon(&self) {
+        let (reply, _) = oneshot::channel();
+        // Nobody else has a way to it, so that there is room.
+        drop(self.commands.try_send(Command::Close { ending: Ending::Abandoned, reply }));
     }
 
     /// Wait until so many bytes may be queued, or until nothing is when that is more than may ever be.

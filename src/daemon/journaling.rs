@@ -41,7 +41,9 @@ impl Durability {
         let (journal, thread) = Journal::start(store, config.limits(), move |health| {
             match health {
                 Health::Working => tracing::info!("the journal has room again"),
-                Health::Full { reason } => tracing::error!(%reason, "the journal is full: bins are refused"),
+                Health::Full { reason, .. } => {
+                    tracing::error!(%reason, "the journal is full: bins are refused")
+                }
                 Health::Failed { reason } => {
                     tracing::error!(%reason, "the journal has failed: bins are refused until the daemon is started again");
                 }
@@ -60,6 +62,11 @@ impl Durability {
     /// Refuse what could not be made durable.
     pub(super) fn check(&self) -> Result<(), RequestError> {
         self.health.borrow().error().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Whether what is on the way cannot be made durable.
+    pub(super) fn obstacle(&self) -> Option<RequestError> {
+        self.health.borrow().obstacle().map(RequestError::from)
     }
 
     pub(super) fn watch_health(&self) -> watch::Receiver<Health> {
@@ -107,7 +114,7 @@ impl Durability {
         let bytes = self.journal.as_ref()?.bytes();
         let (health, reason) = match &*self.health.borrow() {
             Health::Working => (v1::JournalHealth::Working, String::new()),
-            Health::Full { reason } => (v1::JournalHealth::Full, reason.clone()),
+            Health::Full { reason, .. } => (v1::JournalHealth::Full, reason.clone()),
             Health::Failed { reason } => (v1::JournalHealth::Failed, reason.clone()),
         };
         Some(v1::JournalStatus {
@@ -125,6 +132,13 @@ pub(super) async fn unhealthy(health: &mut watch::Receiver<Health>) -> RequestEr
     let changed = health.wait_for(|health| health.error().is_some()).await;
     // The journal's thread has ended: the daemon is at its end.
     let error = changed.ok().and_then(|health| health.error()).unwrap_or(JournalError::Stopped);
+    error.into()
+}
+
+/// Ends with the error when what is on the way cannot be made durable, for now or for good.
+async fn obstructed(health: &mut watch::Receiver<Health>) -> RequestError {
+    let changed = health.wait_for(|health| health.obstacle().is_some()).await;
+    let error = changed.ok().and_then(|health| health.obstacle()).unwrap_or(JournalError::Stopped);
     error.into()
 }
 
@@ -246,7 +260,7 @@ impl Place {
         tokio::select! {
             biased;
             durable = durable => durable.unwrap_or(Err(JournalError::Stopped.into())),
-            error = unhealthy(&mut health) => Err(error),
+            error = obstructed(&mut health) => Err(error),
         }
     }
 

@@ -26,8 +26,8 @@ pub(super) enum NotRecorded {
     Recording(#[from] RecordingError),
     #[error(transparent)]
     Part(#[from] PartError),
-    #[error("{doing} {}: {source}", path.display())]
-    File { doing: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("making {}: {source}", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
     #[error("internal error of the recorder")]
     Panicked,
 }
@@ -66,18 +66,22 @@ impl Recorded {
         config: &RecordingConfig,
         snapshots: &[Arc<Snapshot>],
     ) -> Result<Vec<PathBuf>, NotRecorded> {
-        match self.whole(config)? {
+        let whole = if config.on_close { self.whole(config)? } else { None };
+        match whole {
             Some(part) if part.is_empty() => Ok(Vec::new()),
             Some(part) => {
                 let path = self.folder.join(file_name(&self.session_id, None));
                 self.write(&path, &part.finish(), false, snapshots)?;
-                self.remove_parts()?;
-                Ok(vec![path])
+                let written = vec![path];
+                self.remove_others(&written);
+                Ok(written)
             }
             None => {
                 let mut parts = Parts::new(self.clone(), config);
                 parts.advance()?;
-                parts.finish(snapshots)
+                let written = parts.finish(snapshots)?;
+                self.remove_others(&written);
+                Ok(written)
             }
         }
     }
@@ -102,11 +106,8 @@ impl Recorded {
         is_part: bool,
         snapshots: &[Arc<Snapshot>],
     ) -> Result<(), NotRecorded> {
-        std::fs::create_dir_all(&self.folder).map_err(|source| NotRecorded::File {
-            doing: "making",
-            path: self.folder.clone(),
-            source,
-        })?;
+        std::fs::create_dir_all(&self.folder)
+            .map_err(|source| NotRecorded::Folder { path: self.folder.clone(), source })?;
         let file = SessionFile {
             session_id: &self.session_id,
             name: &self.spec.name,
@@ -121,17 +122,29 @@ impl Recorded {
         Ok(write_session(path, &file, Overwrite::Replace)?)
     }
 
-    /// Remove the parts whose place the one file has taken.
-    fn remove_parts(&self) -> Result<(), NotRecorded> {
-        for number in 1.. {
-            let path = self.folder.join(file_name(&self.session_id, Some(number)));
-            match std::fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
-                Err(source) => return Err(NotRecorded::File { doing: "removing", path, source }),
+    /// Remove the files of this session whose place those written now have taken: parts, or a whole of an earlier attempt.
+    fn remove_others(&self, written: &[PathBuf]) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let is_ours =
+                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| self.is_recording(name));
+            if is_ours && !written.contains(&path) {
+                // One that stays holds nothing that is not in the others.
+                if let Err(error) = std::fs::remove_file(&path) {
+                    tracing::warn!(path = %path.display(), %error, "part of a recording stays beside the whole");
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Whether a file of that name holds bins of this session.
+    fn is_recording(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(&self.session_id).and_then(|rest| rest.strip_suffix(".nwb"));
+        match rest {
+            Some("") => true,
+            Some(rest) => rest.strip_prefix("_part").is_some_and(|number| number.parse::<u32>().is_ok()),
+            None => false,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::{SessionMetadata, Subject};
 pub struct RecordingConfig {
     /// Whether closing a session writes its recording.
     pub on_close: bool,
-    /// Recording time after which a part of a session that goes on is written; 0 = never before it is full.
+    /// Recording time after which a part of a session that goes on is written; 0 = never.
     pub roll_interval_s: u64,
     /// Spikes of one file; a session with more becomes several.
     pub spikes_max: u64,
@@ -84,6 +84,11 @@ impl RecordingConfig {
                 genotype: self.genotype.clone(),
             },
         }
+    }
+
+    /// Whether sessions are recorded at all.
+    pub(super) fn is_on(&self) -> bool {
+        self.on_close || self.roll_interval_s > 0
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {

@@ -72,6 +72,23 @@ impl Drop for Reservation {
     }
 }
 
+/// A session whose engine runs and of which nobody has been told: the engine has a way to itself, and would never end.
+struct Unclaimed(Option<Arc<SessionHandle>>);
+
+impl Unclaimed {
+    fn claim(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(session) = &self.0 {
+            session.abandon();
+        }
+    }
+}
+
 /// Every change under these locks is complete before anything can panic, so a poisoned value is still whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -112,10 +129,12 @@ impl Registry {
                 RequestError::Stopped { what: "session's engine" }
             }
         })?;
+        let unclaimed = Unclaimed(Some(Arc::clone(&handle)));
         // Whoever hears of the session finds it again after a crash.
         let begun = journal.create(stored).await?;
         self.insert(&handle, thread)?;
         begun.keep();
+        unclaimed.claim();
         let (neurons, name) = (handle.spec.n_neurons(), handle.spec.name.as_str());
         tracing::info!(session = %handle.id, neurons, bin_width = %handle.spec.bin_width, name, "session created");
         Ok(handle)
@@ -309,8 +328,9 @@ impl Registry {
 
     /// Close a session; returns once its final estimates are published and archived, or its engine has failed.
     pub(super) async fn close(&self, session: &SessionHandle) -> Result<(), RequestError> {
+        // One that has failed for good keeps nobody from the last estimates.
         if !session.is_closed()
-            && let Err(error @ RequestError::Journal(JournalError::Full { .. })) = self.durability.check()
+            && let Some(error @ RequestError::Journal(JournalError::Full { .. })) = self.durability.obstacle()
         {
             return Err(error);
         }
@@ -321,10 +341,13 @@ impl Registry {
             drop(session.publisher.watch().wait_for(|latest| latest.ended).await);
         }
         self.forget_oldest_closed();
-        if session.is_failed() {
-            return Err(session.closed_error());
+        match closed {
+            Ok(closed) => closed,
+            Err(_) => match session.closed_error() {
+                RequestError::SessionClosed { .. } => Ok(()),
+                error => Err(error),
+            },
         }
-        closed.unwrap_or(Ok(()))
     }
 
     fn forget_oldest_closed(&self) {

@@ -1,5 +1,6 @@
 //! Starting the daemon and taking it down in order.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -258,9 +259,11 @@ fn check_archive(directory: &Path) -> Result<(), StartError> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
-    let probe = directory.join(format!(".glauber-{}.tmp", std::process::id()));
+    let random = RandomState::new().hash_one(std::process::id());
+    let probe = directory.join(format!(".glauber-{random:016x}.tmp"));
     std::fs::create_dir_all(directory)
-        .and_then(|()| std::fs::write(&probe, b""))
+        // Never through a link that someone has put there.
+        .and_then(|()| std::fs::File::create_new(&probe).map(drop))
         .and_then(|()| std::fs::remove_file(&probe))
         .map_err(|source| StartError::Archive { directory: directory.to_path_buf(), source })
 }
@@ -292,6 +295,8 @@ async fn router(
         .max_encoding_message_size(encode);
 
     let (health, health_service) = tonic_health::server::health_reporter();
+    // Anyone may ask: what they send is a name.
+    let health_service = health_service.max_decoding_message_size(1024);
     set_health(&health, ServingStatus::Serving).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTOR_SET)

@@ -21,8 +21,10 @@ const FORMAT_KEY: &str = "format";
 const FORMAT: u64 = 1;
 /// Memory for pages of the database. Entries are written and read once, in order: more would not help.
 const CACHE_BYTES: usize = 16 << 20;
-/// Values read at once, so that a long reading holds up nobody who must open the database anew.
+/// Values read at once, and bytes past which no further one is: a long reading holds up nobody who must open the database anew, and
+/// many at once take little memory.
 const VALUES_AT_ONCE: usize = 256;
+const BYTES_AT_ONCE: usize = 4 << 20;
 /// Values deleted in one commit.
 const FORGOTTEN_AT_ONCE: usize = 4096;
 /// A file this much larger than what it holds is made smaller when it is opened.
@@ -239,6 +241,10 @@ impl Store {
 
     /// Open the database again when a full disk has closed it.
     pub(super) fn reopen(&self) -> Result<(), JournalError> {
+        // Readers are not to be waited for when there is nothing to do.
+        if self.database.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
             *database = Some(Opened::open(&self.open_disk)?);
@@ -343,7 +349,7 @@ impl Store {
         Ok(best)
     }
 
-    /// What was committed under the sequence numbers `from..end`.
+    /// What was committed under the sequence numbers `from..end`, or the first of them when they are large.
     fn read(
         &self,
         number: u64,
@@ -352,13 +358,19 @@ impl Store {
         from: u64,
         end: u64,
     ) -> Result<Vec<Committed>, JournalError> {
-        let values = self.with(|opened| {
-            let read = || -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
+        let (values, is_cut) = self.with(|opened| {
+            let read = || -> Result<(Vec<(u64, Vec<u8>)>, bool), redb::Error> {
                 let table = opened.database.begin_read()?.open_table(ENTRIES)?;
-                let all = table.range((number, from)..(number, end))?;
-                Ok(all
-                    .map(|row| row.map(|(key, value)| (key.value().1, value.value().to_vec())))
-                    .collect::<Result<_, _>>()?)
+                let (mut values, mut bytes) = (Vec::new(), 0);
+                for row in table.range((number, from)..(number, end))? {
+                    let (key, value) = row?;
+                    values.push((key.value().1, value.value().to_vec()));
+                    bytes += value.value().len();
+                    if bytes >= BYTES_AT_ONCE {
+                        return Ok((values, true));
+                    }
+                }
+                Ok((values, false))
             };
             read().map_err(|error| opened.disk.error(&error))
         })?;
@@ -371,7 +383,7 @@ impl Store {
             }
             committed.push(record::decode(value, n_neurons).map_err(|reason| damaged(*sequence, reason))?);
         }
-        if values.len() as u64 != end - from {
+        if !is_cut && values.len() as u64 != end - from {
             return Err(damaged(from + values.len() as u64, "it is missing".to_owned()));
         }
         Ok(committed)
@@ -467,13 +479,15 @@ impl Iterator for Records<'_> {
         while self.ready.is_empty() && self.next < self.end && !self.ended {
             let until = self.end.min(self.next + VALUES_AT_ONCE as u64);
             match self.store.read(self.number, &self.session_id, self.n_neurons, self.next, until) {
-                Ok(committed) => self.ready.extend(committed.into_iter().flat_map(|one| one.records)),
+                Ok(committed) => {
+                    self.next += committed.len() as u64;
+                    self.ready.extend(committed.into_iter().flat_map(|one| one.records));
+                }
                 Err(error) => {
                     self.ended = true;
                     return Some(Err(error));
                 }
             }
-            self.next = until;
         }
         self.ready.pop_front().map(Ok)
     }

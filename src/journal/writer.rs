@@ -32,10 +32,13 @@ pub enum Health {
     /// They can.
     #[default]
     Working,
-    /// There is no room; what was appended waits until there is.
+    /// There is no room.
     Full {
         /// What is exhausted.
         reason: String,
+        /// A bound of the configuration is passed: nothing new is to be taken, but what is on the way becomes durable. Otherwise the disk
+        /// itself is full, and that waits as well.
+        is_bound: bool,
     },
     /// Never again.
     Failed {
@@ -50,8 +53,25 @@ impl Health {
     pub fn error(&self) -> Option<JournalError> {
         match self {
             Self::Working => None,
-            Self::Full { reason } => Some(JournalError::Full { reason: reason.clone() }),
+            Self::Full { reason, .. } => Some(JournalError::Full { reason: reason.clone() }),
             Self::Failed { reason } => Some(JournalError::Failed { reason: reason.clone() }),
+        }
+    }
+
+    /// Why what is on the way cannot be made durable, if so.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<JournalError> {
+        match self {
+            Self::Full { is_bound: true, .. } => None,
+            _ => self.error(),
+        }
+    }
+
+    /// Whether it says the same, whatever the numbers in its reason.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Full { is_bound: a, .. }, Self::Full { is_bound: b, .. }) => a == b,
+            _ => self == other,
         }
     }
 }
@@ -259,7 +279,12 @@ impl Writer {
             }
             if !jobs.is_empty() {
                 let group = self.group(jobs);
-                self.commit(group, queue, &mut kept_back, &mut is_last);
+                let is_committed = self.commit(group, queue, &mut kept_back, &mut is_last);
+                // After one that is lost nothing may follow: it would be durable behind a hole.
+                if !is_committed {
+                    self.refuse(kept_back, queue, is_last);
+                    return;
+                }
             }
             if let Health::Failed { .. } = self.health {
                 self.refuse(kept_back, queue, is_last);
@@ -346,7 +371,7 @@ impl Writer {
         for (number, (n_neurons, committed)) in appended {
             let value = record::encode(&committed, n_neurons);
             group.entry_bytes += value.len() as u64;
-            let Some(sequence) = self.next_sequence(number) else { continue };
+            let Some(sequence) = self.next_sequence(number) else { break };
             group.changes.push(Change::Entries { number, sequence, value });
         }
         for number in touched {
@@ -359,10 +384,16 @@ impl Writer {
 
     /// Take the next sequence number of a session; `None` when it cannot be known, which ends the journal.
     fn next_sequence(&mut self, number: u64) -> Option<u64> {
-        let known = self.sessions.get_mut(&number)?;
+        let Some(known) = self.sessions.get_mut(&number) else {
+            self.set_health(Health::Failed {
+                reason: format!("bins of session number {number}, which it does not know"),
+            });
+            return None;
+        };
         let next = match known.next_sequence {
             Some(next) => next,
-            None => match self.shared.store.next_sequence(number) {
+            // Nobody appends before all were read at the start; a store that a full disk has closed is opened by the commit before.
+            None => match self.shared.store.reopen().and_then(|()| self.shared.store.next_sequence(number)) {
                 Ok(next) => next,
                 Err(error) => {
                     self.set_health(Health::Failed { reason: error.to_string() });
@@ -370,12 +401,18 @@ impl Writer {
                 }
             },
         };
-        self.sessions.get_mut(&number)?.next_sequence = Some(next + 1);
+        known.next_sequence = Some(next + 1);
         Some(next)
     }
 
-    /// Commit, however long the disk stays full, unless the daemon ends; what comes meanwhile is kept back.
-    fn commit(&mut self, group: Group, queue: &Receiver<Job>, kept_back: &mut Vec<Job>, is_last: &mut bool) {
+    /// Commit, however long the disk stays full, unless the daemon ends; what comes meanwhile is kept back. Tells whether it did.
+    fn commit(
+        &mut self,
+        group: Group,
+        queue: &Receiver<Job>,
+        kept_back: &mut Vec<Job>,
+        is_last: &mut bool,
+    ) -> bool {
         let Group { changes, entry_bytes, waiting } = group;
         let outcome = loop {
             if let Some(error @ JournalError::Failed { .. }) = self.health.error() {
@@ -387,7 +424,7 @@ impl Writer {
                 Ok(()) => break Ok(()),
                 Err(error @ JournalError::Full { .. }) if *is_last => break Err(error),
                 Err(JournalError::Full { reason }) => {
-                    self.set_health(Health::Full { reason });
+                    self.set_health(Health::Full { reason, is_bound: false });
                     *is_last = Self::wait_for_room(queue, kept_back);
                 }
                 Err(error) => self.set_health(Health::Failed { reason: error.to_string() }),
@@ -401,6 +438,7 @@ impl Writer {
         for done in waiting {
             done(outcome.clone());
         }
+        outcome.is_ok()
     }
 
     /// Wait a while; what comes meanwhile is kept, in order. Tells whether the daemon ends.
@@ -444,7 +482,9 @@ impl Writer {
         // One that a full disk has closed is opened as soon as that can be, also when nothing is to be written.
         match self.shared.store.reopen() {
             Ok(()) => {}
-            Err(JournalError::Full { reason }) => return self.set_health(Health::Full { reason }),
+            Err(JournalError::Full { reason }) => {
+                return self.set_health(Health::Full { reason, is_bound: false });
+            }
             Err(error) => return self.set_health(Health::Failed { reason: error.to_string() }),
         }
         let (file, free) = self.shared.store.room();
@@ -462,7 +502,7 @@ impl Writer {
                 )
             })
         };
-        self.set_health(reason.map_or(Health::Working, |reason| Health::Full { reason }));
+        self.set_health(reason.map_or(Health::Working, |reason| Health::Full { reason, is_bound: true }));
     }
 
     /// Forget some of a session that has been closed for long enough. One whose recording is not written stays.
@@ -472,15 +512,13 @@ impl Writer {
         }
         let kept_ns = i64::try_from(self.limits.closed_kept.as_nanos()).unwrap_or(i64::MAX);
         let now = unix_ns();
-        let is_due = |known: &Known| {
-            let session = &known.session;
-            session.is_recorded
-                && session.closed_unix_ns.is_some_and(|closed| now.saturating_sub(closed) >= kept_ns)
-        };
-        let Some(number) = self.sessions.iter().find(|(_, known)| is_due(known)).map(|(&number, _)| number)
-        else {
-            return;
-        };
+        // When there is no room, those that are not needed go before their time, the oldest first.
+        let is_pressed = matches!(self.health, Health::Full { .. });
+        let is_due = |closed: i64| is_pressed || now.saturating_sub(closed) >= kept_ns;
+        let forgettable = self.sessions.iter().filter(|(_, known)| known.session.is_recorded);
+        let closed = forgettable.filter_map(|(&number, known)| Some((known.session.closed_unix_ns?, number)));
+        let oldest = closed.filter(|&(closed, _)| is_due(closed)).min();
+        let Some((_, number)) = oldest else { return };
         match self.shared.store.forget(number) {
             Ok(Forgotten { is_all, bytes }) => {
                 self.shared.entry_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -490,13 +528,13 @@ impl Writer {
                 // There may be more.
                 self.looked_at = None;
             }
-            Err(JournalError::Full { reason }) => self.set_health(Health::Full { reason }),
+            Err(JournalError::Full { reason }) => self.set_health(Health::Full { reason, is_bound: false }),
             Err(error) => self.set_health(Health::Failed { reason: error.to_string() }),
         }
     }
 
     fn set_health(&mut self, health: Health) {
-        if self.health != health {
+        if !self.health.is_like(&health) {
             self.health = health;
             (self.on_health)(&self.health);
         }

@@ -85,7 +85,10 @@ fn facts(
 ) -> Vec<(&'static str, String)> {
     let (session, about) = (&recording.session, &recording.facts);
     let size = path.metadata().map_or(0, |metadata| metadata.len());
-    let version = about.layout_version.as_deref().map_or_else(String::new, |version| format!(" {version}"));
+    let version = about
+        .layout_version
+        .as_deref()
+        .map_or_else(String::new, |version| format!(" {}", shortened(version)));
     let mut facts = vec![
         ("file", format!("{}, {}", path.display(), text::bytes(size))),
         ("layout", format!("{}{version}", recording.layout.as_str())),

@@ -21,6 +21,8 @@ pub(crate) const SUBCOMMAND: &str = "read-in-child";
 /// Processor time for any file, seconds, and bytes of a file for each further second: a tenth of what gzip gives here.
 const SECONDS_MIN: u64 = 4;
 const BYTES_PER_SECOND: u64 = 4_000_000;
+/// Most processor time that a file gets for its length alone, which costs nothing to claim.
+const SECONDS_MAX: u64 = 300;
 /// How many times its processor time a child may take by the clock: disks are slow and machines busy.
 const CLOCK_FACTOR: u64 = 2;
 /// Least memory that can be asked for: the program with its libraries takes some of it before it reads anything.
@@ -46,7 +48,10 @@ impl Limits {
     pub(super) fn new(path: &Path, memory: u64, seconds: Option<u64>) -> Self {
         // Of a file that is not there the child will say so.
         let bytes = || fs::metadata(path).map_or(0, |metadata| metadata.len());
-        Self { memory, seconds: seconds.unwrap_or_else(|| SECONDS_MIN + bytes() / BYTES_PER_SECOND) }
+        Self {
+            memory,
+            seconds: seconds.unwrap_or_else(|| (SECONDS_MIN + bytes() / BYTES_PER_SECOND).min(SECONDS_MAX)),
+        }
     }
 
     fn clock(self) -> Duration {
@@ -84,7 +89,11 @@ pub(super) fn confine(memory: u64, seconds: u64) -> io::Result<()> {
         // At the soft limit of processor time comes a signal that says so, at the hard one a plain SIGKILL.
         let hard = if resource == Resource::Cpu { limit.saturating_add(1) } else { limit };
         let limit = Rlimit { current: Some(limit.min(own)), maximum: Some(hard.min(own)) };
-        rustix::process::setrlimit(resource, limit)?;
+        match rustix::process::setrlimit(resource, limit) {
+            // macOS bounds no address space.
+            Err(_) if cfg!(target_os = "macos") && resource == Resource::As => {}
+            outcome => outcome?,
+        }
     }
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;

@@ -174,7 +174,7 @@ impl<'a> Producer<'a> {
                     return Err(RequestError::ShuttingDown.into());
                 }
                 Ok(()) = self.durable.changed() => self.acknowledge(),
-                _ = tick.tick(), if !self.durable_acks_only => self.acknowledge(),
+                _ = tick.tick() => self.acknowledge(),
                 request = inbound.message() => match request.map_err(|status| self.oversized(status))? {
                     Some(request) => if let Err(error) = self.take(request).await {
                         return Err(self.first_error(error).await.into());
@@ -254,7 +254,12 @@ impl<'a> Producer<'a> {
     /// Acknowledge what is new, unless the client is behind with reading: a later acknowledgement says all.
     fn acknowledge(&mut self) {
         let now = watermarks(&self.session);
-        if self.acknowledged == Some(now) {
+        let durable_before = self.acknowledged.map_or(0, |acknowledged| acknowledged.durable_through);
+        let says_nothing_new = match self.durable_acks_only {
+            true => now.durable_through == durable_before,
+            false => self.acknowledged == Some(now),
+        };
+        if says_nothing_new {
             return;
         }
         let ack = Reply::Ack(v1::Ack { watermarks: Some(now) });
