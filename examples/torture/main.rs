@@ -7,7 +7,7 @@
 //!
 //! Each round starts `glauber serve` on the same journal, compares every session with an oracle that was never interrupted (counts,
 //! moments, gaps, place to resume, by `==`), lets the rigs send, and sends SIGKILL after 0 to 250 ms; one round in ten is killed while
-//! it is still taking up its sessions. What a rig sends is a function of session and bin alone, so the oracle needs no rig.
+//! it is still taking up its sessions, one in twenty while it closes one. What a rig sends is a function of session and bin alone, so the oracle needs no rig.
 
 mod files;
 mod oracle;
@@ -52,6 +52,8 @@ struct Tally {
     kills: u64,
     kills_in_recovery: u64,
     closed: u64,
+    kills_in_closing: u64,
+    closed_unheard: u64,
     bins_durable: u64,
     reconnects: u64,
     files: u64,
@@ -70,6 +72,8 @@ async fn main() {
     let mut tally = Tally::default();
     let mut rigs: Vec<Rig> = Vec::new();
     let mut next_story = 0;
+    let mut closing: Option<Rig> = None;
+    let snapshots = dir.join("snapshots");
     let began = Instant::now();
 
     while tally.kills < args.kills {
@@ -83,17 +87,36 @@ async fn main() {
         let mut server = Server::spawn(&binary, &dir);
         let client = server.client().await;
         // Before anything is sent: the state is what the daemon found.
+        if let Some(rig) = closing.take() {
+            if rig.is_gone(&client).await {
+                rig.check_recording(&snapshots);
+                tally.closed_unheard += 1;
+            } else {
+                rigs.push(rig);
+            }
+        }
         for rig in &mut rigs {
             rig.compare(&client).await;
             tally.comparisons += 1;
         }
-        tally.files += files::check_new(&dir.join("snapshots"));
         if tally.kills % ROUNDS_PER_SESSION == ROUNDS_PER_SESSION - 1 && !rigs.is_empty() {
             let place = rng.random_range(0..rigs.len());
             let rig = rigs.swap_remove(place);
             tally.bins_durable += rig.durable_through();
             rig.close(&client).await;
+            rig.check_recording(&snapshots);
             tally.closed += 1;
+        }
+        tally.files += files::check_new(&snapshots);
+        if rng.random_bool(0.05) && !rigs.is_empty() {
+            let rig = rigs.swap_remove(rng.random_range(0..rigs.len()));
+            rig.begin_to_close(&client);
+            tokio::time::sleep(Duration::from_micros(rng.random_range(0..60_000))).await;
+            server.kill();
+            tally.kills_in_closing += 1;
+            tally.kills += 1;
+            closing = Some(rig);
+            continue;
         }
         while (rigs.len() as u64) < RIGS {
             rigs.push(Rig::begin(&client, Story::new(args.seed, next_story)).await);
@@ -114,15 +137,24 @@ async fn main() {
     }
     let mut server = Server::spawn(&binary, &dir);
     let client = server.client().await;
+    if let Some(rig) = closing {
+        if rig.is_gone(&client).await {
+            rig.check_recording(&snapshots);
+        } else {
+            rigs.push(rig);
+        }
+    }
     for mut rig in rigs {
         rig.compare(&client).await;
         tally.bins_durable += rig.durable_through();
         tally.comparisons += 1;
         rig.close(&client).await;
+        rig.check_recording(&snapshots);
         tally.closed += 1;
     }
-    tally.files += files::check_new(&dir.join("snapshots"));
+    tally.files += files::check_new(&snapshots);
     server.kill();
+    assert!(tally.bins_durable > tally.kills, "hardly anything became durable: {tally:?}");
     println!(
         "{tally:?} in {:.0} s: nothing that was acknowledged was lost or counted twice",
         began.elapsed().as_secs_f64()

@@ -1,5 +1,7 @@
 //! Rigs: what they send is a function of session and bin alone.
 
+use std::path::Path;
+
 use glauber::model::{SpikeBlock, TrialMark};
 use glauber::proto::v1;
 use glauber::proto::v1::stream_spikes_request::Message as Request;
@@ -9,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 
 use crate::Client;
 use crate::Oracle;
@@ -110,8 +113,11 @@ impl Rig {
     /// Send until the connection breaks.
     pub(crate) fn send(mut self, client: Client) -> JoinHandle<Self> {
         tokio::spawn(async move {
-            // An error is what is waited for: the daemon is dead.
-            drop(self.send_until_killed(client).await);
+            // That the connection breaks is what is waited for: the daemon is dead. An answer of the daemon is not.
+            if let Err(status) = self.send_until_killed(client).await {
+                let broken = [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal];
+                assert!(broken.contains(&status.code()), "session {} is refused: {status}", self.session_id);
+            }
             self
         })
     }
@@ -228,7 +234,36 @@ impl Rig {
         );
     }
 
-    pub(crate) async fn close(self, client: &Client) {
+    /// Whether the daemon has closed the session, though nobody has heard of it.
+    pub(crate) async fn is_gone(&self, client: &Client) -> bool {
+        let request = v1::GetSessionRequest { session_id: self.session_id.clone() };
+        match client.sessions.clone().get_session(request).await {
+            Ok(_) => false,
+            Err(status) if status.code() == Code::NotFound => true,
+            Err(status) => panic!("session {}: {status}", self.session_id),
+        }
+    }
+
+    /// Every spike of a closed session must be in its recording; nothing was sent since the last comparison.
+    pub(crate) fn check_recording(&self, snapshots: &Path) {
+        let expected: u64 = self.oracle.counts(0).counts.spikes.iter().sum();
+        if self.durable_through == 0 {
+            return;
+        }
+        let path = snapshots.join(&self.session_id).join(format!("{}.nwb", self.session_id));
+        let recording = glauber::recording::open(&path).unwrap_or_else(|error| panic!("{error}"));
+        let found: usize = recording.session.units.iter().map(|unit| unit.spike_times_ns.len()).sum();
+        assert_eq!(found as u64, expected, "spikes in the recording of session {}", self.session_id);
+    }
+
+    /// Begin to close the session; nobody waits for it.
+    pub(crate) fn begin_to_close(&self, client: &Client) {
+        let request = v1::CloseSessionRequest { session_id: self.session_id.clone() };
+        let mut sessions = client.sessions.clone();
+        tokio::spawn(async move { drop(sessions.close_session(request).await) });
+    }
+
+    pub(crate) async fn close(&self, client: &Client) {
         let request = v1::CloseSessionRequest { session_id: self.session_id.clone() };
         client.sessions.clone().close_session(request).await.expect("it closes");
     }

@@ -39,6 +39,7 @@ impl Server {
             .arg(dir.join("snapshots"))
             // Snapshots at every refresh: files are always being written when the end comes.
             .args(["--set", "archive.snapshot_interval_s=1"])
+            .args(["--set", "recording.roll_interval_s=1"])
             .args(["--set", "journal.closed_kept_h=0"])
             .args(["--set", "defaults.equilibrium_methods=[]"])
             .stdout(Stdio::piped())

@@ -1,5 +1,7 @@
 //! `glauber close`: the end of a session, with its final estimates.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use glauber::proto::v1;
 use serde_json::json;
@@ -44,6 +46,25 @@ pub(crate) async fn run(args: CloseArgs, manner: Manner) -> Result<(), CliError>
         facts.push(("failed", format!("not written: {}", session.last_snapshot_error)));
     }
     output::print_facts(&facts)
+}
+
+/// The same, and again while there is no daemon, for as long as a daemon that keeps a journal may take to be started again.
+pub(crate) async fn close_patiently(
+    daemon: &Daemon,
+    id: &str,
+    patience: Duration,
+) -> Result<v1::CloseSessionResponse, CliError> {
+    let began = Instant::now();
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match close(daemon, id).await {
+            Err(CliError::NoDaemon { .. }) if began.elapsed() + pause < patience => {
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(Duration::from_secs(3));
+            }
+            closed => return closed,
+        }
+    }
 }
 
 /// Close a session; the daemon answers when its last snapshot is written.

@@ -10,7 +10,7 @@ use glauber::proto::v1;
 use serde_json::json;
 
 use super::client::{self, ConnectArgs, Daemon};
-use super::close::close;
+use super::close::close_patiently;
 use super::error::CliError;
 use super::metadata::{self, MetadataArgs};
 use super::recordings::{self, EstimationArgs, RecordingArgs, Sizes};
@@ -88,7 +88,7 @@ pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError
         None
     } else {
         tokio::select! {
-            closed = close(&daemon, &id) => Some(closed),
+            closed = close_patiently(&daemon, &id, args.reconnect_for) => Some(closed),
             _ = tokio::signal::ctrl_c() => {
                 return Err(CliError::Interrupted(format!(": session {id} is being closed by the daemon")));
             }

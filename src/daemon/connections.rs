@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -186,10 +186,18 @@ pub(super) struct Place {
     peer: IpAddr,
 }
 
+/// What counts as one address: with IPv6 a host may have all of a /64.
+fn host(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 impl Place {
     /// Take one, or say which bound is reached.
     fn take(places: &Arc<Places>, peer: IpAddr, bounds: &Bounds) -> Result<Self, &'static str> {
-        let peer = peer.to_canonical();
+        let peer = host(peer);
         let mut taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.all >= bounds.connections_max {
             return Err("the most connections at once");

@@ -82,7 +82,9 @@ where
             tracing::info!(?address, path = request.uri().path(), "call refused: no valid token");
             return Box::pin(std::future::ready(Ok(Status::unauthenticated(REFUSAL).into_http())));
         }
-        let call = peer.map(|peer| Calls::begin(&peer.calls));
+        // What anyone may ask keeps nobody's connection, or strangers could hold every place.
+        let is_use = self.tokens.is_none() || !request.uri().path().starts_with(HEALTH);
+        let call = peer.filter(|_| is_use).map(|peer| Calls::begin(&peer.calls));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
