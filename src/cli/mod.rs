@@ -79,7 +79,7 @@ struct GlobalArgs {
 enum Command {
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
-    Replay(replay::ReplayArgs),
+    Replay(Box<replay::ReplayArgs>),
     Fit(fit::FitArgs),
     Compare(compare::CompareArgs),
     Inspect(inspect::InspectArgs),
@@ -129,7 +129,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
     match command {
         Command::Demo(args) => block_on(demo::run(args, manner)),
         Command::Serve(args) => block_on(serve::run(args, manner)),
-        Command::Replay(args) => block_on(replay::run(args, manner)),
+        Command::Replay(args) => block_on(replay::run(*args, manner)),
         Command::Fit(args) => fit::run(&args, manner),
         Command::Compare(args) => compare::run(&args, manner),
         Command::Inspect(args) => inspect::run(&args, manner),

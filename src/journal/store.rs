@@ -358,19 +358,21 @@ impl Store {
         from: u64,
         end: u64,
     ) -> Result<Vec<Committed>, JournalError> {
-        let (values, is_cut) = self.with(|opened| {
-            let read = || -> Result<(Vec<(u64, Vec<u8>)>, bool), redb::Error> {
+        let mut is_cut = false;
+        let values = self.with(|opened| {
+            let mut read = || -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
                 let table = opened.database.begin_read()?.open_table(ENTRIES)?;
                 let (mut values, mut bytes) = (Vec::new(), 0);
                 for row in table.range((number, from)..(number, end))? {
                     let (key, value) = row?;
                     values.push((key.value().1, value.value().to_vec()));
                     bytes += value.value().len();
-                    if bytes >= BYTES_AT_ONCE {
-                        return Ok((values, true));
+                    is_cut = bytes >= BYTES_AT_ONCE;
+                    if is_cut {
+                        break;
                     }
                 }
-                Ok((values, false))
+                Ok(values)
             };
             read().map_err(|error| opened.disk.error(&error))
         })?;

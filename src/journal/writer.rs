@@ -83,7 +83,7 @@ pub type OnDurable = Box<dyn FnOnce(Result<(), JournalError>) + Send>;
 type OnHealth = Box<dyn Fn(&Health) + Send>;
 
 /// How often a journal looks whether there is room again, and whether something is to be forgotten.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
 
 enum Job {
     Create { number: u64, session: JournaledSession, done: OnDurable },

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ChildArgs, manner: Manner) -> Result<(), CliError> {
     boundary::confine(args.memory, args.seconds)
         .map_err(|source| CliError::System { doing: "limiting the process that reads the file", source })?;
     let answer = match args.what {
-        What::Recording => read(&args.file, args.part.as_deref()).map(Reply::Recording),
+        What::Recording => read(&args.file, args.part.as_deref()).map(Box::new).map(Reply::Recording),
         What::Inspection => {
             output::captured(|| inspect::show(&args.file, args.part.as_deref(), args.top, manner))
                 .map(Reply::Text)

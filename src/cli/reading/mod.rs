@@ -56,7 +56,7 @@ pub(crate) struct ReadRecording {
 /// Read a recording.
 pub(crate) fn recording(path: &Path, args: &ReadingArgs) -> Result<ReadRecording, CliError> {
     match ask("recording", path, args, Vec::new())? {
-        Reply::Recording(recording) => Ok(recording),
+        Reply::Recording(recording) => Ok(*recording),
         other => Err(unexpected(path, &other)),
     }
 }

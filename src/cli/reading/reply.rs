@@ -15,7 +15,7 @@ const HEAD_BYTES: usize = MARK.len() + size_of::<u64>();
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// A recording.
-    Recording(ReadRecording),
+    Recording(Box<ReadRecording>),
     /// What is to be printed.
     Text(String),
     /// An error in words and the exit code that belongs to it.
@@ -74,11 +74,11 @@ mod tests {
         };
         let session = RecordedSession { units: vec![unit], ..Default::default() };
         vec![
-            Reply::Recording(ReadRecording {
+            Reply::Recording(Box::new(ReadRecording {
                 session,
                 metadata: SessionMetadata::default(),
                 problems: vec!["sorted".to_owned()],
-            }),
+            })),
             Reply::Text("a\nb".to_owned()),
             Reply::Error { text: "x.nwb: no such file".to_owned(), code: 2 },
         ]
