@@ -102,7 +102,6 @@ async fn a_session_closes_whose_files_cannot_be_written_and_its_recording_is_wri
         ("fsync of the recording", SYNC, ".nwb", 0, false),
         ("the recording's name", RENAME, ".nwb", 0, false),
         ("fsync of the folder of the recording", SYNC_DIRECTORY, SNAPSHOTS, 1, false),
-        ("removing parts of the recording", UNLINK, ".nwb", 0, false),
     ];
     let mut unrecorded = Vec::new();
     for errno in [EIO, ENOSPC, EACCES] {
