@@ -22,7 +22,7 @@ impl Daemon {
             .args(["--json", "serve", "--listen", "127.0.0.1:0", "--archive-dir"])
             .arg(archive)
             .arg("--journal-dir")
-            .arg(archive.with_file_name("journal"))
+            .arg(archive.join("journal"))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
