@@ -2,7 +2,6 @@
 
 use clap::Args;
 use glauber::model::{SessionMetadata, Subject};
-use glauber::proto::v1;
 
 use super::error::CliError;
 
@@ -77,28 +76,6 @@ impl MetadataArgs {
             file.experimenters.clone_from(&self.experimenter);
         }
         file
-    }
-}
-
-/// The message of the interface.
-pub(crate) fn wire(metadata: SessionMetadata) -> v1::SessionMetadata {
-    let subject = metadata.subject;
-    v1::SessionMetadata {
-        description: metadata.description,
-        experimenters: metadata.experimenters,
-        lab: metadata.lab,
-        institution: metadata.institution,
-        keywords: metadata.keywords,
-        start_unix_ns: metadata.start_ns,
-        subject: (subject != Subject::default()).then_some(v1::Subject {
-            subject_id: subject.subject_id,
-            species: subject.species,
-            sex: subject.sex,
-            age: subject.age,
-            description: subject.description,
-            strain: subject.strain,
-            genotype: subject.genotype,
-        }),
     }
 }
 

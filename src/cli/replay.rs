@@ -12,7 +12,7 @@ use serde_json::json;
 use super::client::{self, ConnectArgs, Daemon};
 use super::close::close_patiently;
 use super::error::CliError;
-use super::metadata::{self, MetadataArgs};
+use super::metadata::MetadataArgs;
 use super::recordings::{self, EstimationArgs, RecordingArgs, Sizes};
 use super::stream::{self, Plan};
 use super::values::Speed;
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: ReplayArgs, manner: Manner) -> Result<(), CliError
     let (recording, in_file) = recordings::load_with_metadata(&args.recording, manner)?;
     let recording = Arc::new(recording);
     let mut spec = wire_spec(&args, &recording);
-    spec.metadata = Some(metadata::wire(said(&args, in_file, manner)));
+    spec.metadata = Some(said(&args, in_file, manner).into());
     let request = v1::CreateSessionRequest { spec: Some(spec) };
     let created =
         daemon.sessions().create_session(request).await.map_err(daemon.failure("opening a session"))?;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::equilibrium::method_to_proto;
 use super::handle::SessionHandle;
 use super::publish::Publication;
-use super::session_metadata;
 use crate::model::{Estimator, RowStatus, RunningScore, Score, TapForm};
 use crate::proto::v1;
 use crate::session::SessionSpec;
@@ -92,7 +91,7 @@ pub(super) fn spec_to_proto(spec: &SessionSpec, neurons: Neurons) -> v1::Session
         equilibrium_bins_max: Some(spec.equilibrium.bins_max),
         equilibrium_seed: Some(spec.equilibrium.seed),
         no_equilibrium: spec.equilibrium.is_empty(),
-        metadata: (neurons == Neurons::Listed).then(|| session_metadata::to_proto(&spec.metadata)),
+        metadata: (neurons == Neurons::Listed).then(|| spec.metadata.clone().into()),
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) fn fill(asked: &mut v1::SessionSpec, config: &RecordingConfig, now: S
     let now_ns = now.duration_since(SystemTime::UNIX_EPOCH).ok();
     let start_ns = now_ns.and_then(|since| i64::try_from(since.as_nanos()).ok());
     let known = said.or(&SessionMetadata { start_ns, ..config.metadata() });
-    asked.metadata = Some(to_proto(&known));
+    asked.metadata = Some(known.into());
 }
 
 pub(super) fn from_proto(metadata: Option<v1::SessionMetadata>) -> SessionMetadata {
@@ -37,24 +37,26 @@ pub(super) fn from_proto(metadata: Option<v1::SessionMetadata>) -> SessionMetada
     }
 }
 
-pub(super) fn to_proto(metadata: &SessionMetadata) -> v1::SessionMetadata {
-    let subject = metadata.subject.clone();
-    v1::SessionMetadata {
-        description: metadata.description.clone(),
-        experimenters: metadata.experimenters.clone(),
-        lab: metadata.lab.clone(),
-        institution: metadata.institution.clone(),
-        keywords: metadata.keywords.clone(),
-        start_unix_ns: metadata.start_ns,
-        subject: (subject != Subject::default()).then_some(v1::Subject {
-            subject_id: subject.subject_id,
-            species: subject.species,
-            sex: subject.sex,
-            age: subject.age,
-            description: subject.description,
-            strain: subject.strain,
-            genotype: subject.genotype,
-        }),
+impl From<SessionMetadata> for v1::SessionMetadata {
+    fn from(metadata: SessionMetadata) -> Self {
+        let subject = metadata.subject;
+        Self {
+            description: metadata.description,
+            experimenters: metadata.experimenters,
+            lab: metadata.lab,
+            institution: metadata.institution,
+            keywords: metadata.keywords,
+            start_unix_ns: metadata.start_ns,
+            subject: (subject != Subject::default()).then_some(v1::Subject {
+                subject_id: subject.subject_id,
+                species: subject.species,
+                sex: subject.sex,
+                age: subject.age,
+                description: subject.description,
+                strain: subject.strain,
+                genotype: subject.genotype,
+            }),
+        }
     }
 }
 
