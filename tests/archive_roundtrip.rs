@@ -343,7 +343,7 @@ fn counts_beyond_single_and_double_precision_survive() {
 fn an_empty_window_can_be_archived() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot.h5");
-    let session = Session::new(spec(1)).unwrap();
+    let mut session = Session::new(spec(1)).unwrap();
     let written = Snapshot::compute(session.spec().clone(), session.window_counts(1));
     write(&path, &written).unwrap();
     assert_eq!(read_snapshot(&path).unwrap().snapshot, written);

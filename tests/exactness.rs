@@ -115,8 +115,9 @@ fn run(session: &mut Session, steps: &[Step]) -> (Scratch, Vec<(u64, Counts)>) {
                 for (k, bin) in block.bins().enumerate() {
                     record.bins.insert(block.first_bin() + k as u64, bin.to_vec());
                 }
-                let mut keep =
-                    |s: &Session| refreshes.push((s.next_bin(), s.window_counts(0).counts.as_ref().clone()));
+                let mut keep = |s: &mut Session| {
+                    refreshes.push((s.next_bin(), s.window_counts(0).counts.as_ref().clone()))
+                };
                 session.push(&block, &mut keep).unwrap();
             }
             Step::Repeat(back) => {
@@ -216,19 +217,30 @@ proptest! {
     }
 
     #[test]
-    fn sparse_equals_dense(
+    fn every_kernel_and_number_of_threads_counts_the_same(
         bins in proptest::collection::vec(proptest::collection::vec(0u16..97, 0..60), 1..300),
         split in 0.0..1.0f64,
+        lags in proptest::collection::vec(1u32..80, 0..3),
     ) {
-        let lags = Lags::new(&[1, 2, 65]).unwrap();
+        let lags = Lags::new(&lags).unwrap();
         let block = SpikeBlock::from_lists(0, &bins, 97).unwrap();
-        let start = (split * bins.len() as f64) as usize;
-        let count = |kernel| {
+        let split = (split * bins.len() as f64) as usize;
+        let count = |kernel, is_newest: bool, threads| {
             let mut counts = Accumulator::new(97, &lags);
-            counts.add_newest_with(&block, start..block.n_bins(), kernel);
+            counts.set_threads(threads);
+            match is_newest {
+                true => counts.add_newest_with(&block, split..block.n_bins(), kernel),
+                false => counts.add_oldest_with(&block, 0..split, kernel),
+            }
             counts.counts()
         };
-        prop_assert_eq!(count(Kernel::Sparse), count(Kernel::Dense));
+        for is_newest in [true, false] {
+            let expected = count(Kernel::Direct, is_newest, 1);
+            for kernel in Kernel::all() {
+                prop_assert_eq!(&count(kernel, is_newest, 1), &expected, "{:?}", kernel);
+                prop_assert_eq!(&count(kernel, is_newest, 3), &expected, "{:?} on threads", kernel);
+            }
+        }
     }
 }
 

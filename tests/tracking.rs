@@ -32,7 +32,7 @@ fn track(spec: SessionSpec, bins: &SpikeBlock) -> Vec<(Snapshot, Runs)> {
     let mut session = Session::new(spec).unwrap();
     let mut tracker = Tracker::new(session.spec().clone(), u64::MAX);
     let mut published = Vec::new();
-    let mut on_refresh = |session: &Session| {
+    let mut on_refresh = |session: &mut Session| {
         let windows: Vec<WindowCounts> = vec![session.window_counts(0)];
         let newest = session.newest_bins(tracker.observed_through());
         let (newest, trials) = (newest.bins.runs(), newest.trials);
@@ -243,7 +243,7 @@ fn stretches_that_no_transition_crosses_and_skipped_refreshes_are_scored_as_they
     let mut before: Option<(Snapshot, u64)> = None;
     let (mut expected, mut transitions) = (vec![0.0; 5], 0.0);
     let mut refreshes = 0;
-    let mut on_refresh = |session: &Session| {
+    let mut on_refresh = |session: &mut Session| {
         refreshes += 1;
         // Two of three are skipped, as on a busy machine.
         if refreshes % 3 != 0 {
@@ -283,7 +283,7 @@ fn a_refit_is_scored_only_on_bins_that_come_after_it_is_published() {
     let mut session = Session::new(spec(5, Window::All, &[Estimator::Exact], &[0.1])).unwrap();
     let mut tracker = Tracker::new(session.spec().clone(), u64::MAX);
     let (mut task, mut scored) = (None, Vec::new());
-    let mut on_refresh = |session: &Session| {
+    let mut on_refresh = |session: &mut Session| {
         let counts = vec![session.window_counts(0)];
         let newest = session.newest_bins(tracker.observed_through());
         tracker.observe(&counts, &newest.bins.runs(), &newest.trials);
@@ -315,7 +315,7 @@ fn the_best_window_is_not_the_one_with_the_rates_that_are_out_of_date() {
     let mut session = Session::new(spec).unwrap();
     let mut tracker = Tracker::new(session.spec().clone(), u64::MAX);
     let mut last = Vec::new();
-    let mut on_refresh = |session: &Session| {
+    let mut on_refresh = |session: &mut Session| {
         let counts: Vec<WindowCounts> = (0..2).map(|k| session.window_counts(k)).collect();
         let newest = session.newest_bins(tracker.observed_through());
         tracker.observe(&counts, &newest.bins.runs(), &newest.trials);

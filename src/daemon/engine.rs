@@ -204,7 +204,7 @@ struct Refresher {
 }
 
 impl Refresher {
-    fn refresh(&mut self, session: &Session) {
+    fn refresh(&mut self, session: &mut Session) {
         if self.start(session) {
             return;
         }
@@ -217,7 +217,7 @@ impl Refresher {
 
     /// Refresh after all when a refresh was skipped, so that what is published is never older than one computation takes,
     /// even when no further bin comes; and when a refit waits to be published. Start a refit, and a fit of equilibrium models, that is due.
-    fn catch_up(&mut self, session: &Session) {
+    fn catch_up(&mut self, session: &mut Session) {
         self.refit(session);
         self.fits.catch_up(session, &self.handle, &self.estimators);
         if self.is_behind || self.handle.has_finished_refit() {
@@ -247,7 +247,7 @@ impl Refresher {
     }
 
     /// Hand the counts of this moment over, unless those before are still being worked on; tells whether it did.
-    fn start(&mut self, session: &Session) -> bool {
+    fn start(&mut self, session: &mut Session) -> bool {
         if self.in_flight.is_busy() {
             return false;
         }
@@ -273,7 +273,7 @@ impl Refresher {
 
     /// The final estimates of every window: never skipped, and the last to be published. When the daemon is being taken down, no refit
     /// is begun or waited for: what one under way finds is lost, and what was found before is published.
-    fn finish(&mut self, session: &Session) {
+    fn finish(&mut self, session: &mut Session) {
         let mut last_fit = self.begin_last_fit(session);
         self.estimators.wait_for_refit(&mut self.refits.pace.in_flight);
         self.in_flight.wait();
@@ -315,7 +315,7 @@ fn window_bins(session: &Session) -> Vec<WindowBins> {
     (0..session.spec().windows.len()).map(|index| session.window_bins(index)).collect()
 }
 
-fn windows(session: &Session) -> Vec<WindowCounts> {
+fn windows(session: &mut Session) -> Vec<WindowCounts> {
     (0..session.spec().windows.len()).map(|index| session.window_counts(index)).collect()
 }
 
@@ -366,7 +366,7 @@ impl Engine {
     }
 
     fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        self.refresher.catch_up(&self.session);
+        self.refresher.catch_up(&mut self.session);
         while let Some(command) = commands.blocking_recv() {
             if let ControlFlow::Break((reply, outcome)) = self.obey(command) {
                 // Who waits for the end finds the session closed, its memory and its share of the limits given back.
@@ -374,7 +374,7 @@ impl Engine {
                 let _ = reply.send(outcome);
                 return;
             }
-            self.refresher.catch_up(&self.session);
+            self.refresher.catch_up(&mut self.session);
         }
     }
 
@@ -532,7 +532,7 @@ impl Engine {
         if ending == Ending::Abandoned {
             return Ok(());
         }
-        self.refresher.finish(&self.session);
+        self.refresher.finish(&mut self.session);
         let handle = self.handle();
         handle.counters.session_bytes.store(0, Ordering::Relaxed);
         let bins = self.session.next_bin();

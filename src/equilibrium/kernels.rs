@@ -11,7 +11,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use ndarray::{Array1, Array2};
 
 use super::Configurations;
-use crate::regression::threads;
+use crate::moments::threads;
 
 /// Configurations that are worked on at once.
 const BLOCK: usize = 128;

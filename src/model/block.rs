@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 /// A run of consecutive bins with, for each, the neurons that fired in it.
 ///
 /// Stored as a compressed list: bin `k` (0-based inside the block) holds
@@ -163,6 +165,12 @@ impl SpikeBlock {
     #[must_use]
     pub fn bin(&self, k: usize) -> &[u16] {
         &self.neurons[self.offsets[k] as usize..self.offsets[k + 1] as usize]
+    }
+
+    /// Active neurons of the bins `bins`, 0-based inside the block, one bin after the other.
+    #[must_use]
+    pub fn active_in(&self, bins: Range<usize>) -> &[u16] {
+        &self.neurons[self.offsets[bins.start] as usize..self.offsets[bins.end] as usize]
     }
 
     /// All bins in order.

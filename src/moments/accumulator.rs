@@ -1,7 +1,14 @@
 use std::ops::Range;
 
+use super::bin_spikes::BinSpikes;
+use super::bits::Bits;
 use super::counts::triangle_row;
-use super::{Counts, Kernel, LagCounts, dense, sparse};
+use super::gathered::Gathered;
+use super::kernel::{Costs, Work};
+use super::piece::{Piece, Side};
+use super::rows::Rows;
+use super::threads::for_each_piece;
+use super::{Counts, Kernel, LagCounts, direct};
 use crate::model::{Lags, Runs, SpikeBlock};
 
 /// Running counts to which stretches of recording are added; subtracting two of them gives the counts between.
@@ -15,6 +22,7 @@ pub struct Accumulator {
     spikes: Vec<u64>,
     equal_time: PairTotals,
     lags: Vec<LagAccumulator>,
+    threads: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -76,7 +84,11 @@ impl PairTotals {
 }
 
 impl Accumulator {
+    /// Most bins counted in one go.
     const PIECE_BINS: usize = 4096;
+
+    /// How long, roughly, the counting of a piece takes for which threads are begun.
+    const THREADED_NS: f64 = 2e6;
 
     /// Counts of no bins.
     #[must_use]
@@ -94,15 +106,21 @@ impl Accumulator {
             spikes: vec![0; n_neurons],
             equal_time: PairTotals::zero(n_neurons * (n_neurons + 1) / 2),
             lags: lags.as_slice().iter().map(lag).collect(),
+            threads: 1,
         }
+    }
+
+    /// Let the counting of many bins spread over up to so many threads, where it takes long enough to be worth it. What is counted does
+    /// not depend on it.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
     }
 
     /// Add the bins `run[new]` and every transition whose *later* bin is one of them.
     ///
     /// `run` is a stretch without gap or trial edge; what precedes `new` in it is context that was added before.
     pub fn add_newest(&mut self, run: &SpikeBlock, new: Range<usize>) {
-        let senders = |lag: usize| new.start.saturating_sub(lag)..new.end.saturating_sub(lag);
-        self.add(run, new.clone(), senders, None);
+        self.add(run, new, Side::Newest, None);
     }
 
     /// Add the bins `run[old]` and every transition whose *earlier* bin is one of them.
@@ -110,70 +128,63 @@ impl Accumulator {
     /// `run` is a stretch without gap or trial edge; what follows `old` in it is context, as long as the longest lag where
     /// the recording goes on that far.
     pub fn add_oldest(&mut self, run: &SpikeBlock, old: Range<usize>) {
-        let n_bins = run.n_bins();
-        let senders = |lag: usize| old.start..old.end.min(n_bins.saturating_sub(lag)).max(old.start);
-        self.add(run, old.clone(), senders, None);
+        self.add(run, old, Side::Oldest, None);
     }
 
     /// Add the bins of `runs` that lie in `bins` and every transition whose *later* bin is one of them.
     pub fn add_runs(&mut self, runs: &Runs, bins: Range<u64>) {
         for run in &runs.blocks {
             let place = |bin: u64| (bin.clamp(run.first_bin(), run.end_bin()) - run.first_bin()) as usize;
-            let (start, end) = (place(bins.start), place(bins.end));
-            // Pieces, so that the kernel is chosen by what is going on and its scratch stays in the cache.
-            for from in (start..end).step_by(Self::PIECE_BINS) {
-                self.add_newest(run, from..end.min(from + Self::PIECE_BINS));
-            }
+            self.add_newest(run, place(bins.start)..place(bins.end));
         }
     }
 
-    /// Like [`Accumulator::add_newest`] with the kernel prescribed instead of chosen; for tests and benchmarks.
+    /// Like [`Accumulator::add_newest`] with the kernel prescribed instead of chosen, and all threads however little
+    /// there is to count; for tests and benchmarks.
     pub fn add_newest_with(&mut self, run: &SpikeBlock, new: Range<usize>, kernel: Kernel) {
-        let senders = |lag: usize| new.start.saturating_sub(lag)..new.end.saturating_sub(lag);
-        self.add(run, new.clone(), senders, Some(kernel));
+        self.add(run, new, Side::Newest, Some(kernel));
     }
 
-    fn add(
-        &mut self,
-        run: &SpikeBlock,
-        bins: Range<usize>,
-        senders: impl Fn(usize) -> Range<usize>,
-        kernel: Option<Kernel>,
-    ) {
-        self.bins += bins.len() as u64;
-        for k in bins.clone() {
-            increment(&mut self.spikes, run.bin(k));
+    /// Like [`Accumulator::add_oldest`] with the kernel prescribed instead of chosen, and all threads however little
+    /// there is to count; for tests and benchmarks.
+    pub fn add_oldest_with(&mut self, run: &SpikeBlock, old: Range<usize>, kernel: Kernel) {
+        self.add(run, old, Side::Oldest, Some(kernel));
+    }
+
+    fn add(&mut self, run: &SpikeBlock, bins: Range<usize>, side: Side, kernel: Option<Kernel>) {
+        let shifts: Vec<usize> = self.lags.iter().map(|lag| lag.lag_bins as usize).collect();
+        // Pieces, so that the kernel is chosen by what is going on and its scratch is bounded.
+        for from in bins.clone().step_by(Self::PIECE_BINS) {
+            let bins = from..bins.end.min(from + Self::PIECE_BINS);
+            self.add_piece(&Piece { run, n_neurons: self.n_neurons, bins, side, lags: &shifts }, kernel);
         }
-        let kernel = kernel.unwrap_or_else(|| {
-            let (mut entries, mut pairs) = (0, 0);
-            for k in bins {
-                let active = run.bin(k).len();
-                entries += active;
-                pairs += (active * active) as u64;
-            }
-            Kernel::choose(self.n_neurons, senders(1).len(), entries, pairs)
-        });
-        let n = self.n_neurons;
-        let lag_one = senders(1);
-        let equal_time = self.equal_time.recent_for(lag_one.len() as u64);
-        match kernel {
-            Kernel::Sparse => sparse::add_equal_time(equal_time, n, run, lag_one),
-            Kernel::Dense => dense::add_equal_time(equal_time, n, run, lag_one),
-        }
-        for lag in &mut self.lags {
-            let shift = lag.lag_bins as usize;
-            let earlier = senders(shift);
+    }
+
+    fn add_piece(&mut self, piece: &Piece<'_>, kernel: Option<Kernel>) {
+        self.bins += piece.bins.len() as u64;
+        let spikes = BinSpikes::new(piece);
+        spikes.add(&mut self.spikes, piece.bins.clone());
+        for (lag, (shift, earlier)) in self.lags.iter_mut().zip(piece.lags()) {
             lag.transitions += earlier.len() as u64;
-            for k in earlier.clone() {
-                increment(&mut lag.sender, run.bin(k));
-                increment(&mut lag.receiver, run.bin(k + shift));
-            }
-            let delayed = lag.delayed.recent_for(earlier.len() as u64);
-            match kernel {
-                Kernel::Sparse => sparse::add_delayed(delayed, n, run, earlier, shift),
-                Kernel::Dense => dense::add_delayed(delayed, n, run, earlier, shift),
-            }
+            spikes.add(&mut lag.receiver, earlier.start + shift..earlier.end + shift);
+            spikes.add(&mut lag.sender, earlier);
         }
+        let mut work = Work::default();
+        work.add(piece.run, piece.bins.clone());
+        let costs = Costs::of(self.n_neurons, self.lags.len(), &work);
+        let is_long = |kernel| costs.ns(kernel) > Self::THREADED_NS;
+        let (kernel, threads) = match kernel {
+            Some(prescribed) => (prescribed, self.threads),
+            None => {
+                let cheapest = costs.cheapest();
+                (cheapest, if is_long(cheapest) { self.threads } else { 1 })
+            }
+        };
+        let equal_time = self.equal_time.recent_for(piece.equal_time().len() as u64);
+        let counters = self.lags.iter_mut().zip(piece.lags());
+        let delayed =
+            counters.map(|(lag, (_, earlier))| lag.delayed.recent_for(earlier.len() as u64)).collect();
+        count(piece, kernel, equal_time, delayed, threads);
     }
 
     /// The counts so far.
@@ -232,9 +243,33 @@ impl Accumulator {
     }
 }
 
-fn increment(counts: &mut [u64], active: &[u16]) {
-    for &neuron in active {
-        counts[usize::from(neuron)] += 1;
+/// Count the pairs of a piece.
+fn count(
+    piece: &Piece<'_>,
+    kernel: Kernel,
+    equal_time: &mut [u32],
+    mut delayed: Vec<&mut [u32]>,
+    threads: usize,
+) {
+    let n = piece.n_neurons;
+    let add = |add_to: &(dyn Fn(&mut Rows<'_>) + Sync), rows: &mut [Rows<'_>]| {
+        for_each_piece(threads, rows, 1, |rows| rows.iter_mut().for_each(add_to));
+    };
+    match kernel {
+        Kernel::Direct => {
+            direct::add_equal_time(equal_time, n, piece.run, piece.equal_time());
+            for ((shift, earlier), delayed) in piece.lags().zip(&mut delayed) {
+                direct::add_delayed(delayed, n, piece.run, earlier, shift);
+            }
+        }
+        Kernel::Gathered => {
+            let gathered = Gathered::new(piece);
+            add(&|rows| gathered.add_to(rows), &mut Rows::of_all(n, equal_time, delayed));
+        }
+        Kernel::Dense(instructions) => {
+            let bits = Bits::new(piece, instructions);
+            add(&|rows| bits.add_to(rows), &mut Rows::of_all(n, equal_time, delayed));
+        }
     }
 }
 

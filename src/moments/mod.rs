@@ -10,18 +10,27 @@
 //! D_ij(ℓ) = 4 (T K_ij(ℓ) − K⁺_i K⁻_j) / T²              connected delayed correlation, i later, j earlier
 //! ```
 //!
-//! Two kernels count pairs with equal results: [`Kernel::Sparse`] increments the pairs of active neurons of each bin (k²
-//! per bin), [`Kernel::Dense`] packs 64 bins into a word and counts the bits two neurons share (n²/64 per bin).
-//! [`Kernel::choose`] picks the cheaper one for each stretch of bins.
+//! Three kernels count pairs with equal results: [`Kernel::Direct`] increments the pairs of active neurons bin by bin (k² per
+//! bin), [`Kernel::Gathered`] does the same neuron by neuron, so that the counters stay in the cache, and [`Kernel::Dense`] packs 64
+//! bins into a word and counts the bits two neurons share (n²/64 per bin). The cheapest one is chosen for each stretch of bins.
 
 mod accumulator;
+mod bin_spikes;
+mod bits;
 mod correlations;
 mod counts;
 mod dense;
+mod direct;
+mod gathered;
 mod kernel;
-mod sparse;
+mod packed;
+mod piece;
+mod rows;
+pub(crate) mod threads;
 
 pub use accumulator::Accumulator;
 pub(crate) use correlations::connected;
 pub use counts::{Counts, LagCounts};
+pub use dense::InstructionSet;
 pub use kernel::Kernel;
+pub(crate) use kernel::Work;

@@ -13,7 +13,7 @@ use super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::pass::{LogOdds, RowBlock, TILE_PATTERNS, Tile};
 use super::patterns::Patterns;
 use super::problem::{Parameters, Problem};
-use super::threads;
+use crate::moments::threads;
 
 /// `(H + Λ)⁻¹ g` of the mean penalised log-likelihood, for each row; `None` where the matrix is singular.
 pub(crate) fn newton_directions(

@@ -31,7 +31,6 @@ mod row;
 pub(crate) mod separation;
 mod solve;
 mod table;
-pub(crate) mod threads;
 
 pub(crate) use active_sets::{ActiveSets, Grouping};
 pub(crate) use cost::Costs;
@@ -43,4 +42,3 @@ pub(crate) use problem::{Parameters, Problem};
 pub(crate) use row::{Progress, Row};
 pub(crate) use solve::{Stopping, maximise};
 pub(crate) use table::{Own, Table};
-pub(crate) use threads::map;

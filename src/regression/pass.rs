@@ -12,7 +12,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use super::cost::Layout;
 use super::logistic::{LANES, Lanes, Sums, per_instruction_set};
 use super::patterns::Patterns;
-use super::threads;
+use crate::moments::threads;
 
 /// Units of work aimed at: enough to keep a few threads busy to the end.
 const UNITS: usize = 16;

@@ -3,10 +3,11 @@
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
 use faer::{MatMut, Par};
 
+use super::fisher;
 use super::pass::{self, LogOdds, Summand};
 use super::problem::{Parameters, Problem};
 use super::row::{Progress, Row};
-use super::{fisher, threads};
+use crate::moments::threads;
 
 /// Rows whitened together; fixed, so that results do not depend on threads.
 const WHITENED_ROWS: usize = 32;

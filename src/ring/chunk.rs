@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use crate::model::SpikeBlock;
 
 /// Bins that no longer change.
@@ -61,9 +63,9 @@ impl Chunk {
         bins + Self::OVERHEAD_BYTES
     }
 
-    pub(super) fn unpack(&self) -> SpikeBlock {
+    pub(super) fn unpack(&self) -> Cow<'_, SpikeBlock> {
         match &self.bins {
-            Stored::Lists(block) => block.clone(),
+            Stored::Lists(block) => Cow::Borrowed(block),
             Stored::Bits { words_per_bin, words } => {
                 let mut block = SpikeBlock::empty(self.first_bin);
                 let mut active = Vec::new();
@@ -78,7 +80,7 @@ impl Chunk {
                     }
                     block.push_sorted(&active);
                 }
-                block
+                Cow::Owned(block)
             }
         }
     }

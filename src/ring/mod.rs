@@ -64,22 +64,33 @@ impl Ring {
         }
     }
 
-    /// Append bins that follow everything held. `starts_run` says that no transition leads from what is held to them.
-    pub fn append(&mut self, block: &SpikeBlock, starts_run: bool) {
-        debug_assert!(starts_run || self.open.n_bins() == 0 || self.open.end_bin() == block.first_bin());
+    /// Append the bins `bins` (0-based inside `block`), which follow everything held. `starts_run` says that no transition leads from
+    /// what is held to them.
+    pub fn append(&mut self, block: &SpikeBlock, bins: Range<usize>, starts_run: bool) {
+        let first_bin = block.first_bin() + bins.start as u64;
+        debug_assert!(starts_run || self.open.n_bins() == 0 || self.open.end_bin() == first_bin);
         let mut starts_run = starts_run;
-        let mut from = 0;
-        while from < block.n_bins() {
+        let mut from = bins.start;
+        while from < bins.end {
             if starts_run || self.open.n_bins() == CHUNK_BINS {
                 self.seal();
                 self.open = SpikeBlock::empty(block.first_bin() + from as u64);
                 self.open_starts_run = starts_run;
                 starts_run = false;
             }
-            let to = block.n_bins().min(from + CHUNK_BINS - self.open.n_bins());
+            let to = bins.end.min(from + CHUNK_BINS - self.open.n_bins());
             self.open.extend_from(block, from, to);
             from = to;
         }
+    }
+
+    /// The newest bins of the newest run, without copying: when all bins from `bin` on lie in one piece, with as many bins of their
+    /// run before them as there are up to `context_bins`, that piece, in which `bin` may not be the first.
+    #[must_use]
+    pub fn newest(&self, bin: u64, context_bins: usize) -> Option<&SpikeBlock> {
+        let open_first = self.open.first_bin();
+        let has_context = self.open_starts_run || open_first + context_bins as u64 <= bin;
+        (open_first <= bin && has_context).then_some(&self.open)
     }
 
     fn seal(&mut self) {
@@ -220,18 +231,50 @@ mod tests {
         SpikeBlock::from_lists(first_bin, &lists, 5).unwrap()
     }
 
+    fn append(ring: &mut Ring, block: &SpikeBlock, starts_run: bool) {
+        ring.append(block, 0..block.n_bins(), starts_run);
+    }
+
+    #[test]
+    fn the_newest_bins_are_given_without_a_copy_when_their_context_is_there() {
+        let mut ring = Ring::new(5);
+        append(&mut ring, &block(0, CHUNK_BINS + 10), true);
+        let open = block(CHUNK_BINS as u64, 10);
+        assert_eq!(ring.newest(CHUNK_BINS as u64 + 3, 3), Some(&open));
+        assert_eq!(
+            ring.newest(CHUNK_BINS as u64 + 3, 4),
+            None,
+            "a bin of the context is in the chunk before"
+        );
+        assert_eq!(ring.newest(CHUNK_BINS as u64 - 1, 0), None);
+        append(&mut ring, &block(5000, 4), true);
+        assert_eq!(
+            ring.newest(5000, 100),
+            Some(&block(5000, 4)),
+            "a run has no context before its first bin"
+        );
+    }
+
+    #[test]
+    fn only_the_bins_asked_for_are_appended() {
+        let mut ring = Ring::new(5);
+        ring.append(&block(0, 20), 5..8, true);
+        ring.append(&block(0, 20), 8..20, false);
+        assert_eq!(ring.view(0..20).runs().blocks, [block(5, 15)]);
+    }
+
     #[test]
     fn a_run_is_given_back_whole_across_chunks() {
         let mut ring = Ring::new(5);
         for first in (0..5000).step_by(100) {
-            ring.append(&block(first, 100), first == 0);
+            append(&mut ring, &block(first, 100), first == 0);
         }
         let parts = ring.run_parts(1000..3000, 7);
         assert_eq!(parts, [RunPart { bins: block(1000, 2007), n_asked: 2000 }]);
         let parts = ring.run_parts(4990..5000, 7);
         assert_eq!(parts, [RunPart { bins: block(4990, 10), n_asked: 10 }]);
         let view = ring.view(1000..4999);
-        ring.append(&block(5000, 3000), false);
+        append(&mut ring, &block(5000, 3000), false);
         ring.forget_before(8000);
         assert_eq!(view.runs().blocks, [block(1000, 3999)], "a view stays what it was");
     }
@@ -239,7 +282,7 @@ mod tests {
     #[test]
     fn a_run_of_too_many_entries_is_cut_between_chunks() {
         let mut ring = Ring::new(5);
-        ring.append(&block(0, 5 * CHUNK_BINS + 100), true);
+        append(&mut ring, &block(0, 5 * CHUNK_BINS + 100), true);
         let view = ring.view(10..u64::MAX);
         let whole = view.runs();
         assert_eq!(whole.blocks, [block(10, 5 * CHUNK_BINS + 90)]);
@@ -256,9 +299,9 @@ mod tests {
     #[test]
     fn context_stops_at_the_end_of_the_run_and_never_comes_alone() {
         let mut ring = Ring::new(5);
-        ring.append(&block(0, 10), true);
-        ring.append(&block(10, 5), true);
-        ring.append(&block(100, 5), true);
+        append(&mut ring, &block(0, 10), true);
+        append(&mut ring, &block(10, 5), true);
+        append(&mut ring, &block(100, 5), true);
         assert_eq!(ring.run_parts(5..10, 8), [RunPart { bins: block(5, 5), n_asked: 5 }]);
         let parts = ring.run_parts(0..102, 50);
         assert_eq!(
@@ -275,7 +318,7 @@ mod tests {
     #[test]
     fn forgetting_drops_whole_chunks_only() {
         let mut ring = Ring::new(5);
-        ring.append(&block(0, 3 * CHUNK_BINS), true);
+        append(&mut ring, &block(0, 3 * CHUNK_BINS), true);
         ring.forget_before(CHUNK_BINS as u64 + 1);
         assert_eq!(ring.first_bin(), Some(CHUNK_BINS as u64));
         ring.forget_before(u64::MAX);
@@ -286,7 +329,7 @@ mod tests {
     fn memory_stays_within_its_bound_when_every_bin_is_a_run() {
         let mut ring = Ring::new(100);
         for bin in 0..5000 {
-            ring.append(&SpikeBlock::from_lists(2 * bin, &[vec![7, 9]], 100).unwrap(), true);
+            append(&mut ring, &SpikeBlock::from_lists(2 * bin, &[vec![7, 9]], 100).unwrap(), true);
         }
         assert!(ring.bytes() > 4999 * Chunk::OVERHEAD_BYTES);
         assert!(ring.bytes() as u64 <= Ring::bytes_max(100, 5000), "{}", ring.bytes());
@@ -301,7 +344,7 @@ mod tests {
             let list: Vec<u16> = (0..active).collect();
             for first in 0..10 {
                 let lists = vec![list.clone(); 777];
-                ring.append(&SpikeBlock::from_lists(first * 777, &lists, 200).unwrap(), first == 0);
+                append(&mut ring, &SpikeBlock::from_lists(first * 777, &lists, 200).unwrap(), first == 0);
             }
             assert!(ring.bytes() as u64 <= Ring::bytes_max(200, 7770), "{active} active: {}", ring.bytes());
             let parts = ring.run_parts(0..7770, 0);

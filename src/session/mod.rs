@@ -3,6 +3,9 @@
 //! The state depends on the bins, gaps, trials and trial edges alone, never on how they were cut into blocks, so that a live
 //! session, its replay and an offline fit agree exactly.
 //!
+//! Bins are counted when it pays: a few with few active neurons as they come, others once there are enough of them for a faster
+//! kernel, and all before counts are given away.
+//!
 //! Counts are kept as one running total of the whole session and, for each finite window, a running total of what has left
 //! it. A window is their difference. Its left edge moves in steps of [`Session::window_step_bins`]; the window holds the
 //! transitions that have *both* bins inside it, as if the recording began at that edge.
@@ -12,6 +15,7 @@ mod compare_equilibrium;
 mod equilibrium;
 mod offline;
 mod offline_equilibrium;
+mod pending;
 mod push;
 mod refit;
 mod snapshot;
@@ -37,27 +41,31 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{SpikeBlock, Trial, Window};
+use crate::model::{Trial, Window};
 use crate::moments::Accumulator;
 use crate::ring::Ring;
+use pending::Pending;
 use trials::TrialTable;
 
 /// A session: its specification and everything counted so far.
 #[derive(Debug)]
 pub struct Session {
     spec: Arc<SessionSpec>,
-    /// Bins still inside the longest finite window, those that refits read, and those yet to be scored.
+    /// Bins still inside the longest finite window, those that refits read, and those yet to be scored or counted.
     ring: Ring,
     total: Accumulator,
+    /// What has arrived and is not counted in `total` yet.
+    pending: Pending,
     windows: Vec<WindowState>,
     next_bin: u64,
-    /// The newest bins of the current run, as many as the longest lag: what later bins make transitions with.
-    tail: SpikeBlock,
+    /// No transition leads to the next bin.
     run_begins: bool,
     trial_edges: BTreeSet<u64>,
     trials: TrialTable,
     gap_count: u64,
     gap_bins: u64,
+    /// That counting spreads over.
+    threads: usize,
 }
 
 #[derive(Debug)]
@@ -104,12 +112,13 @@ impl Session {
             total: Accumulator::new(n, &spec.lags),
             windows,
             next_bin: 0,
-            tail: SpikeBlock::empty(0),
+            pending: Pending::default(),
             run_begins: true,
             trial_edges: BTreeSet::new(),
             trials: TrialTable::default(),
             gap_count: 0,
             gap_bins: 0,
+            threads: 1,
             spec: Arc::new(spec),
         })
     }
@@ -136,12 +145,24 @@ impl Session {
         self.windows[index].sliding.map(|sliding| sliding.step_bins)
     }
 
-    /// The counts of window `index` of the specification, as of the newest bin. Copies them: O(n²).
+    /// Let the counting of many bins spread over up to so many threads, where it takes long enough to be worth it: the counts do not
+    /// depend on it.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.total.set_threads(threads);
+        self.windows
+            .iter_mut()
+            .filter_map(|window| window.gone.as_mut())
+            .for_each(|gone| gone.set_threads(threads));
+        self.threads = threads;
+    }
+
+    /// The counts of window `index` of the specification, as of the newest bin. Counts what is pending first, and copies all: O(n²).
     ///
     /// # Panics
     /// When the specification has no window `index`.
     #[must_use]
-    pub fn window_counts(&self, index: usize) -> WindowCounts {
+    pub fn window_counts(&mut self, index: usize) -> WindowCounts {
+        self.count_pending();
         let state = &self.windows[index];
         let counts = match &state.gone {
             Some(gone) => self.total.counts_without(gone),
@@ -230,7 +251,8 @@ impl Session {
             finite.extend(window.bins(spec.bin_width)?);
         }
         let longest = finite.iter().map(|&bins| bins + window_step_bins(bins)).max().unwrap_or(0);
-        let kept = longest.max(spec.newest_bins_kept());
+        let pending = Pending::BINS_MAX + u64::from(spec.lags.longest());
+        let kept = longest.max(spec.newest_bins_kept()).max(pending);
         let ring = Ring::bytes_max(spec.n_neurons(), kept);
         let counts = Accumulator::bytes_for(spec.n_neurons(), spec.lags.as_slice().len()) as u64;
         Ok((ring, counts * (1 + finite.len() as u64)))

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use super::Session;
+use super::pending::Pending;
 use crate::model::{BIN_MAX, SpikeBlock, TrialMark};
 use crate::moments::Accumulator;
 use crate::ring::Ring;
@@ -111,8 +112,6 @@ impl Session {
     pub const TRIAL_EDGE_MEMORY_BINS: u64 = 1 << 20;
     /// Most trials that are remembered.
     pub const TRIALS_MAX: usize = Self::TRIAL_EDGES_MAX;
-    /// Most bins counted in one go: bounds the scratch copy.
-    const PIECE_BINS_MAX: u64 = 4096;
 
     /// Take a block of bins.
     ///
@@ -128,7 +127,7 @@ impl Session {
     pub fn push(
         &mut self,
         block: &SpikeBlock,
-        on_refresh: &mut dyn FnMut(&Session),
+        on_refresh: &mut dyn FnMut(&mut Session),
     ) -> Result<PushOutcome, PushError> {
         self.push_with_marks(block, Marks::default(), on_refresh)
     }
@@ -144,7 +143,7 @@ impl Session {
         &mut self,
         block: &SpikeBlock,
         trial_edges: &[u64],
-        on_refresh: &mut dyn FnMut(&Session),
+        on_refresh: &mut dyn FnMut(&mut Session),
     ) -> Result<PushOutcome, PushError> {
         self.push_with_marks(block, Marks { trial_edges, trials: &[] }, on_refresh)
     }
@@ -162,7 +161,7 @@ impl Session {
         &mut self,
         block: &SpikeBlock,
         marks: Marks<'_>,
-        on_refresh: &mut dyn FnMut(&Session),
+        on_refresh: &mut dyn FnMut(&mut Session),
     ) -> Result<PushOutcome, PushError> {
         let mut outcome = PushOutcome::default();
         // A mark of a repeated block may be older than marks are remembered. An end that lies ahead may be told with it all the same.
@@ -182,10 +181,11 @@ impl Session {
         self.trial_edges.extend(edges);
         self.trials.insert(&trials);
         if let Some(gap) = outcome.gap {
+            self.count_pending();
             self.gap_count += 1;
             self.gap_bins += gap.end_bin - gap.first_bin;
             self.next_bin = gap.end_bin;
-            self.begin_run();
+            self.run_begins = true;
         }
         outcome.repeated_bins = self.next_bin - block.first_bin();
         while self.next_bin < block.end_bin() {
@@ -289,29 +289,19 @@ impl Session {
         let interval = self.spec.refresh_interval_bins;
         let refresh = (self.next_bin / interval).saturating_add(1).saturating_mul(interval);
         let edge = self.trial_edges.range(self.next_bin + 1..).next().copied().unwrap_or(u64::MAX);
-        block_end.min(refresh).min(edge).min(self.next_bin + Self::PIECE_BINS_MAX)
+        block_end.min(refresh).min(edge).min(self.next_bin + Pending::BINS_MAX)
     }
 
-    fn begin_run(&mut self) {
-        self.run_begins = true;
-        self.tail = SpikeBlock::empty(self.next_bin);
-    }
-
-    /// Count the bins `piece` (0-based inside `block`), which start at `next_bin`; gives the number of active entries.
+    /// Take the bins `piece` (0-based inside `block`), which start at `next_bin`; gives the number of active entries.
     fn apply(&mut self, block: &SpikeBlock, piece: Range<usize>) -> usize {
-        if self.trial_edges.contains(&self.next_bin) {
-            self.begin_run();
-        }
-        let context = self.tail.n_bins();
-        let mut run = std::mem::replace(&mut self.tail, SpikeBlock::empty(0));
-        run.extend_from(block, piece.start, piece.end);
-        self.total.add_newest(&run, context..run.n_bins());
-        let fresh = run.slice(context, run.n_bins());
-        self.ring.append(&fresh, self.run_begins);
+        self.run_begins |= self.trial_edges.contains(&self.next_bin);
+        self.ring.append(block, piece.clone(), self.run_begins);
         self.run_begins = false;
-        self.next_bin = run.end_bin();
-        let longest_lag = self.spec.lags.longest() as usize;
-        self.tail = run.slice(run.n_bins().saturating_sub(longest_lag), run.n_bins());
+        self.next_bin += piece.len() as u64;
+        self.pending.add(block, piece.clone());
+        if self.pending.is_due(self.spec.n_neurons(), self.spec.lags.as_slice().len()) {
+            self.count_pending();
+        }
         self.slide_windows();
         let remembered = self.next_bin.saturating_sub(Self::TRIAL_EDGE_MEMORY_BINS);
         while self.trial_edges.first().is_some_and(|&bin| bin < remembered) {
@@ -320,21 +310,42 @@ impl Session {
         // Not before its edges: a trial that is marked again must find itself or be refused.
         let oldest_window = self.windows.iter().map(|state| state.start_bin).min().unwrap_or(0);
         self.trials.forget_before(oldest_window.min(remembered));
-        fresh.n_active()
+        block.active_in(piece).len()
+    }
+
+    /// Count what has arrived since it was done last.
+    pub(super) fn count_pending(&mut self) {
+        let from = self.next_bin - self.pending.take();
+        if from == self.next_bin {
+            return;
+        }
+        let context = self.spec.lags.longest() as usize;
+        if let Some(run) = self.ring.newest(from, context) {
+            self.total.add_newest(run, (from - run.first_bin()) as usize..run.n_bins());
+            return;
+        }
+        for part in self.ring.run_parts(from.saturating_sub(context as u64)..self.next_bin, 0) {
+            let run = &part.bins;
+            let first_new = from.clamp(run.first_bin(), run.end_bin()) - run.first_bin();
+            self.total.add_newest(run, first_new as usize..run.n_bins());
+        }
     }
 
     /// Move the left edges of the windows up to the newest bin.
     fn slide_windows(&mut self) {
         let ring = &mut self.ring;
-        let mut oldest_needed = self.next_bin.saturating_sub(self.spec.newest_bins_kept());
+        let to_count = self.pending.bins() + u64::from(self.spec.lags.longest());
+        let mut oldest_needed = self.next_bin.saturating_sub(self.spec.newest_bins_kept().max(to_count));
         for state in &mut self.windows {
             let Some(sliding) = state.sliding else { continue };
             let edge = self.next_bin.saturating_sub(sliding.bins);
             let start = edge - edge % sliding.step_bins;
             if start > state.start_bin {
-                let gone = state
-                    .gone
-                    .get_or_insert_with(|| Accumulator::new(self.spec.n_neurons(), &self.spec.lags));
+                let gone = state.gone.get_or_insert_with(|| {
+                    let mut gone = Accumulator::new(self.spec.n_neurons(), &self.spec.lags);
+                    gone.set_threads(self.threads);
+                    gone
+                });
                 retract(gone, ring, state.start_bin..start, self.spec.lags.longest() as usize);
                 state.start_bin = start;
             }

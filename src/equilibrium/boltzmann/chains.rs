@@ -1,6 +1,6 @@
 use ndarray::Array1;
 
-use crate::regression::threads::for_each_piece;
+use crate::moments::threads::for_each_piece;
 use crate::simulate::{GibbsChain, InputRows};
 
 /// Couplings and fields as chains need them.

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, CowArray};
 
 use super::chains::{Family, Network};
 use crate::equilibrium::Samples;
-use crate::regression::threads::map;
+use crate::moments::threads::map;
 use crate::simulate::{GibbsChain, InputRows};
 
 /// Added to the diagonal of the covariance, relative to it, so that it has an inverse.

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2};
 
 use super::{EquilibriumError, Samples};
 use crate::model::{ActiveCount, Agreement, EquilibriumModel, ModelCheck, SpikeBlock};
-use crate::regression::map;
+use crate::moments::threads::map;
 use crate::simulate::{EquilibriumIsing, GibbsSampler};
 use statistics::{Group, Statistics, Value, triplets};
 

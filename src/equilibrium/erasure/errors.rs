@@ -13,7 +13,7 @@ use super::problem::{Problem, add};
 use ndarray::Array2;
 
 use crate::model::EquilibriumErrors;
-use crate::regression::threads;
+use crate::moments::threads;
 
 /// Norm of what is left of an equation, relative to its right side. Errors from 32 blocks are uncertain by 13 % anyway.
 const RESIDUAL: f64 = 0.01;

@@ -1,8 +1,8 @@
 use std::collections::VecDeque;
 
 use super::super::kernels::dot;
+use crate::moments::threads;
 use crate::regression::logistic::per_instruction_set;
-use crate::regression::threads;
 
 /// Bytes of steps that are remembered at most, and how many of them at least and at most.
 const BYTES: usize = 24 << 20;

@@ -6,7 +6,7 @@ use super::mean_field::MeanField;
 use super::states::{Counts, State, block_counts};
 use super::{determined_neurons, part};
 use crate::model::EquilibriumErrors;
-use crate::regression::map;
+use crate::moments::threads::map;
 
 /// What the neurons kept were found from.
 pub(super) struct Estimate<'a> {

@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2};
 use super::compatible::compatible;
 use super::{Configurations, EquilibriumError, Samples};
 use crate::model::{EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, RowStatus};
-use crate::regression::map;
+use crate::moments::threads::map;
 use clusters::Clustering;
 use descent::Limits;
 use mean_field::{MeanField, rows_by_states, usable};

@@ -4,6 +4,7 @@ use ndarray::{Array1, Array2};
 use super::bins::Bins;
 use super::training::Fitted;
 use crate::equilibrium::Configurations;
+use crate::moments::threads;
 use crate::regression::{self, LogOdds, RowResponse, RowVariance, Summand, separation};
 
 /// What blocks of bins say of a fit.
@@ -92,7 +93,7 @@ fn block_gradients(
 ) -> Vec<Mat<f64>> {
     let (problem, n) = (&fitted.problem, keep.len());
     let log_odds: Vec<LogOdds> = fitted.rows.iter().map(|row| problem.log_odds(&row.parameters)).collect();
-    let of_blocks = regression::map(threads, blocks, |block| {
+    let of_blocks = threads::map(threads, blocks, |block| {
         let bins = Bins::piece(configurations, block, blocks);
         let layout = problem.costs.pass_layout;
         let sums = regression::sums(&bins.patterns(keep), layout, &log_odds, Summand::Probability, 1);

@@ -7,7 +7,7 @@ use super::super::Rates;
 use super::super::check::chain_seed;
 use super::{Marginal, Part, ReconstructError, ReconstructOptions, solve};
 use crate::model::{EquilibriumModel, RowStatus, Runs};
-use crate::regression::map;
+use crate::moments::threads::map;
 
 /// How reconstruction is tried on bins that were seen in full.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,3 +1,5 @@
+//! Bin by bin: each pair of neurons active in a bin, or in two bins a lag apart, is one increment. For a few bins at a time.
+
 use std::ops::Range;
 
 use super::counts::triangle_row;
