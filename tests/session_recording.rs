@@ -67,7 +67,7 @@ fn plain<'a>(part: &'a RecordedPart, metadata: &'a SessionMetadata) -> SessionFi
 }
 
 /// The counts of a whole session.
-fn counts(session: &Session) -> Counts {
+fn counts(session: &mut Session) -> Counts {
     (*session.window_counts(0).counts).clone()
 }
 
@@ -278,7 +278,7 @@ proptest! {
         start_bin in prop_oneof![4 => 0_u64..4, 1 => 3_000_000_000_u64..3_900_000_000],
     ) {
         let spec = spec(N, BinWidth::from_us(width_us).unwrap(), origin_ns);
-        let (session, taken, parts) = run(&spec, &steps, u64::MAX, start_bin);
+        let (mut session, taken, parts) = run(&spec, &steps, u64::MAX, start_bin);
         let folder = tempfile::tempdir().unwrap();
         prop_assert_eq!(parts.len(), 1);
         let Some(expected) = taken.binned(&spec, 0..u64::MAX) else {
@@ -288,7 +288,7 @@ proptest! {
         let (read, binned) = maybe_silent(folder.path(), &parts[0], spec.bin_width);
         let Some(binned) = binned else { return Ok(()) };
         prop_assert_eq!(&binned, &expected);
-        prop_assert_eq!(counts(&replayed(&spec, &binned)), counts(&session));
+        prop_assert_eq!(counts(&mut replayed(&spec, &binned)), counts(&mut session));
         if taken.next_bin as u128 * u128::from(width_us) < 2_000_000_000_000 {
             prop_assert_eq!(&read.session, &parts[0].session);
         }
@@ -415,7 +415,7 @@ fn write_rich(
     for block in &runs.blocks {
         session.push(block, &mut |_| {}).unwrap();
     }
-    let counts = counts(&session);
+    let counts = counts(&mut session);
     let estimators = [Estimator::Nmf, Estimator::ExactMeanField];
     let estimates = kinetic::estimate(&counts, &estimators, 0.01);
     let mut score = RunningScore::new(6);
@@ -504,7 +504,7 @@ fn a_model_of_other_neurons_is_refused_and_nothing_is_left() {
     let path = folder.path().join("session.nwb");
     let (part, _) = rich(20_000);
     let estimate = kinetic::estimate(
-        &counts(&Session::new(spec(4, part.bin_width, 0)).unwrap()),
+        &counts(&mut Session::new(spec(4, part.bin_width, 0)).unwrap()),
         &[Estimator::Nmf],
         0.0,
     );

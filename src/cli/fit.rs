@@ -75,7 +75,7 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
     let counting = started.elapsed();
 
     let started = Instant::now();
-    let recorded = recorded(args, &recording, &session);
+    let recorded = recorded(args, &recording, &mut session);
     let (mut snapshot, scoring) = estimate(&session, &recorded, manner);
     let estimating = started.elapsed() - scoring;
 
@@ -198,7 +198,7 @@ pub(crate) fn threads() -> usize {
 }
 
 /// The window of the recording that is estimated.
-fn recorded(args: &FitArgs, recording: &BinnedRecording, session: &Session) -> Recorded {
+fn recorded(args: &FitArgs, recording: &BinnedRecording, session: &mut Session) -> Recorded {
     let window = session.window_counts(0);
     let bins = window.first_bin..window.end_bin;
     Recorded {

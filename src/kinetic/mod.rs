@@ -39,6 +39,7 @@ mod participation;
 mod path;
 mod predictor;
 mod tap;
+mod transitions;
 mod trials;
 
 pub use exact::{
@@ -47,6 +48,7 @@ pub use exact::{
 pub use online::Online;
 pub(crate) use predictor::softplus;
 pub use predictor::{Predictor, Rates, rate_log_odds};
+pub use transitions::Transitions;
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;

@@ -1,8 +1,10 @@
 use std::f64::consts::LN_2;
 
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
 
-use crate::model::{Estimate, Runs, Score, SpikeBlock, Trial};
+use super::Transitions;
+
+use crate::model::{Estimate, Runs, Score};
 use crate::moments::Counts;
 use crate::regression::{FACTORS_MAX, add_softplus};
 
@@ -122,38 +124,29 @@ impl Predictor {
         1.0 / (1.0 + (-(self.silent(trial_bin)[receiver] + steps.sum::<f64>())).exp())
     }
 
-    /// Score the transitions of `runs` over `rates`; they must lie after the bins the estimate was made on for the score to mean
-    /// anything. `trials` are those that have bins in the runs, in order.
+    /// Whether the place of a bin in its trial makes a difference.
     #[must_use]
-    pub fn score(&self, runs: &Runs, trials: &[Trial], rates: &Rates) -> Score {
-        let mut sums = Sums::new(self.n_neurons());
-        for block in &runs.blocks {
-            // No run crosses the edge of a trial.
-            let started = trials.partition_point(|trial| trial.start_bin <= block.first_bin());
-            let trial = trials[..started].last().filter(|trial| block.first_bin() < trial.stop_bin);
-            self.add_run(block, trial, rates, &mut sums);
-        }
-        sums.flush();
-        let Sums { mut score, mut nats, .. } = sums;
-        // Silence of every neuron in every transition, the rates' part of it at once.
-        nats.scaled_add(score.transitions, &rates.softplus);
-        score.gain_bits = nats / LN_2;
-        score
+    pub fn depends_on_trials(&self) -> bool {
+        self.silent_in_trial.nrows() > 0
     }
 
-    fn add_run(&self, run: &SpikeBlock, trial: Option<&Trial>, rates: &Rates, sums: &mut Sums) {
-        let place = trial.map(|trial| run.first_bin() - trial.start_bin);
-        for t in 1..run.n_bins() {
-            let trial_bin = place.map(|place| place + t as u64 - 1);
-            self.log_odds(run.bin(t - 1), trial_bin, &mut sums.log_odds);
-            for &neuron in run.bin(t) {
+    /// Score transitions over `rates`; they must lie after the bins the estimate was made on for the score to mean anything.
+    #[must_use]
+    pub fn score(&self, transitions: &Transitions<'_>, rates: &Rates) -> Score {
+        let mut sums = Sums::new(self.n_neurons());
+        for group in &transitions.groups {
+            self.log_odds(group.active, group.trial_bin, &mut sums.log_odds);
+            for &neuron in transitions.receivers(group) {
                 let i = usize::from(neuron);
-                sums.score.spikes[i] += 1.0;
                 sums.nats[i] += sums.log_odds[i] - rates.log_odds[i];
             }
-            sums.take_silence();
-            sums.score.transitions += 1.0;
+            sums.take_silence(group.transitions);
         }
+        sums.flush();
+        let mut nats = sums.nats;
+        // Silence of every neuron in every transition, the rates' part of it at once.
+        nats.scaled_add(transitions.count, &rates.softplus);
+        Score { transitions: transitions.count, spikes: transitions.spikes.clone(), gain_bits: nats / LN_2 }
     }
 
     /// Bytes held.
@@ -165,7 +158,6 @@ impl Predictor {
 
 /// What scoring adds up.
 struct Sums {
-    score: Score,
     /// Log-likelihood gained so far, in nats.
     nats: Array1<f64>,
     log_odds: Array1<f64>,
@@ -176,9 +168,11 @@ struct Sums {
 }
 
 impl Sums {
+    /// Equal transitions from which on a logarithm of their own costs less than one factor for each.
+    const REPEATS_SUMMED: u32 = 8;
+
     fn new(n_neurons: usize) -> Self {
         Self {
-            score: Score::new(n_neurons),
             nats: Array1::zeros(n_neurons),
             log_odds: Array1::zeros(n_neurons),
             positive: vec![0.0; n_neurons],
@@ -187,14 +181,21 @@ impl Sums {
         }
     }
 
-    /// Silence of every neuron, whether it fired or not.
-    fn take_silence(&mut self) {
-        if let Some(log_odds) = self.log_odds.as_slice() {
-            add_softplus(log_odds, &mut self.positive, &mut self.product);
+    /// Silence of every neuron, whether it fired or not, in so many transitions.
+    fn take_silence(&mut self, transitions: u32) {
+        if transitions >= Self::REPEATS_SUMMED {
+            let silence = Zip::from(&mut self.nats).and(&self.log_odds);
+            silence.for_each(|nats, &x| *nats -= f64::from(transitions) * softplus(x));
+            return;
         }
-        self.factors += 1;
-        if self.factors == FACTORS_MAX {
-            self.flush();
+        for _ in 0..transitions {
+            if let Some(log_odds) = self.log_odds.as_slice() {
+                add_softplus(log_odds, &mut self.positive, &mut self.product);
+            }
+            self.factors += 1;
+            if self.factors == FACTORS_MAX {
+                self.flush();
+            }
         }
     }
 

@@ -85,7 +85,9 @@ impl Costs {
         Self {
             direct: stretches + increments * direct_increment,
             gathered: stretches + increments * 0.8 + entries * 20.0 + n * 5.0 + counters * 0.3,
-            dense: counters * (words * InstructionSet::best().ns_per_word() + words.div_euclid(32.0).max(1.0) * 0.3) + entries * 2.0,
+            dense: counters
+                * (words * InstructionSet::best().ns_per_word() + words.div_euclid(32.0).max(1.0) * 0.3)
+                + entries * 2.0,
         }
     }
 

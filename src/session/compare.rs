@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Offline, Recorded, ScoredEstimate, SessionSpec};
-use crate::kinetic::{self, ExactOptions, Predictor, Rates, TrialOptions, softplus};
+use crate::kinetic::{self, ExactOptions, Predictor, Rates, Transitions, TrialOptions, softplus};
 use crate::model::{Estimate, Estimator, EstimatorInput, Lags, Ridges, Runs, Score};
 use crate::moments::{Accumulator, Counts};
 
@@ -261,7 +261,8 @@ impl<'a> Comparison<'a> {
 
     fn score(&self, estimate: &Estimate) -> Score {
         let rates = Rates::of(&self.counts);
-        Predictor::new(estimate, &self.counts).score(&self.held_out, &self.recorded.trials, &rates)
+        let transitions = Transitions::of(&self.held_out, &self.recorded.trials);
+        Predictor::new(estimate, &self.counts).score(&transitions, &rates)
     }
 }
 

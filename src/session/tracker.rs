@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::refit::{Ask, Refit, RefitScope, RefitTask, Refitted, WindowBins};
 use super::{RidgeScore, ScoredEstimate, SessionSpec, Snapshot, WindowCounts};
-use crate::kinetic::{self, Online, Predictor, Rates};
+use crate::kinetic::{self, Online, Predictor, Rates, Transitions};
 use crate::model::{BinWidth, Estimate, Estimator, EstimatorInput, RunningScore, Runs, Trial};
 
 /// Turns the counts of successive refreshes into snapshots, scores each estimate on the bins that came after it, and chooses ridges by
@@ -117,9 +117,14 @@ impl Tracker {
         let likelihood = |rates: &Rates| rates.log_likelihood(newest);
         let scored = self.rates.iter().map(|rates| (rates, likelihood(rates)));
         let Some((rates, _)) = scored.max_by(|a, b| a.1.total_cmp(&b.1)) else { return };
+        let candidates = || self.windows.iter().flatten().flat_map(|line| &line.candidates);
+        let depend_on_trials =
+            candidates().filter_map(|c| c.predictor.as_ref()).any(Predictor::depends_on_trials);
+        // Equal bins are one for all others.
+        let transitions = Transitions::of(newest, if depend_on_trials { trials } else { &[] });
         for candidate in self.windows.iter_mut().flatten().flat_map(|line| &mut line.candidates) {
             if let Some(predictor) = &candidate.predictor {
-                candidate.score.add(&predictor.score(newest, trials, rates), discount);
+                candidate.score.add(&predictor.score(&transitions, rates), discount);
             }
         }
     }
