@@ -55,7 +55,7 @@ impl Oracle {
         self.session.push_with_marks(block, marks, &mut |_| {}).expect("bins that fit");
     }
 
-    pub(crate) fn counts(&self, window: usize) -> WindowCounts {
+    pub(crate) fn counts(&mut self, window: usize) -> WindowCounts {
         self.session.window_counts(window)
     }
 

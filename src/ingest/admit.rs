@@ -121,7 +121,7 @@ pub fn from_sparse(
     if expected != neurons.len() as u64 {
         return Err(AdmitError::ActiveCounts { expected, found: neurons.len() });
     }
-    let mut block = SpikeBlock::empty(first_bin);
+    let mut block = SpikeBlock::with_capacity(first_bin, active_counts.len(), neurons.len());
     let mut rest = neurons;
     for &count in active_counts {
         // The counts add up to the length of the list, so every cut lies inside it.
@@ -163,20 +163,9 @@ pub fn from_packed(
     let piece_bins = (PIECE_BYTES / row_bytes).max(1);
     let pieces = bits.chunks(piece_bins * row_bytes).zip((first_bin..).step_by(piece_bins));
     Ok(pieces.map(move |(rows, first_bin)| {
-        let mut block = SpikeBlock::empty(first_bin);
-        let mut active = Vec::with_capacity(n_neurons);
-        for row in rows.chunks_exact(row_bytes) {
-            active.clear();
-            for (byte_index, &byte) in row.iter().enumerate() {
-                let mut left = byte;
-                while left != 0 {
-                    // Below n_neurons, which fits: no bit is left over.
-                    active.push((byte_index * 8) as u16 + left.trailing_zeros() as u16);
-                    left &= left - 1;
-                }
-            }
-            block.push_sorted(&active);
-        }
+        let entries = rows.iter().map(|byte| byte.count_ones() as usize).sum();
+        let mut block = SpikeBlock::with_capacity(first_bin, rows.len() / row_bytes, entries);
+        rows.chunks_exact(row_bytes).for_each(|row| block.push_bits(row));
         block
     }))
 }

@@ -39,6 +39,14 @@ impl SpikeBlock {
         Self { first_bin, offsets: vec![0], neurons: Vec::new() }
     }
 
+    /// A block without bins, with room for so many bins and entries.
+    #[must_use]
+    pub fn with_capacity(first_bin: u64, bins: usize, entries: usize) -> Self {
+        let mut offsets = Vec::with_capacity(bins + 1);
+        offsets.push(0);
+        Self { first_bin, offsets, neurons: Vec::with_capacity(entries) }
+    }
+
     /// A block from lists of active neurons, one list per bin, in any order and with repeats.
     ///
     /// # Errors
@@ -66,6 +74,25 @@ impl SpikeBlock {
     pub fn push_sorted(&mut self, active: &[u16]) {
         debug_assert!(active.windows(2).all(|w| w[0] < w[1]), "active neurons must be strictly increasing");
         self.neurons.extend_from_slice(active);
+        self.offsets.push(Self::offset(self.neurons.len()));
+    }
+
+    /// Append one bin whose active neurons are the bits set in `bytes`: neuron *i* is bit `i % 8` of byte `i / 8`.
+    ///
+    /// # Panics
+    /// Past 2³² − 1 active entries, and with bits from 2¹⁶ on.
+    pub fn push_bits(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= 1 << 13, "neurons are numbered with 16 bits");
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        let words = words.iter().chain([&last]).map(|&word| u64::from_le_bytes(word));
+        for (first, mut left) in (0_u32..).step_by(64).zip(words) {
+            while left != 0 {
+                self.neurons.push((first + left.trailing_zeros()) as u16);
+                left &= left - 1;
+            }
+        }
         self.offsets.push(Self::offset(self.neurons.len()));
     }
 
@@ -204,6 +231,15 @@ mod tests {
         assert_eq!(error, BlockError::NeuronOutOfRange { bin: 6, neuron: 4, n_neurons: 4 });
         assert_eq!(block, before);
         assert!(block.push_unsorted([u64::MAX].into_iter(), 4).is_err());
+    }
+
+    #[test]
+    fn bits_are_the_neurons_they_stand_for() {
+        let mut block = SpikeBlock::with_capacity(3, 3, 4);
+        block.push_bits(&[0b1000_0001, 2]);
+        block.push_bits(&[]);
+        block.push_bits(&[0, 0, 0, 0, 0, 0, 0, 0x80, 1, 0, 0, 0, 0, 0, 0, 0, 4]);
+        assert_eq!(block.bins().collect::<Vec<_>>(), [&[0u16, 7, 9][..], &[], &[63, 64, 130]]);
     }
 
     #[test]
