@@ -87,7 +87,7 @@ async fn main() {
         let mut server = Server::spawn(&binary, &dir);
         let client = server.client().await;
         // Before anything is sent: the state is what the daemon found.
-        if let Some(rig) = closing.take() {
+        if let Some(mut rig) = closing.take() {
             if rig.is_gone(&client).await {
                 rig.check_recording(&snapshots);
                 tally.closed_unheard += 1;
@@ -101,7 +101,7 @@ async fn main() {
         }
         if tally.kills % ROUNDS_PER_SESSION == ROUNDS_PER_SESSION - 1 && !rigs.is_empty() {
             let place = rng.random_range(0..rigs.len());
-            let rig = rigs.swap_remove(place);
+            let mut rig = rigs.swap_remove(place);
             tally.bins_durable += rig.durable_through();
             rig.close(&client).await;
             rig.check_recording(&snapshots);
@@ -137,7 +137,7 @@ async fn main() {
     }
     let mut server = Server::spawn(&binary, &dir);
     let client = server.client().await;
-    if let Some(rig) = closing {
+    if let Some(mut rig) = closing {
         if rig.is_gone(&client).await {
             rig.check_recording(&snapshots);
         } else {

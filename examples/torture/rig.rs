@@ -201,7 +201,14 @@ impl Rig {
         }
     }
 
-    async fn compare_window(&self, client: &Client, place: usize, window: &str, lag: usize, lag_bins: u32) {
+    async fn compare_window(
+        &mut self,
+        client: &Client,
+        place: usize,
+        window: &str,
+        lag: usize,
+        lag_bins: u32,
+    ) {
         let request = v1::GetCorrelationsRequest {
             session_id: self.session_id.clone(),
             window: window.to_owned(),
@@ -245,7 +252,7 @@ impl Rig {
     }
 
     /// Every spike of a closed session must be in its recording; nothing was sent since the last comparison.
-    pub(crate) fn check_recording(&self, snapshots: &Path) {
+    pub(crate) fn check_recording(&mut self, snapshots: &Path) {
         let expected: u64 = self.oracle.counts(0).counts.spikes.iter().sum();
         if self.durable_through == 0 {
             return;
