@@ -69,6 +69,7 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
     check_output(&args.out, args.force)?;
     let recording = recordings::load(&args.recording, manner)?;
     let mut session = Session::new(spec(args, &recording)?)?;
+    session.set_threads(threads());
 
     let started = Instant::now();
     count(&mut session, &recording, manner)?;

@@ -46,6 +46,8 @@ pub struct ServerConfig {
     pub shutdown_grace_s: u64,
     /// Threads that compute estimates at refreshes, shared by all sessions.
     pub estimator_threads: usize,
+    /// Threads that the counting of one session's bins spreads over where there is much to count; 0 for all cores.
+    pub counting_threads: usize,
     /// Threads that one refit uses; one refit runs at a time.
     pub refit_threads: usize,
     /// Share of the time that the refits of a session may take.
@@ -243,6 +245,7 @@ impl Default for ServerConfig {
             ack_interval_ms: 20,
             shutdown_grace_s: 30,
             estimator_threads: 1,
+            counting_threads: 0,
             refit_threads: 1,
             refit_duty: 0.25,
             keepalive_interval_s: 20,
@@ -385,11 +388,20 @@ impl DaemonConfig {
 }
 
 impl ServerConfig {
+    /// Threads that counting may spread over, all cores unless said otherwise.
+    pub(super) fn counting_threads(&self) -> usize {
+        match self.counting_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         self.check_access()?;
         in_range("server.ack_interval_ms", self.ack_interval_ms, 1, 60_000)?;
         in_range("server.shutdown_grace_s", self.shutdown_grace_s, 1, 3600)?;
         in_range("server.estimator_threads", self.estimator_threads, 1, 256)?;
+        in_range("server.counting_threads", self.counting_threads, 0, 256)?;
         in_range("server.refit_threads", self.refit_threads, 1, 256)?;
         in_range("server.refit_duty", self.refit_duty, 0.001, 1.0)?;
         in_range("server.keepalive_interval_s", self.keepalive_interval_s, 1, 3600)?;
@@ -519,6 +531,10 @@ mod tests {
         assert_eq!(
             refused(|c| c.limits.neurons_max = 20_000),
             "limits.neurons_max = 20000 is not allowed: expected 1 to 16384"
+        );
+        assert_eq!(
+            refused(|c| c.server.counting_threads = 257),
+            "server.counting_threads = 257 is not allowed: expected 0 to 256"
         );
         assert!(refused(|c| c.server.listen = ([0, 0, 0, 0], 1).into()).contains("0.0.0.0:1"));
         assert!(

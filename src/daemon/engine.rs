@@ -90,6 +90,8 @@ pub(super) struct EngineParts {
     pub(super) queue_bytes: u32,
     pub(super) estimators: Estimators,
     pub(super) archive: Archive,
+    /// That counting may spread over.
+    pub(super) counting_threads: usize,
     /// Share of the time that refits of the session may take.
     pub(super) refit_duty: f64,
     /// Wakes the engine when its session has rested from a refit.
@@ -129,13 +131,14 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
     let (reply, started) = oneshot::channel();
     let thread = std::thread::Builder::new().name(format!("engine-{}", parts.id));
     let handle = thread.spawn(move || {
-        let session = match Session::new(spec) {
+        let mut session = match Session::new(spec) {
             Ok(session) => session,
             Err(error) => {
                 let _ = reply.send(Err(error.into()));
                 return;
             }
         };
+        session.set_threads(parts.counting_threads);
         let (sender, commands) = mpsc::channel(parts.queue_messages);
         let spec = Arc::clone(session.spec());
         let pace = || Pace::new(parts.refit_duty, parts.runtime.clone());

@@ -153,6 +153,7 @@ impl Registry {
             queue_bytes: self.config.limits.engine_queue_bytes,
             estimators: self.estimators.clone(),
             archive: self.archive.clone(),
+            counting_threads: self.config.server.counting_threads(),
             refit_duty: self.config.server.refit_duty,
             runtime: Handle::current(),
             journal,

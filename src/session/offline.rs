@@ -40,15 +40,17 @@ impl<'a> Offline<'a> {
     /// Parts of the recording that online estimators follow one after the other.
     const ONLINE_STEPS: u64 = 256;
 
-    /// Nothing estimated yet. The windows of the specification are replaced by that of the recording. Refits run on so many
-    /// threads.
+    /// Nothing estimated yet. The windows of the specification are replaced by that of the recording. Counting and refits run on
+    /// so many threads.
     #[must_use]
     pub fn new(spec: &SessionSpec, recorded: &'a Recorded, threads: usize) -> Self {
         let spec = Arc::new(SessionSpec { windows: vec![recorded.window], ..spec.clone() });
+        let mut counted = Accumulator::new(spec.n_neurons(), &spec.lags);
+        counted.set_threads(threads);
         Self {
             recorded,
             tracker: Tracker::new(Arc::clone(&spec), u64::MAX),
-            counted: Accumulator::new(spec.n_neurons(), &spec.lags),
+            counted,
             spec,
             through: recorded.bins.start,
             threads,
