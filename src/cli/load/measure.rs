@@ -316,7 +316,7 @@ impl Measured<'_> {
         let interval_s = self.running.common.interval?.as_secs_f64();
         let due_s = (self.after.at - self.running.start.begin).as_secs_f64();
         let batch_bins = self.running.common.ring.batch_bins() as f64;
-        let counted = self.after.sessions.iter().map(|session| applied(session)).min()?;
+        let counted = self.after.sessions.iter().map(applied).min()?;
         // A message that is not due yet is not missing, nor is one that has just become due.
         Some((due_s - counted as f64 / batch_bins * interval_s - 2.0 * interval_s).max(0.0))
     }

@@ -31,6 +31,9 @@ use super::recordings::EstimationArgs;
 use super::values::{Speed, parse_address, parse_duration};
 use super::{Manner, config, output, text};
 
+/// How long a daemon of our own whose connections have ended may take to end.
+const END_WAIT: Duration = Duration::from_secs(5);
+
 /// Will this machine hold my rigs? Send bins as rigs do, and measure
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -228,7 +231,7 @@ impl Interrupts {
 pub(crate) async fn run(args: LoadArgs, manner: Manner) -> Result<(), CliError> {
     args.check()?;
     let mut interrupts = Interrupts::listen()?;
-    let mut own = match args.place.connect {
+    let own = match args.place.connect {
         Some(_) => None,
         None => Some(Server::start(&Wanted {
             within: args.place.dir.as_deref(),
@@ -242,13 +245,27 @@ pub(crate) async fn run(args: LoadArgs, manner: Manner) -> Result<(), CliError> 
         output::note(format_args!("a daemon of our own: process {}, in {directory}", server.pid()));
     }
     let target = target(&args, own.as_ref());
-    let outcome = load(&args, &target, &mut interrupts, manner).await;
-    match (outcome, own.as_mut().and_then(Server::end)) {
-        // Whatever it was that failed, failed because of this.
-        (Err(error), Some(end)) if !matches!(error, CliError::Interrupted(_)) => {
-            Err(CliError::Load(format!("the daemon {end}; what it had not acknowledged is lost")))
+    let daemon = Daemon::connect(&target.connect).await?;
+    let outcome = load(&args, &target, &daemon, &mut interrupts, manner).await;
+    match (outcome, own) {
+        // Its connections end before it does.
+        (Err(gone @ CliError::NoDaemon { .. }), Some(mut server)) => {
+            let end = server.end(END_WAIT).await;
+            Err(end.map_or(went_away(gone), |end| {
+                CliError::Load(format!("the daemon {end}; what it had not acknowledged is lost"))
+            }))
         }
-        (outcome, _) => outcome,
+        (outcome, _) => outcome.map_err(went_away),
+    }
+}
+
+/// A daemon that was there when the load began, and then was not.
+fn went_away(error: CliError) -> CliError {
+    match error {
+        CliError::NoDaemon { address, reason } => CliError::Load(format!(
+            "the daemon at {address} went away while it was measured ({reason}): what it had not acknowledged may be lost"
+        )),
+        other => other,
     }
 }
 
@@ -266,16 +283,16 @@ fn target(args: &LoadArgs, own: Option<&Server>) -> Target {
 async fn load(
     args: &LoadArgs,
     target: &Target,
+    daemon: &Daemon,
     interrupts: &mut Interrupts,
     manner: Manner,
 ) -> Result<(), CliError> {
-    let daemon = Daemon::connect(&target.connect).await?;
     let mut session_ids = Vec::new();
-    let measured = measure::run(args, target, &daemon, &mut session_ids, interrupts, manner).await;
+    let measured = measure::run(args, target, daemon, &mut session_ids, interrupts, manner).await;
     let told = measured.and_then(|measurement| tell(args, measurement, manner));
-    if !target.own {
+    if !target.own && !matches!(told, Err(CliError::NoDaemon { .. })) {
         let closed = tokio::select! {
-            closed = close_all(&daemon, session_ids, manner) => closed,
+            closed = close_all(daemon, session_ids, manner) => closed,
             () = interrupts.next() => {
                 Err(CliError::Interrupted(": the daemon is still closing the sessions of the load".to_owned()))
             }

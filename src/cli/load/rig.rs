@@ -245,7 +245,7 @@ impl Rig {
                     }
                 }
                 Ok(None) => return Ok(follower.end(number)),
-                Err(status) => return Err(broken(&daemon, number, &status)),
+                Err(status) => return Err(daemon.failure("sending spikes")(status)),
             }
         }
     }
@@ -260,16 +260,6 @@ async fn stream_spikes(
     let path = PathAndQuery::from_static("/glauber.v1.IngestService/StreamSpikes");
     let answer = client.streaming(requests.into_streaming_request(), path, SpikesCodec).await?;
     Ok(answer.into_inner())
-}
-
-/// The error of a stream that did not end by itself.
-fn broken(daemon: &Daemon, rig: usize, status: &Status) -> CliError {
-    match CliError::from_status("sending spikes", daemon.address(), status) {
-        CliError::NoDaemon { address, reason } => CliError::Load(format!(
-            "the daemon at {address} went away while rig {rig} was sending ({reason}): what it had not acknowledged may be lost"
-        )),
-        other => other,
-    }
 }
 
 /// How far acknowledgements are told apart.

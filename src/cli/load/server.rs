@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -106,9 +107,16 @@ impl Server {
         self.directory.path()
     }
 
-    /// What became of it, if it is not running any more.
-    pub(super) fn end(&mut self) -> Option<String> {
-        let status = self.child.try_wait().ok().flatten()?;
+    /// What became of it, if it ends within that time.
+    pub(super) async fn end(&mut self, patience: Duration) -> Option<String> {
+        let asked = Instant::now();
+        let status = loop {
+            match self.child.try_wait().ok()? {
+                Some(status) => break status,
+                None if asked.elapsed() >= patience => return None,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
         Some(match self.last_words() {
             said if said.is_empty() => ended(status),
             said => format!("{}; it said last: {said}", ended(status)),
