@@ -8,7 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 /// Small enough for an unoptimized build beside others: the estimators of the default would keep it busy.
-const SMALL: &str = "load --rigs 2 --neurons 50 --windows 1s,all --estimator nmf --ridge 0.1 --no-equilibrium --warmup-seconds 0";
+const SMALL: &str =
+    "load --rigs 2 --windows 1s,all --estimator nmf --ridge 0.1 --no-equilibrium --warmup-seconds 0";
 
 fn glauber(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glauber"));
@@ -20,8 +21,10 @@ fn glauber(args: &[&str]) -> Command {
 fn small(more: &[&str]) -> Command {
     let mut command = glauber(&SMALL.split(' ').collect::<Vec<_>>());
     command.args(more);
-    if !more.contains(&"--seconds") {
-        command.args(["--seconds", "2"]);
+    for usual in [["--seconds", "2"], ["--neurons", "50"]] {
+        if !more.contains(&usual[0]) {
+            command.args(usual);
+        }
     }
     command
 }
@@ -152,7 +155,9 @@ fn sparse_and_packed_by_the_clock() {
 
 #[test]
 fn as_fast_as_possible_without_a_journal() {
-    let report = report(&["--speed", "max", "--no-journal", "--batch-bins", "100"]);
+    // Many bytes for a bin, so that few bins are on the way at the end.
+    let large = ["--neurons", "800", "--active", "0.001", "--encoding", "packed"];
+    let report = report(&[&["--speed", "max", "--no-journal", "--batch-bins", "100"], &large[..]].concat());
     assert!(report["load"]["speed"].is_null() && report["throughput"]["behind_s"].is_null());
     assert!(report["latency"]["durable"].is_null() && report["check"]["bins_durable"].is_null());
     assert!(report["latency"]["lag"].is_null());

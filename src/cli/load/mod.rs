@@ -48,7 +48,7 @@ Examples:
   glauber load --connect http://127.0.0.1:50051 --daemon-pid $(pgrep -f 'glauber serve') --watchers 4 --json")]
 pub(crate) struct LoadArgs {
     /// Number of rigs, each a session and a connection
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     rigs: u32,
     /// Neurons of each rig
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=16_384))]

@@ -244,7 +244,7 @@ impl Report {
         if let Some(client) = &self.client {
             facts.push(("this side", client.text()));
         }
-        facts.push(("estimates", self.estimates.text()));
+        facts.push(("refreshes", self.estimates.text()));
         facts.extend((self.watchers.count > 0).then(|| ("watchers", self.watchers.text())));
         facts.extend((self.queries.per_second > 0).then(|| ("queries", self.queries.text())));
         facts.push(("sent", self.check.text()));
@@ -379,7 +379,7 @@ impl Estimates {
     fn text(&self) -> String {
         format!(
             "{} published, {} skipped; {}; {}",
-            text::counted(self.refreshes_published, "refresh").replace("refreshs", "refreshes"),
+            text::count(self.refreshes_published),
             text::count(self.refreshes_skipped),
             text::counted(self.refits, "refit"),
             text::counted(self.equilibrium_published, "equilibrium fit"),
@@ -390,7 +390,7 @@ impl Estimates {
 impl Watchers {
     fn text(&self) -> String {
         format!(
-            "{}: {} read, {} missed, {:.1} MB/s",
+            "{}: {} read, {} missed, {:.2} MB/s",
             self.count,
             text::counted(self.publications, "publication"),
             text::count(self.missed),
@@ -402,7 +402,7 @@ impl Watchers {
 impl Queries {
     fn text(&self) -> String {
         format!(
-            "{} a second: {}, {} refused, {:.1} MB/s",
+            "{} a second: {}, {} refused, {:.2} MB/s",
             self.per_second,
             text::counted(self.answers, "answer"),
             text::count(self.refused),
