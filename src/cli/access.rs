@@ -21,6 +21,13 @@ pub(crate) struct ConnectArgs {
     #[arg(long, value_name = "URL", default_value = ADDRESS_DEFAULT, env = "GLAUBER_CONNECT",
           value_parser = super::values::parse_address)]
     pub(crate) connect: String,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+}
+
+/// Whom to trust, and as whom to come.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct CredentialArgs {
     /// Authorities that the daemon's certificate may be signed by (PEM); needed for https
     #[arg(long, value_name = "FILE", env = "GLAUBER_CA")]
     ca: Option<PathBuf>,
@@ -35,11 +42,17 @@ pub(crate) struct ConnectArgs {
     token_file: Option<PathBuf>,
 }
 
+impl CredentialArgs {
+    /// With these to the daemon at that address.
+    pub(crate) fn at(self, address: &str) -> ConnectArgs {
+        ConnectArgs { connect: address.to_owned(), credentials: self }
+    }
+}
+
 impl ConnectArgs {
     /// A daemon of this machine that asks for nothing.
     pub(crate) fn local(address: &str) -> Self {
-        let connect = address.to_owned();
-        Self { connect, ca: None, client_certificate: None, client_key: None, token_file: None }
+        CredentialArgs::default().at(address)
     }
 
     /// Where to connect, and the certificates for it when that is encrypted.
@@ -52,21 +65,26 @@ impl ConnectArgs {
         if !self.is_encrypted() {
             return Ok((endpoint, None));
         }
-        let Some(ca) = &self.ca else {
+        let Some(ca) = &self.credentials.ca else {
             let problem = "an https address needs the authority that signed the daemon's certificate \
                            (for a public one, the system's list, such as /etc/ssl/certs/ca-certificates.crt)";
             return Err(CliError::Argument { argument: "--ca", problem: problem.to_owned() });
         };
         let mut pem = Pem { ca: read(ca)?, identity: None };
         let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&pem.ca));
-        if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
+        if let (Some(certificate), Some(key)) =
+            (&self.credentials.client_certificate, &self.credentials.client_key)
+        {
             let (certificate, key) = (read(certificate)?, read(key)?);
             tls = tls.identity(Identity::from_pem(&certificate, &key));
             pem.identity = Some((certificate, key));
         }
         let unusable = |problem: String| {
-            let argument =
-                if self.client_key.is_some() { "--ca, --client-certificate, --client-key" } else { "--ca" };
+            let argument = if self.credentials.client_key.is_some() {
+                "--ca, --client-certificate, --client-key"
+            } else {
+                "--ca"
+            };
             CliError::Argument { argument, problem: format!("the files cannot be used ({problem})") }
         };
         pem.check().map_err(unusable)?;
@@ -78,10 +96,10 @@ impl ConnectArgs {
     pub(crate) fn again(&self) -> String {
         let address = (self.connect != ADDRESS_DEFAULT).then(|| format!(" --connect {}", self.connect));
         let files = [
-            ("--ca", &self.ca),
-            ("--client-certificate", &self.client_certificate),
-            ("--client-key", &self.client_key),
-            ("--token-file", &self.token_file),
+            ("--ca", &self.credentials.ca),
+            ("--client-certificate", &self.credentials.client_certificate),
+            ("--client-key", &self.credentials.client_key),
+            ("--token-file", &self.credentials.token_file),
         ];
         let files = files
             .into_iter()
@@ -91,7 +109,7 @@ impl ConnectArgs {
 
     /// What makes calls with our token.
     pub(super) fn bearer(&self) -> Result<Bearer, CliError> {
-        let Some(path) = &self.token_file else { return Ok(Bearer { header: None }) };
+        let Some(path) = &self.credentials.token_file else { return Ok(Bearer { header: None }) };
         let wrong = |problem: &str| CliError::Argument {
             argument: "--token-file",
             problem: format!("{}: {problem}", path.display()),
@@ -150,7 +168,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), token).unwrap();
         let token_file = Some(file.path().to_owned());
-        (ConnectArgs { token_file, ..ConnectArgs::local(connect) }, file)
+        (CredentialArgs { token_file, ..CredentialArgs::default() }.at(connect), file)
     }
 
     #[test]

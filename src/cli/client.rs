@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::access::Bearer;
-pub(crate) use super::access::ConnectArgs;
+pub(crate) use super::access::{ConnectArgs, CredentialArgs};
 use super::error::{CliError, root_cause};
 use super::trust;
 
@@ -67,6 +67,11 @@ impl Daemon {
     /// Where the daemon listens.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What calls of other codecs are made through.
+    pub(crate) fn calls(&self) -> Calls {
+        self.calls.clone()
     }
 
     /// The session service.

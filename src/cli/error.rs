@@ -117,6 +117,12 @@ pub(crate) enum CliError {
     /// No session of that name.
     #[error("no session '{wanted}' at {address}; there are: {known}")]
     UnknownSession { wanted: String, address: String, known: String },
+    /// The daemon under load went away or answered wrongly, or a daemon of our own did not start.
+    #[error("{0}")]
+    Load(String),
+    /// Something that has been told already.
+    #[error("failed")]
+    Told,
     /// More than one session fits.
     #[error("'{wanted}' fits several sessions: {matches}; give the whole id")]
     AmbiguousSession { wanted: String, matches: String },
@@ -146,7 +152,7 @@ impl CliError {
 
     /// Whether there is anything to tell the user.
     pub(crate) fn is_silent(&self) -> bool {
-        matches!(self, Self::StdoutClosed)
+        matches!(self, Self::StdoutClosed | Self::Told)
     }
 
     /// A refusal or failure of the daemon, in words.

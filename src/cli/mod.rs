@@ -11,6 +11,7 @@ mod equilibrium;
 mod error;
 mod fit;
 mod inspect;
+mod load;
 mod metadata;
 mod output;
 mod pairs;
@@ -84,6 +85,7 @@ enum Command {
     Compare(compare::CompareArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
+    Load(Box<load::LoadArgs>),
     Close(close::CloseArgs),
     Status(status::StatusArgs),
     Couplings(couplings::CouplingsArgs),
@@ -134,6 +136,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Compare(args) => compare::run(&args, manner),
         Command::Inspect(args) => inspect::run(&args, manner),
         Command::Simulate(args) => simulate::run(&args, manner),
+        Command::Load(args) => block_on(load::run(*args, manner)),
         Command::Close(args) => block_on(close::run(args, manner)),
         Command::Status(args) => block_on(status::run(args, manner)),
         Command::Couplings(args) => block_on(couplings::run(args, manner)),

@@ -41,6 +41,10 @@ pub(crate) struct ServeArgs {
     /// Set any key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_set)]
     set: Vec<(String, Value)>,
+    /// Stop, as on SIGTERM, when the process that started this one ends
+    #[cfg(target_os = "linux")]
+    #[arg(long, hide = true)]
+    stop_with_parent: bool,
 }
 
 impl ServeArgs {
@@ -72,6 +76,14 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     let encrypted = config.server.tls.is_on();
     let mut stop = StopSignals::listen()?;
     let mut reload = listen_for(SignalKind::hangup())?;
+    #[cfg(target_os = "linux")]
+    if args.stop_with_parent {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        set_parent_process_death_signal(Some(Signal::TERM)).map_err(|error| CliError::System {
+            doing: "asking for the parent's end",
+            source: error.into(),
+        })?;
+    }
     let daemon = daemon::start(config).await?;
     announce(&daemon, &archive, &journal, encrypted, manner)?;
     let signal = stopped(&daemon, &mut stop, &mut reload).await;
