@@ -25,6 +25,10 @@ impl<'a> BinSpikes<'a> {
         let add = |totals: &mut [u64], bins: Range<usize>| {
             self.run.active_in(bins).iter().for_each(|&neuron| totals[usize::from(neuron)] += 1);
         };
+        if bins.is_empty() {
+            // Where it would lie there may be no bin.
+            return;
+        }
         let common = self.bins.start.max(bins.start)..self.bins.end.min(bins.end);
         if common.len() < bins.len() / 2 || common.is_empty() {
             return add(totals, bins);
