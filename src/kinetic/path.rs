@@ -1,4 +1,6 @@
 use super::Prepared;
+use super::inversion::Moments;
+use super::participation::Participation;
 use crate::model::{Estimate, Estimator};
 use crate::moments::Counts;
 
@@ -14,21 +16,23 @@ use crate::moments::Counts;
 #[must_use]
 pub fn path(counts: &Counts, estimators: &[Estimator], ridges: &[f64]) -> Vec<Vec<Estimate>> {
     let mut path = Vec::with_capacity(ridges.len());
-    for_each_ridge(counts, estimators, ridges, &mut |_, estimates| path.push(estimates));
+    for_each_ridge(counts, estimators, ridges, &|_| true, &mut |_, estimates| path.push(estimates));
     path
 }
 
 /// [`path()`] one ridge at a time, for whoever need not keep them all: `take` is given the place of the ridge and its estimates.
+/// Standard errors are worked out at the places for which someone `wants_errors`; estimates without have
+/// [`SamplingVariance::none`](crate::model::SamplingVariance::none) and cost a fourth less.
 pub fn for_each_ridge(
     counts: &Counts,
     estimators: &[Estimator],
     ridges: &[f64],
+    wants_errors: &dyn Fn(usize) -> bool,
     take: &mut dyn FnMut(usize, Vec<Estimate>),
 ) {
-    let prepared = Prepared::of(counts);
-    for (place, &ridge) in ridges.iter().enumerate() {
-        take(place, prepared.estimate(estimators, ridge));
-    }
+    let participation = Participation::of(counts);
+    let moments = Moments::of(counts, &participation.active);
+    Prepared::of(&participation, &moments).for_each_ridge(estimators, ridges, wants_errors, take);
 }
 
 #[cfg(test)]

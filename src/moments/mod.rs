@@ -23,5 +23,6 @@ mod sparse;
 
 pub use accumulator::Accumulator;
 pub(crate) use correlations::connected;
+pub(crate) use counts::triangle_row;
 pub use counts::{Counts, LagCounts};
 pub use kernel::Kernel;
