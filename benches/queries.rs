@@ -219,18 +219,23 @@ impl Session {
                     let places: Vec<(usize, usize)> =
                         rows.receivers.iter().flat_map(|&i| (0..n).map(move |j| (i as usize, j))).collect();
                     receivers += rows.receivers.len();
-                    assert!(rows.couplings.iter().zip(&places).all(|(j, &at)| *j == self.estimate.couplings[at]));
+                    assert!(
+                        rows.couplings.iter().zip(&places).all(|(j, &at)| *j == self.estimate.couplings[at])
+                    );
                     if !rows.q_values.is_empty() {
                         let q = Significance::of(&self.estimate).couplings_q(&self.estimate);
                         assert!(rows.q_values.iter().zip(&places).all(|(found, &at)| *found == q[at]));
-                        let error = |&(i, j): &(usize, usize)| self.estimate.standard_error(i, j).unwrap_or(0.0);
+                        let error =
+                            |&(i, j): &(usize, usize)| self.estimate.standard_error(i, j).unwrap_or(0.0);
                         assert!(rows.standard_errors.iter().zip(&places).all(|(se, at)| *se == error(at)));
                     }
                 }
                 Part::Pairs(pairs) => {
                     let expected = self.estimate.strongest_pairs(pairs.pairs.len());
                     let place = |pair: &v1::CouplingPair| (pair.receiver as usize, pair.sender as usize);
-                    assert!(pairs.pairs.iter().map(place).eq(expected.iter().map(|p| (p.receiver, p.sender))));
+                    assert!(
+                        pairs.pairs.iter().map(place).eq(expected.iter().map(|p| (p.receiver, p.sender)))
+                    );
                     receivers = self.estimate.n_neurons();
                 }
                 _ => {}

@@ -179,7 +179,8 @@ impl Estimators {
         background: Background,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let mut handles = Vec::with_capacity(threads);
-        let refreshes = Pool::start("estimator", threads, sessions_open_max, background, &mut handles, refresh)?;
+        let refreshes =
+            Pool::start("estimator", threads, sessions_open_max, background, &mut handles, refresh)?;
         let run = move |job| refit(job, refit_threads);
         let refits = Pool::start("refit", 1, sessions_open_max, background, &mut Vec::new(), run)?;
         let run = move |job| equilibrium::fit(job, refit_threads);

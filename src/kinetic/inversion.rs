@@ -271,7 +271,10 @@ mod tests {
             transitions: 1 << 40,
             magnetization_sender: m.clone(),
             magnetization_receiver: m.clone(),
-            equal_time: EqualTime { n, packed: (0..n).flat_map(|i| c.row(i).to_vec().split_off(i)).collect() },
+            equal_time: EqualTime {
+                n,
+                packed: (0..n).flat_map(|i| c.row(i).to_vec().split_off(i)).collect(),
+            },
             delayed: rhs.clone(),
         };
         let mut inversion = Inversion::new(&moments);

@@ -197,7 +197,16 @@ impl<'a> Prepared<'a> {
             Some(errors) => SamplingVariance::Factored { sender, receiver, field: errors.field, transitions },
             None => SamplingVariance::none(n, transitions),
         };
-        Estimate { estimator, ridge, couplings, fields, status, variance, convergence: None, trial_fields: None }
+        Estimate {
+            estimator,
+            ridge,
+            couplings,
+            fields,
+            status,
+            variance,
+            convergence: None,
+            trial_fields: None,
+        }
     }
 }
 
@@ -222,4 +231,3 @@ fn without_rows(
         trial_fields: None,
     }
 }
-

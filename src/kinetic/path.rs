@@ -9,8 +9,8 @@ use crate::moments::Counts;
 ///
 /// The moments and which neurons take part are found once; each ridge takes a Cholesky factorization, an inverse and the solves for `B`, some
 /// 3.5 n³ operations of which 2 n³ are `B` itself. One eigendecomposition `C = V Λ Vᵀ` for all ridges spares less than it costs until there
-/// are about ten: at n = 1000 it takes 0.24 to 0.29 s, and each `B = (D V) (Λ + λ)⁻¹ Vᵀ` another 0.05 s, against 0.09 s for a
-/// ridge here (`cargo bench --bench estimators path`).
+/// are about twelve: at n = 1000 it takes 0.38 s, and each `B = (D V) (Λ + λ)⁻¹ Vᵀ` another 0.06 s, against 0.09 s for factor and solves
+/// here (`cargo bench --bench estimators -- 1000`).
 ///
 /// The results take 8 n² bytes for each ridge and estimator.
 #[must_use]
@@ -22,7 +22,7 @@ pub fn path(counts: &Counts, estimators: &[Estimator], ridges: &[f64]) -> Vec<Ve
 
 /// [`path()`] one ridge at a time, for whoever need not keep them all: `take` is given the place of the ridge and its estimates.
 /// Standard errors are worked out at the places for which someone `wants_errors`; estimates without have
-/// [`SamplingVariance::none`](crate::model::SamplingVariance::none) and cost a fourth less.
+/// [`SamplingVariance::none`](crate::model::SamplingVariance::none), and are spared the inverse.
 pub fn for_each_ridge(
     counts: &Counts,
     estimators: &[Estimator],

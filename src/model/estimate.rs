@@ -271,7 +271,9 @@ impl Estimate {
             SamplingVariance::Factored { sender, receiver: gain, transitions, .. } => {
                 let information = *transitions as f64 * gain[receiver];
                 if information > 0.0 {
-                    into.iter_mut().zip(sender).for_each(|(into, s)| *into = (s / information).max(0.0).sqrt());
+                    into.iter_mut()
+                        .zip(sender)
+                        .for_each(|(into, s)| *into = (s / information).max(0.0).sqrt());
                 } else {
                     into.fill(0.0);
                 }

@@ -20,9 +20,10 @@ use super::{CouplingPair, Estimate, RowStatus};
 /// What p says of an estimate is as good as its standard errors, which contain neither the bias of a ridge nor the error of a
 /// mean field approximation. `tests/calibration.rs` checks both p (coverage) and q (false discoveries) where these are small.
 ///
-/// q is a falling step function of |z| and kept as such: 24 bytes per step, at most one step for each value of a family. Values
+/// q is a falling step function of |z| and kept as such: 24 bytes per step, at most one step for each value of a family, and 4 for each place of
+/// an index of them. Values
 /// that are chance leave few steps (1,137 for 10⁶ of them in a test below), real couplings about one each. While it is built, the |z| of the family
-/// take 8 bytes each: 800 MB for 10⁸ couplings. Cost O(m log m), a lookup O(log m).
+/// take 8 bytes each: 800 MB for 10⁸ couplings. Cost O(m log m), a lookup O(log m), in families of chance next to nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Significance {
     between: Family,
@@ -169,11 +170,17 @@ struct Tangent {
 }
 
 impl Tangent {
+    /// Far above the numbers that have fewer digits; below it nothing is said.
+    const P_MIN: f64 = 1e-280;
+
     fn at(z: f64) -> Self {
         Self::with(z, Significance::p(z))
     }
 
     fn with(z: f64, p: f64) -> Self {
+        if p < Self::P_MIN {
+            return Self { z, p: 0.0, slope: 0.0 };
+        }
         // Twice the density of the normal distribution; the margin is for what p itself is rounded by.
         let slope = -2.0 / std::f64::consts::TAU.sqrt() * (-0.5 * z * z).exp();
         Self { z, p: p * (1.0 - 1e-11), slope: slope * (1.0 + 1e-11) }
@@ -251,7 +258,9 @@ impl Family {
 
     fn q(&self, z: f64) -> f64 {
         let place = place(z, self.scale, self.index.len().saturating_sub(2));
-        let [Some(&first), Some(&end)] = [self.index.get(place), self.index.get(place + 1)] else { return 1.0 };
+        let [Some(&first), Some(&end)] = [self.index.get(place), self.index.get(place + 1)] else {
+            return 1.0;
+        };
         let (first, end) = (first as usize, end as usize);
         let reached = first + self.steps[first..end].partition_point(|step| step.z <= z);
         reached.checked_sub(1).map_or(1.0, |last| self.steps[last].q)
