@@ -9,7 +9,7 @@ use crate::moments::Counts;
 ///
 /// The moments and which neurons take part are found once; each ridge takes a Cholesky factorization, an inverse and the solves for `B`, some
 /// 3.5 n³ operations of which 2 n³ are `B` itself. One eigendecomposition `C = V Λ Vᵀ` for all ridges spares less than it costs until there
-/// are about twelve: at n = 1000 it takes 0.38 s, and each `B = (D V) (Λ + λ)⁻¹ Vᵀ` another 0.06 s, against 0.09 s for factor and solves
+/// are about fifteen: at n = 1000 it takes 0.38 s, and each `B = (D V) (Λ + λ)⁻¹ Vᵀ` another 0.06 s, against 0.09 s for factor and solves
 /// here (`cargo bench --bench estimators -- 1000`).
 ///
 /// The results take 8 n² bytes for each ridge and estimator.
