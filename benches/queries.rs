@@ -76,6 +76,8 @@ fn run(neurons: usize, watched: usize, watchers: usize) {
 /// A connection with the settings that the command line uses.
 async fn connect(address: &str) -> Channel {
     let endpoint = Channel::from_shared(address.to_owned()).expect("an address").tcp_nodelay(true);
+    let endpoint = endpoint.initial_stream_window_size(8 << 20).initial_connection_window_size(16 << 20);
+    let endpoint = endpoint.max_frame_size(1 << 20);
     endpoint.connect().await.expect("a connection")
 }
 
