@@ -244,6 +244,68 @@ proptest! {
     }
 }
 
+/// Bins wait to be counted, in several pieces, across chunks of the ring and more words than one pass of the dense kernel takes.
+#[test]
+fn many_busy_bins_are_counted_as_one_by_one() {
+    let (n, n_bins) = (40, 10_000);
+    let mut state = 9_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u16
+    };
+    let lists: Vec<Vec<u16>> =
+        (0..n_bins).map(|_| (0..n as u16).filter(|_| next() % 10 < 3).collect()).collect();
+    let all = SpikeBlock::from_lists(0, &lists, n).unwrap();
+    // Runs begin here: after gaps (the bins before are left out) or at trial edges.
+    let (gaps, edges) = ([(2_500_usize, 2_510_usize), (7_000, 7_300)], [900_u64, 4_444, 4_445, 9_000]);
+    for batch in [1, 7, 3000, n_bins] {
+        let spec = SessionSpec { refresh_interval_bins: u64::MAX >> 8, ..spec(n, &[1, 65], &[100, 3000]) };
+        let mut session = Session::new(spec).unwrap();
+        session.set_threads(2);
+        edges.iter().for_each(|&edge| session.mark_trial_edge(edge).unwrap());
+        let mut from = 0;
+        for (gap_start, gap_end) in gaps.into_iter().chain([(n_bins, n_bins)]) {
+            while from < gap_start {
+                let to = gap_start.min(from + batch);
+                session.push(&all.slice(from, to), &mut |_| {}).unwrap();
+                from = to;
+            }
+            from = gap_end;
+        }
+        for index in 0..3 {
+            let window = session.window_counts(index);
+            let mut expected = Accumulator::new(n, &Lags::new(&[1, 65]).unwrap());
+            let begins = |bin: usize| {
+                edges.contains(&(bin as u64))
+                    || gaps.iter().any(|gap| gap.1 == bin)
+                    || bin as u64 == window.first_bin
+            };
+            let is_missing = |bin: usize| gaps.iter().any(|gap| (gap.0..gap.1).contains(&bin));
+            let first = window.first_bin as usize;
+            let mut start = first;
+            for bin in first..=n_bins {
+                if bin == n_bins || begins(bin) || is_missing(bin) {
+                    if start < bin && !is_missing(start) {
+                        let run = all.slice(start, bin);
+                        expected.add_newest_with(&run, 0..run.n_bins(), Kernel::Direct);
+                    }
+                    start = bin;
+                }
+            }
+            assert_eq!(*window.counts, expected.counts(), "batches of {batch}, window {index}");
+        }
+    }
+    for kernel in Kernel::all() {
+        let count = |kernel| {
+            let mut counts = Accumulator::new(n, &Lags::new(&[1, 65]).unwrap());
+            counts.add_newest_with(&all, 0..5_000, kernel);
+            counts.add_newest_with(&all, 5_000..n_bins, kernel);
+            counts.counts()
+        };
+        assert_eq!(count(kernel), count(Kernel::Direct), "{kernel:?}");
+    }
+}
+
 #[test]
 fn an_edge_of_the_past_and_a_leap_too_far_are_refused_and_change_nothing() {
     let mut session = Session::new(spec(3, &[1], &[100])).unwrap();

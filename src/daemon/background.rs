@@ -30,8 +30,9 @@ impl Background {
         })
     }
 
+    /// Lower the priority of the calling thread, for good.
     #[cfg(target_os = "linux")]
-    fn give_way(self) {
+    pub(super) fn give_way(self) {
         use rustix::process::{getpriority_process, setpriority_process};
         // On Linux both are of the calling thread. It may always be made nicer; should the system refuse, it is a thread like all others.
         let lowered = getpriority_process(None)
@@ -41,8 +42,9 @@ impl Background {
         }
     }
 
+    /// Of no effect here.
     #[cfg(not(target_os = "linux"))]
-    fn give_way(self) {}
+    pub(super) fn give_way(self) {}
 }
 
 #[cfg(all(test, target_os = "linux"))]

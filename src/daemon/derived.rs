@@ -55,7 +55,10 @@ impl Derived {
         }
         let mut strongest = self.strongest.lock().unwrap_or_else(PoisonError::into_inner);
         if strongest.asked < count {
-            *strongest = Strongest { asked: count, pairs: find() };
+            let pairs = find();
+            // With fewer than asked for, there are no more.
+            let asked = if pairs.len() < count { usize::MAX } else { count };
+            *strongest = Strongest { asked, pairs };
         }
         Arc::clone(&strongest.pairs)
     }

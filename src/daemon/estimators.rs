@@ -327,6 +327,8 @@ pub(super) fn compute_final(
     finished: Option<Refit>,
     estimators: &Estimators,
 ) -> Option<Vec<Snapshot>> {
+    // The engine has nothing else to do any more, and those of other sessions have.
+    estimators.background.give_way();
     // A defect in an estimate must not take what can still be published with it.
     let task = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut tracker = session.tracker();

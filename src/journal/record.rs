@@ -142,11 +142,14 @@ fn block(bins: &stored::Bins, n_neurons: usize) -> Result<SpikeBlock, String> {
     if bins.first_bin.checked_add(n_bins).is_none_or(|end_bin| end_bin > BIN_MAX) {
         return Err(format!("{n_bins} bins from bin {} on pass the last bin {BIN_MAX}", bins.first_bin));
     }
+    let is_listed =
+        !bins.active_counts.is_empty() || !bins.neurons.is_empty() || !bins.neuron_bytes.is_empty();
+    let is_packed = bins.bin_count > 0 || !bins.bits.is_empty();
+    if is_listed && is_packed || !bins.neurons.is_empty() && !bins.neuron_bytes.is_empty() {
+        return Err("it lists its neurons twice".to_owned());
+    }
     let mut block = SpikeBlock::empty(bins.first_bin);
-    if bins.bits.is_empty() {
-        if !bins.neurons.is_empty() && !bins.neuron_bytes.is_empty() {
-            return Err("it lists its neurons twice".to_owned());
-        }
+    if !is_packed {
         let read;
         let mut rest = if bins.neuron_bytes.is_empty() {
             &bins.neurons[..]
@@ -272,7 +275,9 @@ mod tests {
         let (active_counts, neuron_bytes) = (vec![1], vec![9]);
         let listed = stored::Bins { active_counts, neuron_bytes, ..bins() };
         assert!(reason(listed.clone()).contains("index 9"));
-        assert!(reason(stored::Bins { neurons: vec![1], ..listed }).contains("twice"));
+        assert!(reason(stored::Bins { neurons: vec![1], ..listed.clone() }).contains("twice"));
+        assert!(reason(stored::Bins { bin_count: 1, ..listed.clone() }).contains("twice"));
+        assert!(reason(stored::Bins { bits: vec![0, 1], ..listed }).contains("twice"));
         assert!(neurons_of(&[1, 0, 2], 257).unwrap_err().contains("3 bytes"));
         let beyond = stored::Bins { first_bin: u64::MAX, active_counts: vec![0], ..bins() };
         assert!(reason(beyond).contains("pass the last bin"));

@@ -176,8 +176,12 @@ impl<'a> Inversion<'a> {
         }
         let of_sender = |j: usize| self.factor[(j, j)] * sums.correlated[j] - self.ridge * sums.others[j];
         let sender: Array1<f64> = (0..n).map(of_sender).collect();
-        // Only a C that is singular next to a ridge of some 1e-10 could leave less than rounding.
-        if sender.iter().any(|&variance| variance < 0.0) {
+        // A C that is singular next to a tiny ridge leaves nothing but the rounding of the two terms, which are this large.
+        let rounding = 64.0 * n as f64 * f64::EPSILON;
+        let is_sound = |(j, column): (usize, &[f64])| {
+            sender[j] >= rounding * column[0] * self.factor[(j, j)] * self.factor[(j, j)]
+        };
+        if !self.moments.equal_time.columns().enumerate().all(is_sound) {
             return Err(InversionError::Singular);
         }
         let quadratic: f64 = self
@@ -325,6 +329,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_sandwich_of_rounding_alone_is_refused() {
+        // The first neuron fires when one of the others does, who never fire together.
+        let (a, b) = (0.06, 0.11);
+        let c = ndarray::arr2(&[[a + b, a, b], [a, a, 0.0], [b, 0.0, b]]);
+        let eigen = nalgebra::DMatrix::from_fn(3, 3, |i, j| c[[i, j]]).symmetric_eigen();
+        let mut refused = 0;
+        for exponent in -15..=0 {
+            let ridge = 10f64.powi(exponent);
+            let Ok(found) = solve(&c, ridge, &mut c.clone(), &Array1::zeros(3)) else {
+                refused += 1;
+                continue;
+            };
+            for j in 0..3 {
+                let of_direction = |k: usize| {
+                    let value = if eigen.eigenvalues[k] > 1e-9 { eigen.eigenvalues[k] } else { 0.0 };
+                    eigen.eigenvectors[(j, k)].powi(2) * value / (value + ridge).powi(2)
+                };
+                let expected: f64 = (0..3).map(of_direction).sum();
+                assert!((found.sender[j] / expected - 1.0).abs() < 0.01, "λ = {ridge}: {}", found.sender[j]);
+            }
+        }
+        assert!((1..10).contains(&refused), "{refused} of 16");
     }
 
     #[test]

@@ -18,14 +18,19 @@ pub(crate) fn for_each_piece<T: Send>(
     let queue = Mutex::new(items.chunks_mut(piece));
     // A poisoned queue is intact: a panic in `work` happens while nobody holds it, and is passed on by the scope.
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(items) = next() {
-                    work(items);
-                }
-            });
+    let work_on = || {
+        while let Some(items) = next() {
+            work(items);
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // Should the system give no thread, those there are do the work, if need be this one alone.
+            if std::thread::Builder::new().spawn_scoped(scope, work_on).is_err() {
+                break;
+            }
+        }
+        work_on();
     });
 }
 

@@ -576,7 +576,7 @@ pub struct Watermarks {
     /// Every bin before this one has been received (or lies in a recorded gap).
     #[prost(uint64, tag = "1")]
     pub received_through: u64,
-    /// Every bin before this one is in the counts.
+    /// Every bin before this one is in the counts of every answer from now on.
     #[prost(uint64, tag = "2")]
     pub applied_through: u64,
     /// Every bin before this one survives a crash. 0 while the daemon keeps no journal.

@@ -261,8 +261,9 @@ impl<'a> Comparison<'a> {
 
     fn score(&self, estimate: &Estimate) -> Score {
         let rates = Rates::of(&self.counts);
-        let transitions = Transitions::of(&self.held_out, &self.recorded.trials);
-        Predictor::new(estimate, &self.counts).score(&transitions, &rates)
+        let predictor = Predictor::new(estimate, &self.counts);
+        let trials = if predictor.depends_on_trials() { &self.recorded.trials[..] } else { &[] };
+        predictor.score(&Transitions::of(&self.held_out, trials), &rates)
     }
 }
 

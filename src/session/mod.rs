@@ -129,7 +129,7 @@ impl Session {
         &self.spec
     }
 
-    /// The bin expected next; everything before it is counted or lies in a gap.
+    /// The bin expected next; everything before it is in all counts that are given away from now on, or lies in a gap.
     #[must_use]
     pub fn next_bin(&self) -> u64 {
         self.next_bin
@@ -251,8 +251,7 @@ impl Session {
             finite.extend(window.bins(spec.bin_width)?);
         }
         let longest = finite.iter().map(|&bins| bins + window_step_bins(bins)).max().unwrap_or(0);
-        let pending = Pending::BINS_MAX + u64::from(spec.lags.longest());
-        let kept = longest.max(spec.newest_bins_kept()).max(pending);
+        let kept = longest.max(spec.newest_bins_kept());
         let ring = Ring::bytes_max(spec.n_neurons(), kept);
         let counts = Accumulator::bytes_for(spec.n_neurons(), spec.lags.as_slice().len()) as u64;
         Ok((ring, counts * (1 + finite.len() as u64)))

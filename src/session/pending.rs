@@ -26,11 +26,6 @@ impl Pending {
             || !self.work.gains_from_waiting(n_neurons, n_lags, Self::BINS_MAX as usize)
     }
 
-    /// How many there are: the newest ones, without a gap between them.
-    pub(super) fn bins(&self) -> u64 {
-        self.bins
-    }
-
     /// They are counted; gives how far they reach back.
     pub(super) fn take(&mut self) -> u64 {
         std::mem::take(self).bins

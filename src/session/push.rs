@@ -1,8 +1,9 @@
 use std::ops::Range;
 
 use super::Session;
+use super::SessionSpec;
 use super::pending::Pending;
-use crate::model::{BIN_MAX, SpikeBlock, TrialMark};
+use crate::model::{BIN_MAX, LAG_BINS_MAX, SpikeBlock, TrialMark};
 use crate::moments::Accumulator;
 use crate::ring::Ring;
 
@@ -116,7 +117,7 @@ impl Session {
     /// Take a block of bins.
     ///
     /// Bins that were counted before are ignored; a hole before the block becomes a gap that no transition crosses.
-    /// `on_refresh` is called, with the session standing exactly there, each time the number of the next bin is a multiple of
+    /// `on_refresh`, which must not push, is called, with the session standing exactly there, each time the number of the next bin is a multiple of
     /// the refresh interval.
     ///
     /// # Errors
@@ -334,8 +335,9 @@ impl Session {
     /// Move the left edges of the windows up to the newest bin.
     fn slide_windows(&mut self) {
         let ring = &mut self.ring;
-        let to_count = self.pending.bins() + u64::from(self.spec.lags.longest());
-        let mut oldest_needed = self.next_bin.saturating_sub(self.spec.newest_bins_kept().max(to_count));
+        // What is yet to be counted, and what it makes transitions with, are among the newest.
+        const { assert!(SessionSpec::SCORED_BINS_MAX >= Pending::BINS_MAX + LAG_BINS_MAX as u64) };
+        let mut oldest_needed = self.next_bin.saturating_sub(self.spec.newest_bins_kept());
         for state in &mut self.windows {
             let Some(sliding) = state.sliding else { continue };
             let edge = self.next_bin.saturating_sub(sliding.bins);
