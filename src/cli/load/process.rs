@@ -45,6 +45,14 @@ pub(super) fn exists(pid: u32) -> bool {
     directory(pid).exists()
 }
 
+/// Whether this one was told to outlive its terminal, as by nohup.
+pub(super) fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is 1, the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 /// What a process has used so far.
 pub(super) fn usage(pid: u32) -> Option<Usage> {
     let directory = directory(pid);
