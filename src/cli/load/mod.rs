@@ -2,6 +2,7 @@
 
 mod aims;
 mod codec;
+mod interrupts;
 mod latency;
 mod measure;
 mod measured;
@@ -15,7 +16,6 @@ mod ring;
 mod server;
 mod standing;
 
-use std::future::{Future, pending};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use clap::Args;
 use glauber::daemon::DaemonConfig;
 use glauber::model::{BinWidth, Ridges, Window};
 use glauber::proto::v1;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::aims::AimArgs;
+use self::interrupts::Interrupts;
 use self::measure::{Measurement, Target};
 use self::ring::{Encoding, Shape};
 use self::server::{Server, Wanted};
@@ -236,55 +236,6 @@ impl LoadArgs {
             refresh_interval_bins: refresh_interval.map(|interval| self.bin_width.bins_covering(interval)),
             no_equilibrium: *no_equilibrium,
             ..Default::default()
-        }
-    }
-}
-
-/// Ctrl-C, the end that a service manager asks for, and the end of the terminal.
-pub(super) struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-    /// None where it is ignored.
-    hangup: Option<Signal>,
-}
-
-impl Interrupts {
-    fn listen() -> Result<Self, CliError> {
-        let listen =
-            |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
-        // To listen would undo what nohup has done.
-        let hears_hangup = !process::ignores_hangup();
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: hears_hangup.then(|| listen(SignalKind::hangup())).transpose()?,
-        })
-    }
-
-    /// Wait for the next one.
-    async fn next(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = hangup => {}
-        }
-    }
-
-    /// What comes of `work`, unless one comes before; `what` then says of what that was the end.
-    async fn during<T>(
-        &mut self,
-        work: impl Future<Output = Result<T, CliError>>,
-        what: &str,
-    ) -> Result<T, CliError> {
-        tokio::select! {
-            done = work => done,
-            () = self.next() => Err(CliError::Interrupted(what.to_owned())),
         }
     }
 }

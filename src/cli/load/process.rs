@@ -126,7 +126,9 @@ impl Usage {
             living += used;
             *by_group.entry(group.clone()).or_default() += used;
         }
-        by_group.insert("ended threads".to_owned(), total.saturating_sub(living));
+        // Threads are read after the process, and may be a tick or two further.
+        let total = total.max(living);
+        by_group.insert("ended threads".to_owned(), total - living);
         let by_threads = by_group
             .into_iter()
             .filter(|(_, ticks)| *ticks > 0)
@@ -168,6 +170,8 @@ mod tests {
             share.by_threads.iter().map(|(name, percent)| (name.as_str(), ticks(*percent))).collect();
         assert_eq!(found, [("ended threads", 80.0), ("engines", 150.0), ("gRPC", 70.0)]);
         assert_eq!(ticks(share.percent), 300.0);
+        let early = Usage { total: 170, threads: threads(&[(1, "engine-s-01", 142)]) };
+        assert_eq!(ticks(early.since(&before, 2.0).percent), 82.0);
     }
 
     #[test]
