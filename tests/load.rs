@@ -165,7 +165,9 @@ fn as_fast_as_possible_without_a_journal() {
 
 #[test]
 fn watchers_and_queries_beside_it() {
-    let more = ["--watchers", "3", "--queries-per-second", "20", "--refresh-interval", "250ms"];
+    // Longer than the others: the first publications wait for a machine that is busy with those.
+    let more =
+        ["--watchers", "3", "--queries-per-second", "20", "--refresh-interval", "250ms", "--seconds", "8"];
     let report = report(&more);
     let watchers = &report["watchers"];
     assert_eq!(watchers["count"], 3);
@@ -285,8 +287,83 @@ fn ctrl_c_gives_the_report_of_what_was_measured() {
 }
 
 #[test]
+fn the_environment_configures_the_daemon_only_beside_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("glauber.toml");
+    std::fs::write(&file, "[limits]\nsessions_open_max = 9\n").unwrap();
+    let small = |more: &[&str]| {
+        let mut command = small(&[&["--seconds", "1", "--quiet"], more].concat());
+        command.env("GLAUBER_CONFIG", "/nowhere/glauber.toml").env("GLAUBER_LIMITS__NEURONS_MAX", "49");
+        output(command)
+    };
+    let (found, errors) = small(&[]);
+    assert!(found.status.success(), "{errors}");
+    let (found, errors) = small(&["--config", file.to_str().unwrap()]);
+    assert_eq!(found.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("neurons_max") && errors.lines().count() == 1, "{errors}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_closes_leaves_nothing_behind() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    if u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 1 {
+        return println!(
+            "skipped: SIGHUP is ignored here (nohup), and so it is by what is started from here"
+        );
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (mut load, daemon, mut errors) = long_load(dir.path());
+    wait_until_it_writes(daemon);
+    send_signal("-HUP", load.id());
+    let mut said = String::new();
+    errors.read_to_string(&mut said).unwrap();
+    assert_eq!(load.wait().unwrap().code(), Some(130), "{said}");
+    assert_eq!(entries_of(dir.path()), 0, "the daemon's directory is still there");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_is_heard_while_a_daemon_does_not_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut load, daemon, mut errors) = long_load(dir.path());
+    // Whether during set-up or later: nothing comes any more.
+    send_signal("-STOP", daemon);
+    // Once to end what is measured, and once more should that wait for the daemon.
+    let begin = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = load.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begin.elapsed().as_secs() < 60, "signals are not heard");
+        send_signal("-INT", load.id());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    let mut said = String::new();
+    errors.read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.starts_with("error: interrupted") && said.lines().count() == 1, "{said}");
+    assert!(!Path::new(&format!("/proc/{daemon}")).exists(), "the daemon is still there");
+    assert_eq!(entries_of(dir.path()), 0, "the daemon's directory is still there");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_daemon_whose_parent_is_gone_ends_at_once() {
+    // Nobody's parent, as it is after the one that started it has ended.
+    let (output, errors) = output(glauber(&["serve", "--quiet", "--stop-with-parent", "1073741824"]));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0), "{errors}");
+    assert!(errors.contains("the process that started this one has ended"), "{errors}");
+}
+
+#[test]
 fn wrong_arguments_are_told_in_one_line() {
-    let cases: [(&[&str], &str); 9] = [
+    let huge = ["--neurons", "16384", "--batch-bins", "65536", "--active", "0.5", "--seconds", "1"];
+    let cases: [(&[&str], &str); 12] = [
+        (&huge, "--batch-bins: 65536 bins make messages of about "),
+        (&[&huge[..], &["--encoding", "packed"]].concat(), "134217728 bytes: expected at most 4194304 (lim"),
+        (&[&huge[..], &["--connect", "127.0.0.1:1"]].concat(), "expected at most 268435456 (limits.message"),
         (&["--active", "1.5"], "'1.5' is not a share"),
         (&["--rigs", "0"], "0 is not in 1..=1024"),
         (&["--speed", "fast"], "'fast' is not a speed"),

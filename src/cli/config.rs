@@ -1,5 +1,6 @@
 //! The daemon's configuration from command line > environment > file > defaults, and whose fault a bad value is.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -37,6 +38,17 @@ fn unknown_variables(names: impl Iterator<Item = String>) -> impl Iterator<Item 
     names.filter(|name| {
         name.starts_with(ENV_PREFIX) && !name.contains("__") && !OTHER_VARIABLES.contains(&name.as_str())
     })
+}
+
+/// The variables of the environment that bear on the configuration.
+pub(crate) fn environment() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| configures(&name.to_string_lossy()))
+}
+
+fn configures(name: &str) -> bool {
+    // Keys are found in either case.
+    let name = name.to_ascii_uppercase();
+    name == "GLAUBER_CONFIG" || (name.starts_with(ENV_PREFIX) && name.contains("__"))
 }
 
 /// A value given by an argument.
@@ -183,6 +195,16 @@ pub(crate) fn path_value(path: &Path) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_of_the_configuration_are_told_from_others() {
+        for name in ["GLAUBER_CONFIG", "GLAUBER_LIMITS__STREAMS_MAX", "glauber_server__listen"] {
+            assert!(configures(name), "{name}");
+        }
+        for name in ["GLAUBER_TOKEN_FILE", "GLAUBER_CONNECT", "MY_GLAUBER_A__B", "PATH"] {
+            assert!(!configures(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_setting_names_section_and_key() {

@@ -41,10 +41,10 @@ pub(crate) struct ServeArgs {
     /// Set any key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_set)]
     set: Vec<(String, Value)>,
-    /// Stop, as on SIGTERM, when the process that started this one ends
+    /// Stop, as on SIGTERM, when the process that started this one, the one given, ends
     #[cfg(target_os = "linux")]
-    #[arg(long, hide = true)]
-    stop_with_parent: bool,
+    #[arg(long, value_name = "PID", hide = true)]
+    stop_with_parent: Option<i32>,
 }
 
 impl ServeArgs {
@@ -77,12 +77,8 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     let mut stop = StopSignals::listen()?;
     let mut reload = listen_for(SignalKind::hangup())?;
     #[cfg(target_os = "linux")]
-    if args.stop_with_parent {
-        use rustix::process::{Signal, set_parent_process_death_signal};
-        set_parent_process_death_signal(Some(Signal::TERM)).map_err(|error| CliError::System {
-            doing: "asking for the parent's end",
-            source: error.into(),
-        })?;
+    if let Some(parent) = args.stop_with_parent {
+        stop_with(parent)?;
     }
     let daemon = daemon::start(config).await?;
     announce(&daemon, &archive, &journal, encrypted, manner)?;
@@ -104,6 +100,19 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     }
     if !manner.quiet {
         output::note(format_args!("stopped"));
+    }
+    Ok(())
+}
+
+/// Have SIGTERM sent to us when our parent, which is `parent`, ends.
+#[cfg(target_os = "linux")]
+fn stop_with(parent: i32) -> Result<(), CliError> {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::TERM))
+        .map_err(|error| CliError::System { doing: "asking for the parent's end", source: error.into() })?;
+    // Had it ended before, no signal would come: someone else is our parent then.
+    if getppid().is_none_or(|now| now.as_raw_nonzero().get() != parent) {
+        return Err(CliError::Interrupted(": the process that started this one has ended".to_owned()));
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! `glauber load`: will this machine hold my rigs? So many rigs at a rate, and what that costs and takes.
 
+mod aims;
 mod codec;
+mod interrupts;
 mod latency;
 mod measure;
+mod measured;
 mod poller;
+mod print;
 mod process;
 mod readers;
 mod report;
@@ -16,12 +20,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use glauber::daemon::DaemonConfig;
 use glauber::model::{BinWidth, Ridges, Window};
 use glauber::proto::v1;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::aims::AimArgs;
+use self::interrupts::Interrupts;
 use self::measure::{Measurement, Target};
-use self::report::AimArgs;
 use self::ring::{Encoding, Shape};
 use self::server::{Server, Wanted};
 use super::client::{self, CredentialArgs, Daemon};
@@ -33,11 +38,17 @@ use super::{Manner, config, output, text};
 
 /// How long a daemon of our own whose connections have ended may take to end.
 const END_WAIT: Duration = Duration::from_secs(5);
+/// What a daemon whose configuration we do not know may take at most, bytes: the end of the range of limits.message_bytes_max.
+const MESSAGE_BYTES_LARGEST: usize = 256 << 20;
+/// What Ctrl-C means before the measured interval.
+const NOTHING_MEASURED: &str = ": nothing was measured yet";
 
 /// Will this machine hold my rigs? Send bins as rigs do, and measure
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Starts a daemon of its own in a temporary directory, lets so many rigs send into it, and tells how much was counted, how long it took until bins were acknowledged and visible, and what the daemon used. Whatever is lost, counted twice, more than a second behind or past an --expect- bound is an error. Spikes are independent and come again after some thousand bins.
+
+Its own daemon has the default configuration and what --config and --set say. GLAUBER_CONFIG is left out, and so are settings in the environment (GLAUBER_SECTION__KEY) unless --config is given.
 
 With --connect a running daemon is measured, beside what it does otherwise; there the load's sessions are closed at the end, which leaves their snapshots and recordings in its archive. This program takes its share of the machine, too: it is told apart.
 
@@ -150,6 +161,21 @@ fn parse_setting(text: &str) -> Result<String, String> {
     config::parse_set(text).map(|_| text.to_owned())
 }
 
+impl PlaceArgs {
+    /// What the daemon takes in a message, bytes, as far as that is known before it is there.
+    fn message_bytes_max(&self) -> usize {
+        if self.connect.is_some() || self.config.is_some() {
+            return MESSAGE_BYTES_LARGEST;
+        }
+        let set = self.set.iter().rev().filter_map(|setting| config::parse_set(setting).ok());
+        let set =
+            set.filter(|(key, _)| key == "limits.message_bytes_max").find_map(|(_, value)| value.to_u128());
+        // What is out of range is refused by the daemon.
+        let set = set.map(|bytes| bytes.min(MESSAGE_BYTES_LARGEST as u128) as usize);
+        set.unwrap_or(DaemonConfig::default().limits.message_bytes_max)
+    }
+}
+
 impl LoadArgs {
     fn check(&self) -> Result<(), CliError> {
         self.sessions.estimation.check()?;
@@ -164,6 +190,14 @@ impl LoadArgs {
             let problem =
                 "one rig would send more than 50,000 messages per second: use 'max' or a larger --batch-bins";
             return wrong("--speed", problem.to_owned());
+        }
+        let (bytes, bytes_max) = (self.shape().message_bytes(), self.place.message_bytes_max());
+        if bytes > bytes_max as u64 {
+            let problem = format!(
+                "{} bins make messages of about {bytes} bytes: expected at most {bytes_max} (limits.message_bytes_max)",
+                self.batch_bins
+            );
+            return wrong("--batch-bins", problem);
         }
         Ok(())
     }
@@ -206,46 +240,27 @@ impl LoadArgs {
     }
 }
 
-/// Ctrl-C, and the end that a service manager asks for.
-pub(super) struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    fn listen() -> Result<Self, CliError> {
-        let listen =
-            |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    /// Wait for the next one.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 pub(crate) async fn run(args: LoadArgs, manner: Manner) -> Result<(), CliError> {
     args.check()?;
     let mut interrupts = Interrupts::listen()?;
     let own = match args.place.connect {
         Some(_) => None,
-        None => Some(Server::start(&Wanted {
-            within: args.place.dir.as_deref(),
-            journal: !args.place.no_journal,
-            config: args.place.config.as_deref(),
-            settings: &args.place.set,
-        })?),
+        None => {
+            let wanted = Wanted {
+                within: args.place.dir.as_deref(),
+                journal: !args.place.no_journal,
+                config: args.place.config.as_deref(),
+                settings: &args.place.set,
+            };
+            Some(interrupts.during(Server::start(&wanted), NOTHING_MEASURED).await?)
+        }
     };
     if let Some(server) = own.as_ref().filter(|_| !manner.quiet) {
         let directory = text::quoted(server.directory());
         output::note(format_args!("a daemon of our own: process {}, in {directory}", server.pid()));
     }
     let target = target(&args, own.as_ref());
-    let daemon = Daemon::connect(&target.connect).await?;
+    let daemon = interrupts.during(Daemon::connect(&target.connect), NOTHING_MEASURED).await?;
     let outcome = load(&args, &target, &daemon, &mut interrupts, manner).await;
     match (outcome, own) {
         // Its connections end before it does.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::latency::{Latencies, Times, Until};
 use crate::cli::client::Daemon;
@@ -33,20 +33,38 @@ pub(super) struct Seen {
     pub(super) visible: Until,
     /// How long the questions took.
     pub(super) asking: Latencies,
+    /// Samples that were given up.
+    pub(super) unseen: u64,
 }
 
-/// Wait for samples until there are no more; ask only while one is waited for.
+/// Wait for samples until there are no more, or those that are left are given up; ask only while one is waited for.
 pub(super) async fn poll(
     daemon: Daemon,
     session_ids: Arc<[String]>,
     mut samples: mpsc::UnboundedReceiver<Sample>,
     no_latencies: Latencies,
+    give_up: Arc<Notify>,
 ) -> Result<Seen, CliError> {
-    let mut seen = Seen { visible: Until::new(&no_latencies), asking: no_latencies };
+    let mut seen = Seen { visible: Until::new(&no_latencies), asking: no_latencies, unseen: 0 };
     let mut waiting: Vec<Sample> = Vec::new();
+    tokio::select! {
+        over = look(&daemon, &session_ids, &mut samples, &mut waiting, &mut seen) => over?,
+        () = give_up.notified() => {}
+    }
+    seen.unseen = (waiting.len() + samples.len()) as u64;
+    Ok(seen)
+}
+
+async fn look(
+    daemon: &Daemon,
+    session_ids: &[String],
+    samples: &mut mpsc::UnboundedReceiver<Sample>,
+    waiting: &mut Vec<Sample>,
+    seen: &mut Seen,
+) -> Result<(), CliError> {
     loop {
         if waiting.is_empty() {
-            let Some(sample) = samples.recv().await else { return Ok(seen) };
+            let Some(sample) = samples.recv().await else { return Ok(()) };
             waiting.push(sample);
         }
         while let Ok(sample) = samples.try_recv() {
@@ -70,7 +88,7 @@ pub(super) async fn poll(
             !is_seen
         });
         // Even a pause of nothing would last until the timer's next millisecond.
-        let Some(pause) = pause(&waiting, now) else { continue };
+        let Some(pause) = pause(waiting, now) else { continue };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             // A rig that nothing was waited for may be seen at once.

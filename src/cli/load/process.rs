@@ -45,6 +45,14 @@ pub(super) fn exists(pid: u32) -> bool {
     directory(pid).exists()
 }
 
+/// Whether this one was told to outlive its terminal, as by nohup.
+pub(super) fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is 1, the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 /// What a process has used so far.
 pub(super) fn usage(pid: u32) -> Option<Usage> {
     let directory = directory(pid);
@@ -118,7 +126,9 @@ impl Usage {
             living += used;
             *by_group.entry(group.clone()).or_default() += used;
         }
-        by_group.insert("ended threads".to_owned(), total.saturating_sub(living));
+        // Threads are read after the process, and may be a tick or two further.
+        let total = total.max(living);
+        by_group.insert("ended threads".to_owned(), total - living);
         let by_threads = by_group
             .into_iter()
             .filter(|(_, ticks)| *ticks > 0)
@@ -160,6 +170,8 @@ mod tests {
             share.by_threads.iter().map(|(name, percent)| (name.as_str(), ticks(*percent))).collect();
         assert_eq!(found, [("ended threads", 80.0), ("engines", 150.0), ("gRPC", 70.0)]);
         assert_eq!(ticks(share.percent), 300.0);
+        let early = Usage { total: 170, threads: threads(&[(1, "engine-s-01", 142)]) };
+        assert_eq!(ticks(early.since(&before, 2.0).percent), 82.0);
     }
 
     #[test]

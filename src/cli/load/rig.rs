@@ -21,8 +21,8 @@ use super::ring::{Prepared, Ring};
 use crate::cli::client::Daemon;
 use crate::cli::error::CliError;
 
-/// Messages between the thread that keeps time and the connection.
-const MESSAGES_WAITING_MAX: usize = 8;
+/// Messages that the thread that keeps time has called for and the stream has not taken.
+const CALLS_WAITING_MAX: usize = 8;
 /// Longest sleep of that thread, after which it looks whether it is over.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -69,7 +69,7 @@ fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hands message after message over.
+/// Hands message after message over, when the stream takes it.
 struct Feed {
     common: Arc<Common>,
     log: Arc<Mutex<Log>>,
@@ -107,22 +107,31 @@ impl Feed {
         self.number += 1;
         Some(message)
     }
+}
 
-    /// Hand each message over when it is due, until it is over or nobody takes them.
-    fn keep_time(mut self, interval: Duration, sender: &mpsc::Sender<Prepared>) {
+/// Calls for the messages of a rig by the clock.
+struct Clock {
+    common: Arc<Common>,
+    rig: usize,
+    begin: Instant,
+    interval: Duration,
+}
+
+impl Clock {
+    /// Call for each message when it is due, until it is over or nobody listens.
+    fn keep_time(&self, calls: &mpsc::Sender<Instant>) {
         // Rigs do not beat in time: each begins at another moment of the interval. A message is due when its last bin is over.
         let share = (self.rig + 1) as f64 / self.common.rigs as f64;
-        let first = self.start.begin + interval.mul_f64(share);
-        loop {
-            let due = first + Duration::from_nanos(interval.as_nanos() as u64 * self.number);
+        let first = self.begin + self.interval.mul_f64(share);
+        for number in 0.. {
+            let due = first + Duration::from_nanos(self.interval.as_nanos() as u64 * number);
             while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
                 if self.common.stop.load(Ordering::Relaxed) {
                     return;
                 }
                 std::thread::sleep(left.min(NAP));
             }
-            let Some(message) = self.next(Some(due)) else { return };
-            if sender.blocking_send(message).is_err() {
+            if calls.blocking_send(due).is_err() {
                 return;
             }
         }
@@ -132,13 +141,18 @@ impl Feed {
 /// Where the messages of a stream come from.
 enum Source {
     /// Nowhere yet.
-    Waiting(oneshot::Receiver<Feed>),
-    /// Whenever there is room.
-    Feed(Box<Feed>),
-    /// From the thread that keeps time.
-    Clock(mpsc::Receiver<Prepared>),
+    Waiting(oneshot::Receiver<Begun>),
+    /// A feed.
+    Begun(Box<Begun>),
     /// No more.
     Ended,
+}
+
+/// A feed that was set going.
+struct Begun {
+    feed: Feed,
+    /// When each message is due, told by the thread that keeps time; without it, whenever there is room.
+    calls: Option<mpsc::Receiver<Instant>>,
 }
 
 /// The requests of a stream: its beginning, then bins.
@@ -156,11 +170,13 @@ impl Stream for Requests {
         }
         if let Source::Waiting(begin) = &mut self.source {
             let begun = ready!(Pin::new(begin).poll(context));
-            self.source = begun.map_or(Source::Ended, |feed| Source::Feed(Box::new(feed)));
+            self.source = begun.map_or(Source::Ended, |begun| Source::Begun(Box::new(begun)));
         }
         let message = match &mut self.source {
-            Source::Feed(feed) => feed.next(None),
-            Source::Clock(messages) => ready!(messages.poll_recv(context)),
+            Source::Begun(begun) => match &mut begun.calls {
+                Some(calls) => ready!(calls.poll_recv(context)).and_then(|due| begun.feed.next(Some(due))),
+                None => begun.feed.next(None),
+            },
             Source::Waiting(_) | Source::Ended => None,
         };
         if message.is_none() {
@@ -170,19 +186,13 @@ impl Stream for Requests {
     }
 }
 
-/// How a rig is set going.
-enum Trigger {
-    Feed(oneshot::Sender<Feed>),
-    Clock(mpsc::Sender<Prepared>, Duration),
-}
-
 /// A rig whose stream is open and that has not begun.
 pub(super) struct Rig {
     number: usize,
     daemon: Daemon,
     common: Arc<Common>,
     answers: Streaming<v1::StreamSpikesResponse>,
-    trigger: Trigger,
+    begin: oneshot::Sender<Begun>,
 }
 
 impl Rig {
@@ -194,17 +204,8 @@ impl Rig {
         common: &Arc<Common>,
     ) -> Result<Self, CliError> {
         let open = v1::OpenStream { session_id: session_id.to_owned(), ..Default::default() };
-        let (source, trigger) = match common.interval {
-            Some(interval) => {
-                let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
-                (Source::Clock(receiver), Trigger::Clock(sender, interval))
-            }
-            None => {
-                let (begin, waiting) = oneshot::channel();
-                (Source::Waiting(waiting), Trigger::Feed(begin))
-            }
-        };
-        let requests = Requests { open: Some(open), source };
+        let (begin, waiting) = oneshot::channel();
+        let requests = Requests { open: Some(open), source: Source::Waiting(waiting) };
         let mut answers =
             stream_spikes(&daemon, requests).await.map_err(daemon.failure("opening a stream of bins"))?;
         match answers.message().await.map_err(daemon.failure("opening a stream of bins"))? {
@@ -212,7 +213,7 @@ impl Rig {
                 if opened.resume_from_bin == 0 => {}
             _ => return Err(daemon.protocol("no beginning of a stream of bins")),
         }
-        Ok(Self { number, daemon, common: Arc::clone(common), answers, trigger })
+        Ok(Self { number, daemon, common: Arc::clone(common), answers, begin })
     }
 
     /// Begin to send, and follow the acknowledgements until the last one.
@@ -221,22 +222,24 @@ impl Rig {
         start: Start,
         samples: mpsc::UnboundedSender<Sample>,
     ) -> Result<Outcome, CliError> {
-        let Self { number, daemon, common, mut answers, trigger } = self;
+        let Self { number, daemon, common, mut answers, begin } = self;
         let lag = common.no_latencies.clone();
         let log = Arc::new(Mutex::new(Log { sent: VecDeque::new(), messages: 0, lag }));
         let mut follower = Follower::new(&log, &common, start.measured_from);
+        let mut calls = None;
+        if let Some(interval) = common.interval {
+            let (sender, receiver) = mpsc::channel(CALLS_WAITING_MAX);
+            let clock = Clock { common: Arc::clone(&common), rig: number, begin: start.begin, interval };
+            let thread = std::thread::Builder::new().name(format!("rig-{number}"));
+            thread
+                .spawn(move || clock.keep_time(&sender))
+                .map_err(|source| CliError::System { doing: "starting the thread of a rig", source })?;
+            calls = Some(receiver);
+        }
         let feed =
             Feed { common, log, rig: number, start, number: 0, next_sample: start.measured_from, samples };
-        match trigger {
-            // The stream is gone when the call has failed; its answer says why.
-            Trigger::Feed(begin) => drop(begin.send(feed)),
-            Trigger::Clock(sender, interval) => {
-                let thread = std::thread::Builder::new().name(format!("rig-{number}"));
-                thread
-                    .spawn(move || feed.keep_time(interval, &sender))
-                    .map_err(|source| CliError::System { doing: "starting the thread of a rig", source })?;
-            }
-        }
+        // The stream is gone when the call has failed; its answer says why.
+        drop(begin.send(Begun { feed, calls }));
         loop {
             match answers.message().await {
                 Ok(Some(answer)) => {
@@ -314,7 +317,8 @@ impl Follower {
         let [received, applied, durable] = self.until;
         let durable = self.keeps_journal.then_some(durable);
         let (messages, lag) = (log.messages, log.lag.clone());
-        Outcome { rig, messages, lag, received, applied, durable, acks: self.acks }
+        let unacknowledged = self.next.map(|next| messages.saturating_sub(next));
+        Outcome { rig, messages, lag, received, applied, durable, unacknowledged, acks: self.acks }
     }
 }
 
@@ -329,6 +333,8 @@ pub(super) struct Outcome {
     pub(super) received: Until,
     pub(super) applied: Until,
     pub(super) durable: Option<Until>,
+    /// Messages that no acknowledgement called received, applied, durable; without a journal the last says nothing.
+    pub(super) unacknowledged: [u64; LEVELS],
     /// Acknowledgements, from the beginning to the end.
     pub(super) acks: u64,
 }
@@ -382,6 +388,19 @@ mod tests {
         assert_eq!(outcome.messages, 4);
         assert_eq!((samples(&outcome.received), samples(&outcome.applied)), (4, 4));
         assert_eq!(outcome.durable.as_ref().map(samples), Some(4));
+        assert_eq!(outcome.unacknowledged, [0; LEVELS]);
+    }
+
+    #[test]
+    fn what_was_never_acknowledged_is_known() {
+        let common = common(true);
+        let times = Times { due: Instant::now(), handed: Instant::now() };
+        let sent = [10, 20, 30].map(|end_bin| Sent { end_bin, times });
+        let lag = common.no_latencies.clone();
+        let log = Arc::new(Mutex::new(Log { sent: sent.into(), messages: 3, lag }));
+        let mut follower = Follower::new(&log, &common, times.due);
+        follower.note(&marks(30, 29, 0), Instant::now());
+        assert_eq!(follower.end(0).unacknowledged, [0, 1, 3]);
     }
 
     #[test]

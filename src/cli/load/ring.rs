@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use glauber::proto::v1;
 use prost::Message as _;
 use prost::bytes::Bytes;
+use prost::encoding::encoded_len_varint;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -33,6 +34,22 @@ pub(super) struct Shape {
     pub(super) batch_bins: u64,
     pub(super) encoding: Encoding,
     pub(super) seed: u64,
+}
+
+impl Shape {
+    /// Bytes of an encoded message: its spikes, on average.
+    pub(super) fn message_bytes(&self) -> u64 {
+        match self.encoding {
+            Encoding::Packed => self.batch_bins * u64::from(self.n_neurons.div_ceil(8)),
+            Encoding::Sparse => {
+                // Each bin has the number of its active neurons, and these, as varints of 7 bits a byte.
+                let two_bytes = self.n_neurons.saturating_sub(1 << 7);
+                let neurons = self.active * (f64::from(self.n_neurons) + f64::from(two_bytes));
+                let count = encoded_len_varint((self.active * f64::from(self.n_neurons)) as u64);
+                (self.batch_bins as f64 * (neurons + count as f64)).ceil() as u64
+            }
+        }
+    }
 }
 
 /// Prepared messages. A rig begins at a place of its own and goes round.
@@ -171,6 +188,18 @@ mod tests {
                 assert_eq!(message.first_bin, number * 100);
                 bytes += message.body.len() as u64;
                 found += entries(&message);
+            }
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_message_is_known_before_it_is_made() {
+        for (n_neurons, active) in [(21, 0.3), (500, 0.1), (3000, 0.02), (3000, 0.5), (40, 0.0)] {
+            for encoding in [Encoding::Sparse, Encoding::Packed] {
+                let shape = Shape { n_neurons, active, batch_bins: 200, encoding, seed: 4 };
+                let found = Ring::prepare(&shape).bytes_before[1] as f64;
+                let expected = shape.message_bytes() as f64;
+                assert!((found - expected).abs() < 0.05 * found + 12.0, "{shape:?}: {found} for {expected}");
             }
         }
     }

@@ -8,7 +8,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::cli::config;
 use crate::cli::error::CliError;
+
+/// How long it may take until it listens: it has nothing to recover.
+const START_WAIT: Duration = Duration::from_secs(60);
+/// How long one that does not listen may take to end.
+const END_WAIT: Duration = Duration::from_secs(5);
 
 /// How it is to be started.
 #[derive(Debug, Clone)]
@@ -30,8 +36,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Start it and wait until it listens.
-    pub(super) fn start(wanted: &Wanted) -> Result<Self, CliError> {
+    /// Start it and wait until it listens. It ends with the thread that this is called from, where the system can do that: that must be
+    /// one that lives as long as the program.
+    pub(super) async fn start(wanted: &Wanted<'_>) -> Result<Self, CliError> {
         let within = wanted.within.map_or_else(std::env::temp_dir, Path::to_path_buf);
         let failed = |doing: &'static str, path: PathBuf| move |source| CliError::Io { doing, path, source };
         let directory = tempfile::Builder::new()
@@ -45,7 +52,7 @@ impl Server {
         let mut command = Command::new(&program);
         command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
         if cfg!(target_os = "linux") {
-            command.arg("--stop-with-parent");
+            command.arg("--stop-with-parent").arg(std::process::id().to_string());
         }
         command.arg("--archive-dir").arg(directory.path().join("snapshots"));
         command.arg("--journal-dir");
@@ -54,8 +61,14 @@ impl Server {
         } else {
             command.arg("")
         };
-        if let Some(config) = wanted.config {
-            command.arg("--config").arg(config);
+        match wanted.config {
+            Some(config) => {
+                command.arg("--config").arg(config);
+            }
+            // They may be meant for the daemon that is in use here: what was not asked for must not decide what is measured.
+            None => config::environment().for_each(|name| {
+                command.env_remove(name);
+            }),
         }
         for setting in wanted.settings {
             command.arg("--set").arg(setting);
@@ -64,31 +77,38 @@ impl Server {
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let child = command.spawn().map_err(failed("starting", program))?;
         let mut server = Self { child, address: String::new(), directory };
-        server.address = server.announced()?;
+        server.address = server.announced().await?;
         Ok(server)
     }
 
     /// Where it says that it listens.
-    fn announced(&mut self) -> Result<String, CliError> {
-        let mut line = String::new();
-        if let Some(stdout) = self.child.stdout.as_mut() {
-            BufReader::new(stdout)
-                .read_line(&mut line)
-                .map_err(|source| CliError::System { doing: "listening to the daemon", source })?;
-        }
+    async fn announced(&mut self) -> Result<String, CliError> {
+        let stdout = self.child.stdout.take();
+        let listen = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            let Some(mut stdout) = stdout.map(BufReader::new) else { return Ok((line, None)) };
+            stdout.read_line(&mut line).map(|_| (line, Some(stdout.into_inner())))
+        });
+        let heard = tokio::time::timeout(START_WAIT, listen).await.map_err(|_| {
+            let (said, seconds) = (self.last_words(), START_WAIT.as_secs());
+            CliError::Load(format!("the daemon did not listen within {seconds} s; it said last: '{said}'"))
+        })?;
+        let (line, stdout) = heard
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|source| CliError::System { doing: "listening to the daemon", source })?;
+        // As long as it is kept, whatever else the daemon says is no error for it.
+        self.child.stdout = stdout;
         let said: Option<serde_json::Value> = serde_json::from_str(&line).ok();
         if let Some(address) = said.as_ref().and_then(|said| said["address"].as_str()) {
             return Ok(address.to_owned());
         }
-        let status = self
-            .child
-            .wait()
-            .map_err(|source| CliError::System { doing: "waiting for the daemon", source })?;
+        let status = self.status(END_WAIT).await;
         let said = self.last_words();
-        Err(match status.code() {
+        Err(match status {
             // A setting that it does not take is one that we were given.
-            Some(2) => CliError::Config { problem: said },
-            _ => CliError::Load(format!("the daemon did not start ({}): {said}", ended(status))),
+            Some(status) if status.code() == Some(2) => CliError::Config { problem: said },
+            Some(status) => CliError::Load(format!("the daemon did not start ({}): {said}", ended(status))),
+            None => CliError::Load(format!("the daemon did not say where it listens: {said}")),
         })
     }
 
@@ -109,18 +129,23 @@ impl Server {
 
     /// What became of it, if it ends within that time.
     pub(super) async fn end(&mut self, patience: Duration) -> Option<String> {
-        let asked = Instant::now();
-        let status = loop {
-            match self.child.try_wait().ok()? {
-                Some(status) => break status,
-                None if asked.elapsed() >= patience => return None,
-                None => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        };
+        let status = self.status(patience).await?;
         Some(match self.last_words() {
             said if said.is_empty() => ended(status),
             said => format!("{}; it said last: {said}", ended(status)),
         })
+    }
+
+    /// How it ended, if it does within that time.
+    async fn status(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let asked = Instant::now();
+        loop {
+            match self.child.try_wait().ok()? {
+                Some(status) => return Some(status),
+                None if asked.elapsed() >= patience => return None,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
     }
 
     /// The last line that it wrote about its work.
