@@ -17,6 +17,10 @@ pub(crate) use super::access::{ConnectArgs, CredentialArgs};
 use super::error::{CliError, root_cause};
 use super::trust;
 
+/// What the daemon may send of one answer before it is read.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const FRAME_BYTES: u32 = 1 << 20;
+
 /// Largest message taken: a list of many sessions names every neuron of each.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,6 +50,10 @@ impl Daemon {
             // Without these a daemon whose machine lost power is waited for without end.
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(20))
+            // A matrix is megabytes: with less the daemon waits for the client's permission to go on, and cuts it into thousands of frames.
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(2 * STREAM_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES)
             .tcp_nodelay(true);
         let failed = |error: &(dyn std::error::Error + 'static)| match trust::refusal(&address, error) {
             Some(problem) => CliError::NotTrusted { address: address.clone(), problem },

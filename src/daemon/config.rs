@@ -50,6 +50,8 @@ pub struct ServerConfig {
     pub counting_threads: usize,
     /// Threads that one refit uses; one refit runs at a time.
     pub refit_threads: usize,
+    /// How much nicer to others than the daemon the threads of estimates, refits and equilibrium models are.
+    pub estimator_nice: u8,
     /// Share of the time that the refits of a session may take.
     pub refit_duty: f64,
     /// Time between two HTTP/2 pings on a connection.
@@ -247,6 +249,7 @@ impl Default for ServerConfig {
             estimator_threads: 1,
             counting_threads: 0,
             refit_threads: 1,
+            estimator_nice: 10,
             refit_duty: 0.25,
             keepalive_interval_s: 20,
             keepalive_timeout_s: 20,
@@ -403,6 +406,7 @@ impl ServerConfig {
         in_range("server.estimator_threads", self.estimator_threads, 1, 256)?;
         in_range("server.counting_threads", self.counting_threads, 0, 256)?;
         in_range("server.refit_threads", self.refit_threads, 1, 256)?;
+        in_range("server.estimator_nice", self.estimator_nice, 0, 19)?;
         in_range("server.refit_duty", self.refit_duty, 0.001, 1.0)?;
         in_range("server.keepalive_interval_s", self.keepalive_interval_s, 1, 3600)?;
         in_range("server.keepalive_timeout_s", self.keepalive_timeout_s, 1, 3600)
@@ -535,6 +539,10 @@ mod tests {
         assert_eq!(
             refused(|c| c.server.counting_threads = 257),
             "server.counting_threads = 257 is not allowed: expected 0 to 256"
+        );
+        assert_eq!(
+            refused(|c| c.server.estimator_nice = 20),
+            "server.estimator_nice = 20 is not allowed: expected 0 to 19"
         );
         assert!(refused(|c| c.server.listen = ([0, 0, 0, 0], 1).into()).contains("0.0.0.0:1"));
         assert!(

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ndarray::ArrayViewMut1;
+
 use super::choice::Choice;
 use super::convert::status_to_proto;
 use super::derived::Derived;
@@ -233,20 +235,21 @@ fn rows(kept: Kept, receivers: Arc<[u32]>, extras: RowExtras) -> impl Iterator<I
     let matrices = 1 + usize::from(extras.standard_errors) + usize::from(extras.q_values);
     let per_chunk = rows_per_chunk(kept.estimate.n_neurons(), matrices);
     chunks(receivers, per_chunk).map(move |receivers| {
-        let estimate = &kept.estimate;
-        let each = |value: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
-            let senders = 0..estimate.n_neurons();
-            let row = |&i: &u32| senders.clone().map(move |j| value(i as usize, j));
-            receivers.iter().flat_map(row).collect()
+        let (estimate, n) = (&kept.estimate, kept.estimate.n_neurons());
+        let each = |fill: &dyn Fn(usize, &mut [f64])| -> Vec<f64> {
+            let mut values = vec![0.0; receivers.len() * n];
+            let rows = values.chunks_exact_mut(n).zip(&receivers);
+            rows.for_each(|(row, &receiver)| fill(receiver as usize, row));
+            values
         };
-        let mut rows =
-            v1::CouplingRows { couplings: each(&|i, j| estimate.couplings[[i, j]]), ..Default::default() };
+        let copy = |i: usize, row: &mut [f64]| ArrayViewMut1::from(row).assign(&estimate.couplings.row(i));
+        let mut rows = v1::CouplingRows { couplings: each(&copy), ..Default::default() };
         if extras.standard_errors {
-            rows.standard_errors = each(&|i, j| estimate.standard_error(i, j).unwrap_or(0.0));
+            rows.standard_errors = each(&|i, row| estimate.standard_errors_into(i, row));
         }
         if extras.q_values {
             let significance = kept.significance();
-            rows.q_values = each(&|i, j| significance.coupling_q(estimate, i, j).unwrap_or(1.0));
+            rows.q_values = each(&|i, row| significance.couplings_q_into(estimate, i, row));
         }
         rows.receivers = receivers;
         Part::Rows(rows)
@@ -257,7 +260,9 @@ fn ranked_pairs(kept: &Kept, q_max: Option<f64>, count: usize) -> std::vec::Into
     let (estimate, significance) = (&kept.estimate, kept.significance());
     let found = q_max.map(|q_max| significance.n_within(q_max));
     // Those within are the strongest: pairs without a q are ranked last, and q falls with strength.
-    let pairs = estimate.strongest_pairs_with_q(found.map_or(count, |found| found.min(count)), significance);
+    let count = found.map_or(count, |found| found.min(count));
+    let pairs = kept.derived.strongest_pairs(estimate, count);
+    let pairs = &pairs[..pairs.len().min(count)];
     let to_proto = |pair: &CouplingPair| v1::CouplingPair {
         receiver: pair.receiver as u32,
         sender: pair.sender as u32,

@@ -1,9 +1,9 @@
 //! What readers of an estimate need beyond it: worked out when the first one asks, once for all who do.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::kinetic::Predictor;
-use crate::model::{Estimate, Significance};
+use crate::model::{CouplingPair, Estimate, Significance};
 use crate::moments::Counts;
 
 /// What is worked out of one estimate. Asking takes O(n²) or more the first time: not for async threads.
@@ -12,7 +12,19 @@ pub(super) struct Derived {
     significance: OnceLock<Significance>,
     fields: OnceLock<FieldFacts>,
     predictor: OnceLock<Predictor>,
+    strongest: Mutex<Strongest>,
 }
+
+/// The strongest pairs of an estimate.
+#[derive(Debug, Default)]
+struct Strongest {
+    /// How many were asked for; there may be fewer.
+    asked: usize,
+    pairs: Arc<Vec<CouplingPair>>,
+}
+
+/// Most pairs that are kept for those who ask for as many, or fewer, of the same estimate.
+const PAIRS_KEPT_MAX: usize = 10_000;
 
 /// What the fields of an estimate are worth, one number per neuron.
 #[derive(Debug, Default)]
@@ -31,6 +43,21 @@ impl Derived {
     /// How the couplings of the estimate rank.
     pub(super) fn significance(&self, estimate: &Estimate) -> &Significance {
         self.significance.get_or_init(|| Significance::of(estimate))
+    }
+
+    /// At least the so many strongest pairs of the estimate, or all there are, strongest first. Who asks for what someone works out
+    /// waits for it.
+    pub(super) fn strongest_pairs(&self, estimate: &Estimate, count: usize) -> Arc<Vec<CouplingPair>> {
+        let significance = self.significance(estimate);
+        let find = || Arc::new(estimate.strongest_pairs_with_q(count, significance));
+        if count > PAIRS_KEPT_MAX {
+            return find();
+        }
+        let mut strongest = self.strongest.lock().unwrap_or_else(PoisonError::into_inner);
+        if strongest.asked < count {
+            *strongest = Strongest { asked: count, pairs: find() };
+        }
+        Arc::clone(&strongest.pairs)
     }
 
     /// What the fields of the estimate are worth.
@@ -52,7 +79,9 @@ impl Derived {
     pub(super) fn bytes(&self) -> usize {
         let significance = self.significance.get().map_or(0, Significance::bytes);
         let fields = self.fields.get().map_or(0, |facts| 4 * size_of_val(facts.z.as_slice()));
-        significance + fields + self.predictor.get().map_or(0, Predictor::bytes)
+        // While they are worked out there are none.
+        let pairs = self.strongest.try_lock().map_or(0, |strongest| size_of_val(strongest.pairs.as_slice()));
+        significance + fields + pairs + self.predictor.get().map_or(0, Predictor::bytes)
     }
 }
 

@@ -10,7 +10,8 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
 use tokio::sync::oneshot;
 
 use super::archiver::Archive;
-use super::equilibrium::{self, FitJob, attach};
+use super::background::Background;
+use super::equilibrium::{self, FitJob, LastFitTurn, attach};
 use super::handle::SessionHandle;
 use super::publish::Publication;
 use crate::session::{Refit, RefitScope, RefitTask, Snapshot, WindowBins, WindowCounts};
@@ -56,6 +57,7 @@ pub(super) struct Estimators {
     refits: Pool<RefitJob>,
     fits: Pool<FitJob>,
     refit_threads: usize,
+    background: Background,
     /// Held by the one last fit of equilibrium models that is at work.
     last_fit: Arc<Mutex<()>>,
     shutdown: Shutdown,
@@ -103,14 +105,15 @@ impl<J: Send + 'static> Pool<J> {
         name: &str,
         threads: usize,
         capacity: usize,
+        background: Background,
         handles: &mut Vec<JoinHandle<()>>,
         run: impl Fn(J) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = bounded::<Option<J>>(capacity);
         for k in 0..threads {
             let (queue, run) = (queue.clone(), run.clone());
-            let thread = std::thread::Builder::new().name(format!("{name}-{k}"));
-            handles.push(thread.spawn(move || queue.iter().map_while(|job| job).for_each(run))?);
+            let work = move || queue.iter().map_while(|job| job).for_each(run);
+            handles.push(background.spawn(format!("{name}-{k}"), work)?);
         }
         Ok(Self { jobs, threads })
     }
@@ -173,15 +176,17 @@ impl Estimators {
         threads: usize,
         refit_threads: usize,
         sessions_open_max: usize,
+        background: Background,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let mut handles = Vec::with_capacity(threads);
-        let refreshes = Pool::start("estimator", threads, sessions_open_max, &mut handles, refresh)?;
+        let refreshes =
+            Pool::start("estimator", threads, sessions_open_max, background, &mut handles, refresh)?;
         let run = move |job| refit(job, refit_threads);
-        let refits = Pool::start("refit", 1, sessions_open_max, &mut Vec::new(), run)?;
+        let refits = Pool::start("refit", 1, sessions_open_max, background, &mut Vec::new(), run)?;
         let run = move |job| equilibrium::fit(job, refit_threads);
-        let fits = Pool::start("equilibrium", 1, sessions_open_max, &mut Vec::new(), run)?;
-        let last_fit = Arc::default();
-        Ok((Self { refreshes, refits, fits, refit_threads, last_fit, shutdown: Shutdown::new() }, handles))
+        let fits = Pool::start("equilibrium", 1, sessions_open_max, background, &mut Vec::new(), run)?;
+        let (last_fit, shutdown) = (Arc::default(), Shutdown::new());
+        Ok((Self { refreshes, refits, fits, refit_threads, background, last_fit, shutdown }, handles))
     }
 
     /// Wait for no refit any more, neither those under way nor the last ones of sessions that are closed from now on.
@@ -221,9 +226,9 @@ impl Estimators {
         self.refit_threads
     }
 
-    /// What the last fit of a session is to hold while it is at work.
-    pub(super) fn last_fit_turn(&self) -> Arc<Mutex<()>> {
-        Arc::clone(&self.last_fit)
+    /// What the last fit of a session is to hold while it is at work, and how it is started.
+    pub(super) fn last_fit_turn(&self) -> LastFitTurn {
+        LastFitTurn { turn: Arc::clone(&self.last_fit), background: self.background }
     }
 
     /// Whether the daemon is being taken down.
@@ -238,9 +243,9 @@ impl Estimators {
         }
         let (done, result) = bounded(1);
         let threads = self.refit_threads;
-        let thread = std::thread::Builder::new().name("last-refit".to_owned());
         // Nobody receives it any more when the daemon is being taken down.
-        if let Err(error) = thread.spawn(move || drop(done.send(task.run(threads)))) {
+        let work = move || drop(done.send(task.run(threads)));
+        if let Err(error) = self.background.spawn("last-refit".to_owned(), work) {
             tracing::error!(session = %session.id, %error, "last refit not computed");
             return None;
         }

@@ -13,6 +13,7 @@
 //! has a bound, and who fills it waits; a refresh that comes while the one before is still computed is skipped and counted.
 
 mod archiver;
+mod background;
 mod choice;
 mod config;
 mod connection;

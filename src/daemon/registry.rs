@@ -400,10 +400,11 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::daemon::archiver::hdf5_writer;
+    use crate::daemon::background::Background;
     use crate::daemon::recording_config::RecordingConfig;
 
     fn registry(archive: Archive) -> Registry {
-        let (estimators, _threads) = Estimators::start(1, 1, 1).unwrap();
+        let (estimators, _threads) = Estimators::start(1, 1, 1, Background::new(0)).unwrap();
         Registry::new(DaemonConfig::default(), estimators, archive, Durability::off())
     }
 

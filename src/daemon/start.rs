@@ -18,6 +18,7 @@ use tonic_health::server::HealthReporter;
 use tower_layer::{Identity, Stack};
 
 use super::archiver::{Archive, SnapshotWriter, hdf5_writer};
+use super::background::Background;
 use super::config::{ConfigError, DaemonConfig, JournalConfig, Limits};
 use super::connections::{Bounds, Connections};
 use super::estimators::Estimators;
@@ -156,6 +157,7 @@ pub async fn start_with_writer(
         config.server.estimator_threads,
         config.server.refit_threads,
         config.limits.sessions_open_max,
+        Background::new(config.server.estimator_nice),
     )
     .map_err(StartError::Thread)?;
     let metrics_bounds = Bounds {

@@ -78,13 +78,13 @@ fn trial(&TrialMark { start_bin, stop_bin }: &TrialMark) -> stored::Trial {
 fn shorter(block: &SpikeBlock, n_neurons: usize) -> stored::Bins {
     let first_bin = block.first_bin();
     let bytes_per_bin = n_neurons.div_ceil(8);
-    // A count or an index takes one byte below 128 and two up to the largest index.
-    let listed_bytes = block.n_bins() + block.n_active() * if n_neurons <= 128 { 1 } else { 2 };
+    // A count takes one byte below 128.
+    let listed_bytes = block.n_bins() + block.n_active() * bytes_per_neuron(n_neurons);
     if listed_bytes <= block.n_bins() * bytes_per_bin {
         return stored::Bins {
             first_bin,
             active_counts: block.bins().map(|bin| bin.len() as u32).collect(),
-            neurons: block.bins().flatten().map(|&neuron| u32::from(neuron)).collect(),
+            neuron_bytes: neuron_bytes(block.active_in(0..block.n_bins()), n_neurons),
             ..Default::default()
         };
     }
@@ -95,6 +95,28 @@ fn shorter(block: &SpikeBlock, n_neurons: usize) -> stored::Bins {
         }
     }
     stored::Bins { first_bin, bin_count: block.n_bins() as u32, bits, ..Default::default() }
+}
+
+/// What the index of a neuron takes.
+fn bytes_per_neuron(n_neurons: usize) -> usize {
+    if n_neurons <= 256 { 1 } else { 2 }
+}
+
+fn neuron_bytes(neurons: &[u16], n_neurons: usize) -> Vec<u8> {
+    match bytes_per_neuron(n_neurons) {
+        1 => neurons.iter().map(|&neuron| neuron as u8).collect(),
+        _ => neurons.iter().flat_map(|neuron| neuron.to_le_bytes()).collect(),
+    }
+}
+
+fn neurons_of(bytes: &[u8], n_neurons: usize) -> Result<Vec<u32>, String> {
+    if bytes_per_neuron(n_neurons) == 1 {
+        return Ok(bytes.iter().map(|&byte| u32::from(byte)).collect());
+    }
+    match bytes.as_chunks::<2>() {
+        (pairs, []) => Ok(pairs.iter().map(|&pair| u32::from(u16::from_le_bytes(pair))).collect()),
+        _ => Err(format!("{} bytes are no whole number of neurons", bytes.len())),
+    }
 }
 
 fn record(entry: stored::Entry, n_neurons: usize) -> Result<Record, String> {
@@ -122,7 +144,16 @@ fn block(bins: &stored::Bins, n_neurons: usize) -> Result<SpikeBlock, String> {
     }
     let mut block = SpikeBlock::empty(bins.first_bin);
     if bins.bits.is_empty() {
-        let mut rest = &bins.neurons[..];
+        if !bins.neurons.is_empty() && !bins.neuron_bytes.is_empty() {
+            return Err("it lists its neurons twice".to_owned());
+        }
+        let read;
+        let mut rest = if bins.neuron_bytes.is_empty() {
+            &bins.neurons[..]
+        } else {
+            read = neurons_of(&bins.neuron_bytes, n_neurons)?;
+            &read
+        };
         for &count in &bins.active_counts {
             let (active, after) =
                 rest.split_at_checked(count as usize).ok_or("it counts more neurons than it lists")?;
@@ -209,6 +240,20 @@ mod tests {
     }
 
     #[test]
+    fn bins_of_the_first_versions_are_read() {
+        let bins = stored::Bins {
+            first_bin: 4,
+            active_counts: vec![2, 0, 1],
+            neurons: vec![1, 300, 2],
+            ..Default::default()
+        };
+        let read = block(&bins, 400).unwrap();
+        let expected = SpikeBlock::from_lists(4, &[vec![1, 300], vec![], vec![2]], 400).unwrap();
+        assert_eq!(read, expected);
+        assert_eq!(block(&shorter(&expected, 400), 400), Ok(expected));
+    }
+
+    #[test]
     fn what_no_daemon_writes_is_refused() {
         let reason = |bins: stored::Bins| {
             let entries = vec![stored::Entry { kind: Some(Kind::Bins(bins)) }];
@@ -224,6 +269,11 @@ mod tests {
         assert!(reason(stored::Bins { active_counts: vec![1], neurons, ..bins() }).contains("index 9"));
         assert!(reason(stored::Bins { bin_count: 2, bits: vec![0; 3], ..bins() }).contains("3 bytes"));
         assert!(reason(stored::Bins { bin_count: 1, bits: vec![0, 2], ..bins() }).contains("index 9"));
+        let (active_counts, neuron_bytes) = (vec![1], vec![9]);
+        let listed = stored::Bins { active_counts, neuron_bytes, ..bins() };
+        assert!(reason(listed.clone()).contains("index 9"));
+        assert!(reason(stored::Bins { neurons: vec![1], ..listed }).contains("twice"));
+        assert!(neurons_of(&[1, 0, 2], 257).unwrap_err().contains("3 bytes"));
         let beyond = stored::Bins { first_bin: u64::MAX, active_counts: vec![0], ..bins() };
         assert!(reason(beyond).contains("pass the last bin"));
         assert!(decode(&[1, 2], 9).is_err());

@@ -25,7 +25,7 @@
 
 use ndarray::{Array1, Array2};
 
-use super::inversion::{Inversion, InversionError, Moments};
+use super::inversion::{InversionError, Moments, SenderVariance};
 use super::participation::Participation;
 use super::without_rows;
 use crate::model::{Convergence, Estimate, Estimator, Ridges, RowStatus, Runs, SamplingVariance};
@@ -142,8 +142,8 @@ impl<'a> Fit<'a> {
         if !Ridges::allows(options.ridge) {
             return self.nothing(options, RowStatus::Singular);
         }
-        let inversion = match Inversion::of(&Moments::of(self.counts, active), options.ridge) {
-            Ok(inversion) => inversion,
+        let senders = match SenderVariance::of(&Moments::of(self.counts, active), options.ridge) {
+            Ok(senders) => senders,
             Err(InversionError::Undersampled) => return self.nothing(options, RowStatus::Undersampled),
             Err(InversionError::Singular) => return self.nothing(options, RowStatus::Singular),
         };
@@ -173,7 +173,7 @@ impl<'a> Fit<'a> {
         result.variance = if full {
             self.full(&rows, &separated, errors)
         } else {
-            self.factored(&inversion, &rows, &separated)
+            self.factored(&senders, &rows, &separated)
         };
         fill(&mut result, &problem, active, &rows, &separated);
         result
@@ -208,16 +208,16 @@ impl<'a> Fit<'a> {
         SamplingVariance::Full { couplings, fields, transitions: self.counts.lags[0].transitions }
     }
 
-    fn factored(&self, inversion: &Inversion, rows: &[Row], separated: &[bool]) -> SamplingVariance {
+    fn factored(&self, senders: &SenderVariance, rows: &[Row], separated: &[bool]) -> SamplingVariance {
         let n = self.counts.n_neurons;
         let (mut sender, mut receiver) = (Array1::zeros(n), Array1::zeros(n));
-        for (&j, &variance) in self.participation.active.iter().zip(&inversion.sender_variance) {
+        for (&j, &variance) in self.participation.active.iter().zip(&senders.sender) {
             sender[j] = variance;
         }
         for (row, _) in rows.iter().zip(separated).filter(|(_, s)| !**s) {
             receiver[self.participation.active[row.place]] = row.here.gain;
         }
-        let (field, transitions) = (inversion.field_variance, inversion.transitions);
+        let (field, transitions) = (senders.field, self.counts.lags[0].transitions);
         SamplingVariance::Factored { sender, receiver, field, transitions }
     }
 }

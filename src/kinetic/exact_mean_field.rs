@@ -1,7 +1,7 @@
 use super::gauss_hermite::nodes_and_weights;
-use super::inversion::Inversion;
-use super::{Rows, nmf};
+use super::{Facts, Row, nmf};
 use crate::model::RowStatus;
+use crate::regression::logistic::{exp_of_minus_abs, per_instruction_set};
 
 /// Nodes of the Gauss–Hermite rule.
 const NODES: usize = 64;
@@ -23,35 +23,60 @@ const DELTA_MAX: f64 = 5.0;
 /// A row without a root up to `Δ = 5`, as far as 64 nodes resolve the field, or up to `Δ = 1000 γ + 1`, past which couplings would
 /// be some thirty times the regression they come from, keeps its naive mean field values and gets
 /// [`RowStatus::ExactMeanFieldNoRoot`]; one whose iteration does not settle, [`RowStatus::NotConverged`].
-pub(super) fn rows(inversion: &Inversion) -> Rows {
-    let rule = nodes_and_weights(NODES);
-    let sender_gain = inversion.sender_gain();
-    let mut rows = nmf::rows(inversion);
-    for i in 0..inversion.n_active() {
-        let regression = inversion.regression.row(i);
-        let gamma: f64 = regression.iter().zip(&sender_gain).map(|(b, g)| b * b * g).sum();
-        let magnetization = inversion.magnetization_receiver[i];
-        let (gain, mean_field) = match (GaussianField { rule: &rule, magnetization }).solve(gamma) {
-            Ok(solution) => {
-                rows.status[i] = RowStatus::Ok;
-                solution
-            }
-            Err(status) => {
-                rows.status[i] = status;
-                continue;
-            }
-        };
-        let mut row = rows.couplings.row_mut(i);
-        row.assign(&regression.mapv(|b| b / gain));
-        rows.gain[i] = gain;
-        rows.fields[i] = mean_field - row.dot(&inversion.magnetization_sender);
+pub(super) fn row(facts: &Facts, rule: &Rule) -> Row {
+    let naive = nmf::row(facts);
+    // What the strength of naive mean field is, in units of the regression.
+    let gamma = facts.strength * facts.gain;
+    match (GaussianField { rule, magnetization: facts.magnetization }).solve(gamma) {
+        Ok((gain, own_field)) => {
+            Row { divisors: [gain, 1.0], own_field, gain, status: RowStatus::Ok, ..naive }
+        }
+        Err(status) => Row { status, ..naive },
     }
-    rows
 }
+
+/// The Gauss–Hermite rule, nodes and weights apart.
+pub(super) struct Rule {
+    nodes: [f64; NODES],
+    weights: [f64; NODES],
+}
+
+impl Rule {
+    pub(super) fn new() -> Self {
+        let (mut nodes, mut weights) = ([0.0; NODES], [0.0; NODES]);
+        for (k, (node, weight)) in nodes_and_weights(NODES).into_iter().enumerate() {
+            (nodes[k], weights[k]) = (node, weight);
+        }
+        Self { nodes, weights }
+    }
+}
+
+/// `E tanh(u + x √Δ)` and `E [1 − tanh²(u + x √Δ)]`, for `at = (u, √Δ)`.
+#[inline(always)]
+fn averages_body<const FMA: bool>(rule: &Rule, at: (f64, f64), averages: &mut (f64, f64)) {
+    const LANES: usize = 16;
+    let (mut mean, mut gain) = ([0.0; LANES], [0.0; LANES]);
+    for (nodes, weights) in rule.nodes.chunks_exact(LANES).zip(rule.weights.chunks_exact(LANES)) {
+        for r in 0..LANES {
+            let field = at.0 + nodes[r] * at.1;
+            let e = exp_of_minus_abs::<FMA>(2.0 * field);
+            let q = 1.0 / (1.0 + e);
+            let weighted = weights[r] * q;
+            mean[r] += weighted * (1.0 - e).copysign(field);
+            gain[r] += 4.0 * weighted * e * q;
+        }
+    }
+    *averages = (mean.iter().sum(), gain.iter().sum());
+}
+
+per_instruction_set!(
+    /// See [`averages_body`].
+    fn averages(rule: &Rule, at: (f64, f64), averages: &mut (f64, f64)) = averages_body
+);
 
 /// A neuron of known magnetization under a Gaussian field.
 struct GaussianField<'a> {
-    rule: &'a [(f64, f64)],
+    rule: &'a Rule,
     magnetization: f64,
 }
 
@@ -66,11 +91,14 @@ impl GaussianField<'_> {
             let gain = self.gain(delta, &mut u).ok_or(RowStatus::NotConverged)?;
             Ok((gain * gain * delta - gamma, gain, u))
         };
-        // α ≤ 1, so no root lies below γ. Walk up until the sign changes.
         let limit = DELTA_MAX.min(1e3 * gamma + 1.0);
         if gamma >= limit {
             return Err(RowStatus::ExactMeanFieldNoRoot);
         }
+        if let Some(found) = self.secant(gamma, limit) {
+            return Ok(found);
+        }
+        // α ≤ 1, so no root lies below γ. Walk up until the sign changes.
         let (mut low, mut high) = (gamma, gamma);
         let (mut low_excess, mut found) = (-gamma, excess(gamma)?);
         while found.0 < 0.0 {
@@ -106,6 +134,31 @@ impl GaussianField<'_> {
         Err(RowStatus::NotConverged)
     }
 
+    /// `(α, u)` at the root by the secant method from that of narrow fields, where `α = 1 − m²`: a few steps, as α changes slowly. `None`
+    /// when it leaves the range of roots or does not settle. `α² Δ` rises with Δ, so that there is no other root to find.
+    fn secant(&self, gamma: f64, limit: f64) -> Option<(f64, f64)> {
+        let narrow = 1.0 - self.magnetization * self.magnetization;
+        let (mut u, mut delta) = (self.magnetization.atanh(), gamma / (narrow * narrow));
+        let mut before = None;
+        for _ in 0..16 {
+            if !(delta > gamma && delta < limit) {
+                return None;
+            }
+            let gain = self.gain(delta, &mut u)?;
+            let excess = gain * gain * delta - gamma;
+            let next = match before {
+                Some((place, value)) => delta - excess * (delta - place) / (excess - value),
+                None => gamma / (gain * gain),
+            };
+            if excess == 0.0 || (next - delta).abs() <= 4.0 * f64::EPSILON * delta {
+                return Some((gain, u));
+            }
+            before = Some((delta, excess));
+            delta = next;
+        }
+        None
+    }
+
     /// `α` at `Δ`, with `u` moved to where the mean of tanh is the magnetization; `u` enters as the starting point.
     fn gain(&self, delta: f64, u: &mut f64) -> Option<f64> {
         let width = delta.sqrt();
@@ -113,12 +166,9 @@ impl GaussianField<'_> {
         let (mut low, mut high) = (-50.0_f64, 50.0_f64);
         *u = u.clamp(low, high);
         for _ in 0..200 {
-            let (mut mean, mut gain) = (0.0, 0.0);
-            for &(x, weight) in self.rule {
-                let tanh = (*u + x * width).tanh();
-                mean += weight * tanh;
-                gain += weight * (1.0 - tanh * tanh);
-            }
+            let mut found = (0.0, 0.0);
+            averages(self.rule, (*u, width), &mut found);
+            let (mean, gain) = found;
             let error = mean - self.magnetization;
             if error < 0.0 {
                 low = *u;
@@ -143,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_root_satisfies_both_equations() {
-        let rule = nodes_and_weights(NODES);
+        let (rule, nodes) = (Rule::new(), nodes_and_weights(NODES));
         for magnetization in [-0.98, -0.3, 0.0, 0.5] {
             for gamma in [1e-12, 1e-3, 0.05] {
                 let neuron = GaussianField { rule: &rule, magnetization };
@@ -153,9 +203,9 @@ mod tests {
                     continue;
                 };
                 let delta = gamma / (gain * gain);
-                let mean: f64 = rule.iter().map(|(x, w)| w * (u + x * delta.sqrt()).tanh()).sum();
+                let mean: f64 = nodes.iter().map(|(x, w)| w * (u + x * delta.sqrt()).tanh()).sum();
                 let slope: f64 =
-                    rule.iter().map(|(x, w)| w * (1.0 - (u + x * delta.sqrt()).tanh().powi(2))).sum();
+                    nodes.iter().map(|(x, w)| w * (1.0 - (u + x * delta.sqrt()).tanh().powi(2))).sum();
                 assert!((mean - magnetization).abs() < 1e-14);
                 assert!((slope - gain).abs() < 1e-12 * gain);
             }
@@ -165,7 +215,7 @@ mod tests {
     #[test]
     fn past_the_supremum_there_is_no_root() {
         // As Δ grows, α √Δ tends to 2 φ(z) with P(x < z) = (1 + m)/2, and α² Δ to its square from below. Values of 2 φ(z): tables.
-        let rule = nodes_and_weights(NODES);
+        let rule = Rule::new();
         for (magnetization, two_phi) in [
             (0.0, 0.797_884_6),
             (0.1, 0.791_620_6),

@@ -52,7 +52,8 @@ pub use transitions::Transitions;
 
 use crate::model::{Estimate, Estimator, EstimatorInput, RowStatus, SamplingVariance};
 use crate::moments::Counts;
-use inversion::{Inversion, InversionError, Moments};
+use exact_mean_field::Rule;
+use inversion::{Inversion, InversionError, Moments, SenderVariance};
 use ndarray::{Array1, Array2};
 use participation::Participation;
 
@@ -66,50 +67,147 @@ pub use trials::{TRIAL_BINS_MAX, TrialOptions, from_trials};
 /// makes every row [`RowStatus::Singular`]. Deterministic. For several ridges, [`path()`].
 #[must_use]
 pub fn estimate(counts: &Counts, estimators: &[Estimator], ridge: f64) -> Vec<Estimate> {
-    Prepared::of(counts).estimate(estimators, ridge)
+    path(counts, estimators, &[ridge]).pop().unwrap_or_default()
 }
 
 /// What does not depend on the ridge.
-struct Prepared {
-    participation: Participation,
-    moments: Moments,
+struct Prepared<'a> {
+    participation: &'a Participation,
+    moments: &'a Moments,
+    /// Of a row, what it does not take a ridge to know; the strength is that of the ridge at hand.
+    facts: Vec<Facts>,
+    /// `1 − (m_j⁻)²`, shape `(n_active)`.
+    sender_gain: Array1<f64>,
+    rule: Rule,
 }
 
-impl Prepared {
-    fn of(counts: &Counts) -> Self {
-        let participation = Participation::of(counts);
-        let moments = Moments::of(counts, &participation.active);
-        Self { participation, moments }
+/// What a row of a mean field estimate follows from, besides its regression.
+struct Facts {
+    /// `m_i⁺`.
+    magnetization: f64,
+    /// `a_i = 1 − (m_i⁺)²`.
+    gain: f64,
+    /// `r_i = a_i Σ_j J_ij² (1 − (m_j⁻)²)` of naive mean field couplings: how strongly the summed input of the neuron varies.
+    strength: f64,
+}
+
+/// One row of an estimate, but for its regression.
+struct Row {
+    /// The couplings are the regression divided by the one, then by the other.
+    divisors: [f64; 2],
+    /// The field is this, less `Σ_j J_ij m_j⁻`, plus the Onsager term.
+    own_field: f64,
+    onsager: f64,
+    /// `α_i ≈ ⟨1 − tanh² θ_i⟩`: the information a transition carries about the row.
+    gain: f64,
+    status: RowStatus,
+}
+
+impl<'a> Prepared<'a> {
+    fn of(participation: &'a Participation, moments: &'a Moments) -> Self {
+        let facts = moments.magnetization_receiver.iter();
+        let facts = facts.map(|&m| Facts { magnetization: m, gain: 1.0 - m * m, strength: 0.0 }).collect();
+        let sender_gain = moments.magnetization_sender.mapv(|m| 1.0 - m * m);
+        Self { participation, moments, facts, sender_gain, rule: Rule::new() }
     }
 
-    fn estimate(&self, estimators: &[Estimator], ridge: f64) -> Vec<Estimate> {
-        match Inversion::of(&self.moments, ridge) {
-            Ok(inversion) => estimators
-                .iter()
-                .filter_map(|&estimator| {
-                    let rows = match estimator {
-                        Estimator::Nmf => nmf::rows(&inversion),
-                        Estimator::Tap(form) => tap::rows(&inversion, form),
-                        Estimator::ExactMeanField => exact_mean_field::rows(&inversion),
-                        Estimator::Exact
-                        | Estimator::Online
-                        | Estimator::TrialNmf
-                        | Estimator::TrialTap
-                        | Estimator::TrialExact => return None,
+    /// The estimates of each ridge to `take`, with standard errors of those for which it `wants_errors`.
+    fn for_each_ridge(
+        &mut self,
+        estimators: &[Estimator],
+        ridges: &[f64],
+        wants_errors: &dyn Fn(usize) -> bool,
+        take: &mut dyn FnMut(usize, Vec<Estimate>),
+    ) {
+        let is_moments = |estimator: &Estimator| estimator.input() == EstimatorInput::Moments;
+        let estimators: Vec<Estimator> = estimators.iter().copied().filter(is_moments).collect();
+        if estimators.is_empty() {
+            ridges.iter().enumerate().for_each(|(place, _)| take(place, Vec::new()));
+            return;
+        }
+        let (n, transitions) = (self.moments.n_active(), self.moments.transitions);
+        let mut regression = Array2::zeros((n, n));
+        let mut inversion = Inversion::new(self.moments);
+        for (place, &ridge) in ridges.iter().enumerate() {
+            let solved = inversion.factorize(ridge).and_then(|()| {
+                inversion.regression(&mut regression);
+                wants_errors(place).then(|| inversion.variance()).transpose()
+            });
+            let estimates = match solved {
+                Ok(variance) => {
+                    self.find_strengths(&regression);
+                    let rows = |&e| self.estimate(e, ridge, &regression, variance.as_ref());
+                    estimators.iter().map(rows).collect()
+                }
+                Err(error) => {
+                    let status = match error {
+                        InversionError::Undersampled => RowStatus::Undersampled,
+                        InversionError::Singular => RowStatus::Singular,
                     };
-                    Some(expand(estimator, ridge, &self.participation, &inversion, rows))
-                })
-                .collect(),
-            Err(error) => {
-                let status = match error {
-                    InversionError::Undersampled => RowStatus::Undersampled,
-                    InversionError::Singular => RowStatus::Singular,
-                };
-                let moments = estimators.iter().filter(|e| e.input() == EstimatorInput::Moments);
-                moments
-                    .map(|&e| without_rows(e, ridge, &self.participation, status, self.moments.transitions))
-                    .collect()
+                    let nothing = |&e| without_rows(e, ridge, self.participation, status, transitions);
+                    estimators.iter().map(nothing).collect()
+                }
+            };
+            take(place, estimates);
+        }
+    }
+
+    fn find_strengths(&mut self, regression: &Array2<f64>) {
+        let mut squares = Array1::zeros(self.facts.len());
+        for (facts, row) in self.facts.iter_mut().zip(regression.rows()) {
+            squares.zip_mut_with(&row, |square, b| *square = (b / facts.gain) * (b / facts.gain));
+            facts.strength = squares.dot(&self.sender_gain) * facts.gain;
+        }
+    }
+
+    /// Put the rows of the active neurons into matrices of all neurons.
+    fn estimate(
+        &self,
+        estimator: Estimator,
+        ridge: f64,
+        regression: &Array2<f64>,
+        errors: Option<&SenderVariance>,
+    ) -> Estimate {
+        let (n, active) = (self.participation.status.len(), &self.participation.active);
+        let mut status = self.participation.status.clone();
+        let (mut couplings, mut fields) = (Array2::zeros((n, n)), Array1::zeros(n));
+        let (mut sender, mut receiver) = (Array1::zeros(n), Array1::zeros(n));
+        let mut of_active = Array1::zeros(active.len());
+        for ((facts, regression), (place, &i)) in
+            self.facts.iter().zip(regression.rows()).zip(active.iter().enumerate())
+        {
+            let row = match estimator {
+                Estimator::Tap(form) => tap::row(facts, form),
+                Estimator::ExactMeanField => exact_mean_field::row(facts, &self.rule),
+                _ => nmf::row(facts),
+            };
+            let [first, second] = row.divisors;
+            of_active.zip_mut_with(&regression, |j, b| *j = b / first / second);
+            fields[i] = row.own_field - of_active.dot(&self.moments.magnetization_sender) + row.onsager;
+            status[i] = row.status;
+            receiver[i] = row.gain;
+            sender[i] = errors.map_or(0.0, |errors| errors.sender[place]);
+            let mut row = couplings.row_mut(i);
+            if active.len() == n {
+                row.assign(&of_active);
+            } else {
+                active.iter().zip(&of_active).for_each(|(&j, &coupling)| row[j] = coupling);
             }
+        }
+        let transitions = self.moments.transitions;
+        let variance = match errors {
+            Some(errors) => SamplingVariance::Factored { sender, receiver, field: errors.field, transitions },
+            None => SamplingVariance::none(n, transitions),
+        };
+        Estimate {
+            estimator,
+            ridge,
+            couplings,
+            fields,
+            status,
+            variance,
+            convergence: None,
+            trial_fields: None,
         }
     }
 }
@@ -134,42 +232,4 @@ fn without_rows(
         convergence: None,
         trial_fields: None,
     }
-}
-
-/// Couplings and fields of the active neurons alone.
-struct Rows {
-    couplings: Array2<f64>,
-    fields: Array1<f64>,
-    status: Vec<RowStatus>,
-    /// What `B` was divided by, `α_i ≈ ⟨1 − tanh² θ_i⟩`: also the information a transition carries about the row.
-    gain: Array1<f64>,
-}
-
-/// Put the rows of the active neurons into matrices of all neurons.
-fn expand(
-    estimator: Estimator,
-    ridge: f64,
-    participation: &Participation,
-    inversion: &Inversion,
-    rows: Rows,
-) -> Estimate {
-    let n = participation.status.len();
-    let active = &participation.active;
-    let mut couplings = Array2::zeros((n, n));
-    let mut fields = Array1::zeros(n);
-    let mut sender = Array1::zeros(n);
-    let mut receiver = Array1::zeros(n);
-    let mut status = participation.status.clone();
-    for (row, &i) in active.iter().enumerate() {
-        fields[i] = rows.fields[row];
-        sender[i] = inversion.sender_variance[row];
-        receiver[i] = rows.gain[row];
-        status[i] = rows.status[row];
-        for (column, &j) in active.iter().enumerate() {
-            couplings[[i, j]] = rows.couplings[[row, column]];
-        }
-    }
-    let (field, transitions) = (inversion.field_variance, inversion.transitions);
-    let variance = SamplingVariance::Factored { sender, receiver, field, transitions };
-    Estimate { estimator, ridge, couplings, fields, status, variance, convergence: None, trial_fields: None }
 }

@@ -2,7 +2,7 @@ use faer::linalg::solvers::{Llt, Solve};
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2};
 
-use super::inversion::{Inversion, Moments};
+use super::inversion::{Moments, SenderVariance};
 use super::participation::Participation;
 use crate::model::{Estimate, Estimator, RowStatus, Runs, SamplingVariance, SpikeBlock};
 use crate::moments::Counts;
@@ -139,17 +139,17 @@ impl Online {
         let participation = Participation::of(counts);
         let moments = Moments::of(counts, &participation.active);
         let transitions = effective_transitions(counts.lags[0].transitions, window_bins);
-        let Ok(inversion) = Inversion::of(&moments, self.ridge) else {
+        let Ok(errors) = SenderVariance::of(&moments, self.ridge) else {
             return SamplingVariance::none(n, transitions);
         };
         let (mut sender, mut receiver) = (Array1::zeros(n), Array1::zeros(n));
         for (k, &j) in participation.active.iter().enumerate() {
             if self.started && self.status[j].has_estimate() {
-                sender[j] = inversion.sender_variance[k];
+                sender[j] = errors.sender[k];
                 receiver[j] = self.gain[j];
             }
         }
-        SamplingVariance::Factored { sender, receiver, field: inversion.field_variance, transitions }
+        SamplingVariance::Factored { sender, receiver, field: errors.field, transitions }
     }
 
     /// Neurons that take no part any more lose their couplings: what they were is of another time when they come back. The constant that a

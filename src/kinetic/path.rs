@@ -1,4 +1,6 @@
 use super::Prepared;
+use super::inversion::Moments;
+use super::participation::Participation;
 use crate::model::{Estimate, Estimator};
 use crate::moments::Counts;
 
@@ -7,28 +9,30 @@ use crate::moments::Counts;
 ///
 /// The moments and which neurons take part are found once; each ridge takes a Cholesky factorization, an inverse and the solves for `B`, some
 /// 3.5 n³ operations of which 2 n³ are `B` itself. One eigendecomposition `C = V Λ Vᵀ` for all ridges spares less than it costs until there
-/// are about ten: at n = 1000 it takes 0.24 to 0.29 s, and each `B = (D V) (Λ + λ)⁻¹ Vᵀ` another 0.05 s, against 0.09 s for a
-/// ridge here (`cargo bench --bench estimators path`).
+/// are about fifteen: at n = 1000 it takes 0.38 s, and each `B = (D V) (Λ + λ)⁻¹ Vᵀ` another 0.06 s, against 0.09 s for factor and solves
+/// here (`cargo bench --bench estimators -- 1000`).
 ///
 /// The results take 8 n² bytes for each ridge and estimator.
 #[must_use]
 pub fn path(counts: &Counts, estimators: &[Estimator], ridges: &[f64]) -> Vec<Vec<Estimate>> {
     let mut path = Vec::with_capacity(ridges.len());
-    for_each_ridge(counts, estimators, ridges, &mut |_, estimates| path.push(estimates));
+    for_each_ridge(counts, estimators, ridges, &|_| true, &mut |_, estimates| path.push(estimates));
     path
 }
 
 /// [`path()`] one ridge at a time, for whoever need not keep them all: `take` is given the place of the ridge and its estimates.
+/// Standard errors are worked out at the places for which someone `wants_errors`; estimates without have
+/// [`SamplingVariance::none`](crate::model::SamplingVariance::none), and are spared the inverse.
 pub fn for_each_ridge(
     counts: &Counts,
     estimators: &[Estimator],
     ridges: &[f64],
+    wants_errors: &dyn Fn(usize) -> bool,
     take: &mut dyn FnMut(usize, Vec<Estimate>),
 ) {
-    let prepared = Prepared::of(counts);
-    for (place, &ridge) in ridges.iter().enumerate() {
-        take(place, prepared.estimate(estimators, ridge));
-    }
+    let participation = Participation::of(counts);
+    let moments = Moments::of(counts, &participation.active);
+    Prepared::of(&participation, &moments).for_each_ridge(estimators, ridges, wants_errors, take);
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::Transitions;
 
 use crate::model::{Estimate, Runs, Score};
 use crate::moments::Counts;
+use crate::regression::logistic::per_instruction_set;
 use crate::regression::{FACTORS_MAX, add_softplus};
 
 /// The probability of a spike in the next bin, by one estimate.
@@ -69,7 +70,6 @@ impl Predictor {
         let trial_bins = estimate.trial_fields.as_ref().map_or(0, |trial| trial.repeats.len());
         let mut silent_in_trial = Array2::zeros((trial_bins, n));
         silent_in_trial.rows_mut().into_iter().for_each(|mut row| row.assign(&rates));
-        let mut steps = Array2::zeros((n, n));
         for (i, row) in estimate.couplings.axis_iter(Axis(0)).enumerate() {
             if estimate.status[i].has_estimate() {
                 let drive = row.sum();
@@ -82,10 +82,9 @@ impl Predictor {
                     let field = estimate.trial_fields.as_ref().and_then(|trial| trial.at(i, t));
                     *silent_there = field.map_or(silent[i], |field| 2.0 * (field - drive));
                 }
-                steps.column_mut(i).assign(&row.mapv(|j| (4.0 * j) as f32));
             }
         }
-        Self { silent, silent_in_trial, steps }
+        Self { silent, silent_in_trial, steps: steps(estimate) }
     }
 
     /// Number of neurons.
@@ -101,12 +100,8 @@ impl Predictor {
     /// When `log_odds` has not one place per neuron.
     pub fn log_odds(&self, active: &[u16], trial_bin: Option<u64>, log_odds: &mut Array1<f64>) {
         log_odds.assign(&self.silent(trial_bin));
-        for &sender in active {
-            let step = self.steps.row(usize::from(sender));
-            for (x, &step) in log_odds.iter_mut().zip(step) {
-                *x += f64::from(step);
-            }
-        }
+        let (Some(log_odds), Some(steps)) = (log_odds.as_slice_mut(), self.steps.as_slice()) else { return };
+        add_rows(log_odds, steps, active);
     }
 
     fn silent(&self, trial_bin: Option<u64>) -> ArrayView1<'_, f64> {
@@ -155,6 +150,43 @@ impl Predictor {
         self.steps.len() * 4 + (self.silent_in_trial.len() + self.silent.len()) * 8
     }
 }
+
+/// Receivers whose rows are turned into columns together: their numbers fill a line of the cache.
+const RECEIVERS_TOGETHER: usize = 16;
+
+/// `4 J_ij` by sender; zero for receivers without an estimate.
+fn steps(estimate: &Estimate) -> Array2<f32> {
+    let n = estimate.n_neurons();
+    let mut steps = Array2::<f32>::zeros((n, n));
+    for first in (0..n).step_by(RECEIVERS_TOGETHER) {
+        let receivers = first..n.min(first + RECEIVERS_TOGETHER);
+        let rows: Vec<_> = receivers
+            .filter(|&i| estimate.status[i].has_estimate())
+            .map(|i| (i, estimate.couplings.row(i)))
+            .collect();
+        for (sender, mut of_sender) in steps.rows_mut().into_iter().enumerate() {
+            rows.iter().for_each(|(i, row)| of_sender[*i] = (4.0 * row[sender]) as f32);
+        }
+    }
+    steps
+}
+
+/// Add the rows of these senders, one after the other, to the log-odds.
+#[inline(always)]
+fn add_rows_body<const FMA: bool>(log_odds: &mut [f64], steps: &[f32], senders: &[u16]) {
+    let n = log_odds.len();
+    for &sender in senders {
+        let start = usize::from(sender) * n;
+        for (x, &step) in log_odds.iter_mut().zip(&steps[start..start + n]) {
+            *x += f64::from(step);
+        }
+    }
+}
+
+per_instruction_set!(
+    /// See [`add_rows_body`].
+    fn add_rows(log_odds: &mut [f64], steps: &[f32], senders: &[u16]) = add_rows_body
+);
 
 /// What scoring adds up.
 struct Sums {

@@ -1,7 +1,4 @@
-use ndarray::{Array1, Array2};
-
-use super::inversion::Inversion;
-use super::{Rows, nmf};
+use super::{Facts, Row, nmf};
 use crate::model::{RowStatus, TapForm};
 
 /// Thouless–Anderson–Palmer correction of the naive mean field (Roudi & Hertz 2011, Eqs. 8 and 9).
@@ -12,27 +9,19 @@ use crate::model::{RowStatus, TapForm};
 ///
 /// A row whose cubic has no root on the branch that starts at zero keeps its naive mean field values and gets
 /// [`RowStatus::TapNoRoot`].
-pub(super) fn rows(inversion: &Inversion, form: TapForm) -> Rows {
-    let mut rows = nmf::rows(inversion);
-    for (i, r) in strengths(inversion, &rows.couplings).into_iter().enumerate() {
-        let Some(root) = smallest_root(form, r) else {
-            rows.status[i] = RowStatus::TapNoRoot;
-            continue;
-        };
-        rows.status[i] = RowStatus::Ok;
-        let mut row = rows.couplings.row_mut(i);
-        row.mapv_inplace(|j| j / (1.0 - root));
-        rows.gain[i] *= 1.0 - root;
-        let m = inversion.magnetization_receiver[i];
-        let onsager = m * r / inversion.gain[i] / ((1.0 - root) * (1.0 - root));
-        rows.fields[i] = m.atanh() - row.dot(&inversion.magnetization_sender) + onsager;
+pub(super) fn row(facts: &Facts, form: TapForm) -> Row {
+    let naive = nmf::row(facts);
+    let Some(root) = smallest_root(form, facts.strength) else {
+        return Row { status: RowStatus::TapNoRoot, ..naive };
+    };
+    let m = facts.magnetization;
+    Row {
+        divisors: [facts.gain, 1.0 - root],
+        onsager: m * facts.strength / facts.gain / ((1.0 - root) * (1.0 - root)),
+        gain: facts.gain * (1.0 - root),
+        status: RowStatus::Ok,
+        ..naive
     }
-    rows
-}
-
-/// `r_i = a_i Σ_j J_ij² (1 − (m_j⁻)²)` of naive mean field couplings: how strongly the summed input of each neuron varies.
-pub(super) fn strengths(inversion: &Inversion, couplings: &Array2<f64>) -> Array1<f64> {
-    couplings.mapv(|j| j * j).dot(&inversion.sender_gain()) * &inversion.gain
 }
 
 /// The root of the cubic that grows from 0 with `r`, in closed form; `None` past the top of that branch.

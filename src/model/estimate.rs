@@ -260,6 +260,30 @@ impl Estimate {
         (variance > 0.0).then(|| variance.sqrt())
     }
 
+    /// [`Estimate::standard_error`] of all couplings of a row, 0 where there is none.
+    ///
+    /// # Panics
+    /// When there is no such row, or `into` has not one place per neuron.
+    pub fn standard_errors_into(&self, receiver: usize, into: &mut [f64]) {
+        let n = self.n_neurons();
+        assert_eq!(into.len(), n, "one place per neuron");
+        match &self.variance {
+            SamplingVariance::Factored { sender, receiver: gain, transitions, .. } => {
+                let information = *transitions as f64 * gain[receiver];
+                if information > 0.0 {
+                    into.iter_mut()
+                        .zip(sender)
+                        .for_each(|(into, s)| *into = (s / information).max(0.0).sqrt());
+                } else {
+                    into.fill(0.0);
+                }
+            }
+            SamplingVariance::Full { couplings, .. } => {
+                into.iter_mut().zip(couplings.row(receiver)).for_each(|(into, v)| *into = v.max(0.0).sqrt());
+            }
+        }
+    }
+
     /// Asymptotic standard error of the field of `receiver`; `None` when it takes no part in the estimate.
     #[must_use]
     pub fn field_standard_error(&self, receiver: usize) -> Option<f64> {

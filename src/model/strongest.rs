@@ -1,5 +1,4 @@
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
 
 use super::{Estimate, RowStatus, Significance};
 
@@ -57,34 +56,73 @@ impl PartialOrd for Ranked {
     }
 }
 
+/// The strongest of many pairs, kept unordered until there are twice too many.
+struct Strongest {
+    count: usize,
+    kept: Vec<Reverse<Ranked>>,
+    /// What pairs must exceed in `(row_is_ok, |z|)`, or equal, to be among them.
+    least: (bool, f64),
+}
+
+impl Strongest {
+    /// Fewest pairs that are sorted out at once.
+    const SPARE_MIN: usize = 1 << 10;
+
+    fn new(count: usize) -> Self {
+        Self { count, kept: Vec::new(), least: (false, 0.0) }
+    }
+
+    fn offer(&mut self, candidate: Ranked) {
+        let strength = (candidate.row_is_ok, candidate.pair.z().abs());
+        if strength < self.least {
+            return;
+        }
+        self.kept.push(Reverse(candidate));
+        if self.kept.len() >= self.count.saturating_add(self.count.max(Self::SPARE_MIN)) {
+            self.cut();
+        }
+    }
+
+    /// Forget all but the strongest.
+    fn cut(&mut self) {
+        if self.kept.len() > self.count {
+            // The smallest `Reverse` is the strongest pair.
+            let (_, Reverse(weakest), _) = self.kept.select_nth_unstable(self.count - 1);
+            self.least = (weakest.row_is_ok, weakest.pair.z().abs());
+            self.kept.truncate(self.count);
+        }
+    }
+
+    fn sorted(mut self) -> Vec<CouplingPair> {
+        self.cut();
+        self.kept.sort_unstable();
+        self.kept.into_iter().map(|Reverse(ranked)| ranked.pair).collect()
+    }
+}
+
 impl Estimate {
     /// The pairs with the largest `|J| / SE`, strongest first and ties by index. Rows that hold a fallback or did not converge
     /// come after all rows that are [`RowStatus::Ok`]; self-couplings, and pairs of which one neuron takes no part, are left
-    /// out. Cost O(n² log `count`), memory O(`count`).
+    /// out. Cost O(n²) and sorting `count`, memory O(`count`).
     #[must_use]
     pub fn strongest_pairs(&self, count: usize) -> Vec<CouplingPair> {
-        let mut kept = BinaryHeap::new();
+        let mut strongest = Strongest::new(count);
+        let mut errors = vec![0.0; self.n_neurons()];
         let rows =
             (0..self.n_neurons()).filter(|&receiver| count > 0 && self.status[receiver].has_estimate());
         for receiver in rows {
-            for (sender, &coupling) in self.couplings.row(receiver).indexed_iter() {
-                let Some(standard_error) =
-                    self.standard_error(receiver, sender).filter(|_| sender != receiver)
-                else {
-                    continue;
-                };
-                let row_is_ok = self.status[receiver] == RowStatus::Ok;
-                let pair = CouplingPair { receiver, sender, coupling, standard_error, q: None };
-                let candidate = Reverse(Ranked { row_is_ok, pair });
-                if kept.len() < count {
-                    kept.push(candidate);
-                } else if let Some(mut weakest) = kept.peek_mut().filter(|weakest| candidate < **weakest) {
-                    *weakest = candidate;
+            let row_is_ok = self.status[receiver] == RowStatus::Ok;
+            self.standard_errors_into(receiver, &mut errors);
+            for (sender, (&coupling, &standard_error)) in
+                self.couplings.row(receiver).iter().zip(&errors).enumerate()
+            {
+                if standard_error > 0.0 && sender != receiver {
+                    let pair = CouplingPair { receiver, sender, coupling, standard_error, q: None };
+                    strongest.offer(Ranked { row_is_ok, pair });
                 }
             }
         }
-        // Sorting puts the smallest `Reverse`, which is the strongest pair, first.
-        kept.into_sorted_vec().into_iter().map(|Reverse(ranked)| ranked.pair).collect()
+        strongest.sorted()
     }
 
     /// [`Estimate::strongest_pairs`] with the q that `significance`, which must have been made of this estimate, gives them.

@@ -66,16 +66,34 @@ impl PairTotals {
         }
     }
 
-    fn total(&self, k: usize) -> u64 {
-        u64::from(self.recent[k]) + self.folded.get(k).copied().unwrap_or(0)
+    /// The totals, less those of `gone`. Worked out by up to so many threads where there are many: the memory is new, and the system hands it
+    /// out page by page.
+    fn totals(&self, gone: Option<&Self>, threads: usize) -> Vec<u64> {
+        let mut totals = vec![0_u64; self.recent.len()];
+        let mut pieces: Vec<_> = (0..).step_by(Self::PIECE).zip(totals.chunks_mut(Self::PIECE)).collect();
+        let threads = if self.recent.len() > Self::THREADED { threads } else { 1 };
+        for_each_piece(threads, &mut pieces, 1, |pieces| {
+            for (first, totals) in pieces {
+                self.add_to(totals, *first, |total, count| total + count);
+                if let Some(gone) = gone {
+                    gone.add_to(totals, *first, |total, count| total - count);
+                }
+            }
+        });
+        totals
     }
 
-    fn totals(&self) -> Vec<u64> {
-        (0..self.recent.len()).map(|k| self.total(k)).collect()
-    }
+    /// Pairs worked out together, and how many there must be for threads.
+    const PIECE: usize = 1 << 16;
+    const THREADED: usize = 1 << 22;
 
-    fn totals_minus(&self, gone: &Self) -> Vec<u64> {
-        (0..self.recent.len()).map(|k| self.total(k) - gone.total(k)).collect()
+    fn add_to(&self, totals: &mut [u64], first: usize, add: impl Fn(u64, u64) -> u64) {
+        for (total, &recent) in totals.iter_mut().zip(&self.recent[first..]) {
+            *total = add(*total, u64::from(recent));
+        }
+        for (total, &folded) in totals.iter_mut().zip(self.folded.get(first..).unwrap_or_default()) {
+            *total = add(*total, folded);
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -200,10 +218,7 @@ impl Accumulator {
     }
 
     fn to_counts(&self, gone: Option<&Self>) -> Counts {
-        let pairs = |all: &PairTotals, gone: Option<&PairTotals>| match gone {
-            Some(gone) => all.totals_minus(gone),
-            None => all.totals(),
-        };
+        let pairs = |all: &PairTotals, gone: Option<&PairTotals>| all.totals(gone, self.threads);
         let each = |all: &[u64], gone: Option<&[u64]>| match gone {
             Some(gone) => all.iter().zip(gone).map(|(a, g)| a - g).collect(),
             None => all.to_vec(),
@@ -284,11 +299,11 @@ mod tests {
         pairs.recent_for(1)[0] += 1;
         assert!(pairs.folded.is_empty(), "exactly u32::MAX bins still fit");
         pairs.recent_for(3)[0] += 3;
-        assert_eq!(pairs.totals(), [u64::from(u32::MAX) + 3, 0]);
+        assert_eq!(pairs.totals(None, 1), [u64::from(u32::MAX) + 3, 0]);
         assert_eq!(pairs.recent, [3, 0]);
         let gone = pairs.clone();
         pairs.recent_for(5)[1] += 5;
-        assert_eq!(pairs.totals_minus(&gone), [0, 5]);
+        assert_eq!(pairs.totals(Some(&gone), 2), [0, 5]);
     }
 
     #[test]

@@ -58,9 +58,11 @@ impl LagCounts {
     #[must_use]
     pub fn delayed_correlations(&self) -> Array2<f64> {
         let n = self.sender.len();
-        Array2::from_shape_fn((n, n), |(i, j)| {
-            connected(self.transitions, self.delayed[i * n + j], self.receiver[i], self.sender[j])
-        })
+        let mut correlations = Array2::zeros((n, n));
+        for (i, mut row) in correlations.rows_mut().into_iter().enumerate() {
+            row.iter_mut().zip(self.delayed_correlations_row(i)).for_each(|(to, value)| *to = value);
+        }
+        correlations
     }
 
     /// Row `row` of [`LagCounts::delayed_correlations`].

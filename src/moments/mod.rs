@@ -30,6 +30,7 @@ pub(crate) mod threads;
 
 pub use accumulator::Accumulator;
 pub(crate) use correlations::connected;
+pub(crate) use counts::triangle_row;
 pub use counts::{Counts, LagCounts};
 pub use dense::InstructionSet;
 pub use kernel::Kernel;

@@ -56,7 +56,7 @@ pub struct Bins {
     /// Number of active neurons of each bin, unless there are `bits`.
     #[prost(uint32, repeated, tag = "2")]
     pub active_counts: ::prost::alloc::vec::Vec<u32>,
-    /// Indices of the active neurons, increasing in each bin, bin after bin.
+    /// Indices of the active neurons, increasing in each bin, bin after bin; as the first versions wrote them.
     #[prost(uint32, repeated, tag = "3")]
     pub neurons: ::prost::alloc::vec::Vec<u32>,
     /// Number of bins in `bits`.
@@ -71,6 +71,9 @@ pub struct Bins {
     /// Trials that came with the bins.
     #[prost(message, repeated, tag = "7")]
     pub trials: ::prost::alloc::vec::Vec<Trial>,
+    /// The same as `neurons` in less time: one byte each in a session of at most 256 neurons, otherwise two, little-endian.
+    #[prost(bytes = "vec", tag = "8")]
+    pub neuron_bytes: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Trial {

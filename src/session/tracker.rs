@@ -162,11 +162,15 @@ fn moment_estimates(spec: &SessionSpec, lines: &mut [Line], window: &WindowCount
     let mut moments: Vec<&mut Line> = lines.iter_mut().filter(is_moments).collect();
     let estimators: Vec<Estimator> = moments.iter().map(|line| line.estimator).collect();
     let mut chosen = Vec::with_capacity(estimators.len());
+    let places: Vec<usize> = moments.iter().map(|line| line.chosen()).collect();
+    // Errors are of no use to those that live on as predictors.
+    let is_chosen = |k: usize| places.contains(&k);
     // One ridge after the other: together their estimates would take many times what is kept.
-    kinetic::for_each_ridge(&window.counts, &estimators, spec.ridges.as_slice(), &mut |k, estimates| {
-        for (line, estimate) in moments.iter_mut().zip(estimates) {
+    let ridges = spec.ridges.as_slice();
+    kinetic::for_each_ridge(&window.counts, &estimators, ridges, &is_chosen, &mut |k, estimates| {
+        for ((line, &place), estimate) in moments.iter_mut().zip(&places).zip(estimates) {
             line.candidates[k].predictor = Some(Predictor::new(&estimate, &window.counts));
-            if line.chosen() == k {
+            if place == k {
                 chosen.push(Arc::new(estimate));
             }
         }

@@ -264,3 +264,38 @@ async fn one_connection_too_many_is_refused() {
     assert!(refused);
     rig.assert_healthy(&session).await;
 }
+
+/// Niceness of the threads of this process that are called so; `None` while there is none.
+#[cfg(target_os = "linux")]
+fn nice_of_threads(name: &str) -> Option<Vec<i32>> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    // A thread that ends meanwhile has no files any more.
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let of_name = stats.filter(|stat| stat.contains(&format!("({name})")));
+    let nice = |stat: String| stat.rsplit_once(") ")?.1.split(' ').nth(16)?.parse().ok();
+    let found: Vec<i32> = of_name.filter_map(nice).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn estimates_give_way_to_what_serves() {
+    let rig = Rig::new().await;
+    let own = nice_of_threads("archiver").or_else(|| nice_of_threads("tokio-rt-worker"));
+    let expected = test_config().server.estimator_nice;
+    assert_eq!(expected, 10, "the default");
+    let lowered = |name: &str| {
+        // Other tests' daemons are in this process, too.
+        nice_of_threads(name).is_some_and(|nice| nice.iter().all(|&nice| nice >= 10))
+    };
+    for name in ["estimator-0", "refit-0", "equilibrium-0"] {
+        // A thread lowers itself as it begins.
+        let began = std::time::Instant::now();
+        while !lowered(name) {
+            assert!(began.elapsed().as_secs() < 60, "{name}: {:?}", nice_of_threads(name));
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(own.is_none_or(|nice| nice.iter().all(|&nice| nice < 10)), "others are as they were");
+    drop(rig);
+}

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::schedule::WaitingForFit;
+use crate::daemon::background::Background;
 use crate::daemon::estimators::InFlight;
 use crate::daemon::handle::SessionHandle;
 use crate::session::{EquilibriumBins, EquilibriumTask};
@@ -93,6 +94,12 @@ fn score_and_fit(
     }
 }
 
+/// What one last fit at a time holds, and how it is started.
+pub(in crate::daemon) struct LastFitTurn {
+    pub(in crate::daemon) turn: Arc<Mutex<()>>,
+    pub(in crate::daemon) background: Background,
+}
+
 /// The last fit of a session, from scratch on the bins as of its last one, on a thread of its own.
 pub(in crate::daemon) struct LastFit {
     in_flight: InFlight,
@@ -104,13 +111,13 @@ impl LastFit {
         session: &Arc<SessionHandle>,
         bins: EquilibriumBins,
         threads: usize,
-        turn: Arc<Mutex<()>>,
+        turn: LastFitTurn,
     ) -> Self {
         session.equilibrium.end();
         let (done, in_flight) = InFlight::new();
-        let thread = std::thread::Builder::new().name("last-fit".to_owned());
+        let LastFitTurn { turn, background } = turn;
         let of = Arc::clone(session);
-        let spawned = thread.spawn(move || {
+        let spawned = background.spawn("last-fit".to_owned(), move || {
             let _done = done;
             let _working = of.equilibrium.begin_work();
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);

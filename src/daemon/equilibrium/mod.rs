@@ -10,7 +10,7 @@ mod schedule;
 
 pub(super) use answer::Query;
 pub(super) use choice::{method_from_proto, method_to_proto};
-pub(super) use fits::{FitJob, LastFit, fit};
+pub(super) use fits::{FitJob, LastFit, LastFitTurn, fit};
 pub(super) use publication::{EquilibriumPublication, EquilibriumState, attach};
 pub(super) use reconstruct::Reconstruction;
 pub(super) use schedule::{Fits, WaitingForFit};

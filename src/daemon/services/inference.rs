@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -14,6 +15,7 @@ use crate::daemon::error::RequestError;
 use crate::daemon::handle::SessionHandle;
 use crate::daemon::predictions::{self, Asked, predict};
 use crate::daemon::registry::Registry;
+use crate::moments::{Counts, LagCounts, connected, triangle_row};
 use crate::proto::v1;
 use crate::proto::v1::get_correlations_response::Part as CorrelationsPart;
 use crate::proto::v1::inference_service_server::InferenceService;
@@ -270,9 +272,53 @@ fn correlations(
         Some(message(CorrelationsPart::Rows(v1::CorrelationRows {
             first_row: first as u32,
             row_count: rows.len() as u32,
-            equal_time: rows.clone().flat_map(|row| counts.equal_time_correlations_row(row)).collect(),
+            equal_time: equal_time_rows(&counts, rows.clone()),
             delayed: rows.flat_map(|row| lag.delayed_correlations_row(row)).collect(),
         })))
     });
     Ok(Box::new(header.chain(rows)))
+}
+
+/// Rows of the equal-time correlations, row after row. What lies below the diagonal is read from the rows above, where those of
+/// neighbours lie together.
+fn equal_time_rows(counts: &Counts, rows: Range<usize>) -> Vec<f64> {
+    let n = counts.n_neurons;
+    let LagCounts { transitions, sender, .. } = &counts.lags[0];
+    let value = |both: u64, i: usize, j: usize| connected(*transitions, both, sender[i], sender[j]);
+    let mut values = vec![0.0; rows.len() * n];
+    for above in 0..rows.end {
+        let of_row = &counts.equal_time[triangle_row(n, above)..][..n - above];
+        for row in rows.start.max(above)..rows.end {
+            values[(row - rows.start) * n + above] = value(of_row[row - above], row, above);
+        }
+        if let Some(place) = above.checked_sub(rows.start) {
+            let after = &mut values[place * n + above + 1..(place + 1) * n];
+            let both = of_row[1..].iter().zip(above + 1..);
+            after.iter_mut().zip(both).for_each(|(into, (&both, j))| *into = value(both, above, j));
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Lags, SpikeBlock};
+    use crate::moments::Accumulator;
+
+    #[test]
+    fn any_rows_are_those_of_the_matrix() {
+        let lists: Vec<Vec<u16>> =
+            (0..40).map(|t| (0..7).filter(|i| (t * t + 3 * i) % 5 < 2).collect()).collect();
+        let block = SpikeBlock::from_lists(0, &lists, 7).unwrap();
+        let mut counts = Accumulator::new(7, &Lags::default());
+        counts.add_newest(&block, 0..block.n_bins());
+        let counts = counts.counts();
+        let all = counts.equal_time_correlations();
+        assert!(all.iter().any(|&c| c != 0.0));
+        for (first, end) in [(0, 7), (0, 1), (2, 5), (6, 7), (3, 3)] {
+            let expected: Vec<f64> = (first..end).flat_map(|row| all.row(row).to_vec()).collect();
+            assert_eq!(equal_time_rows(&counts, first..end), expected);
+        }
+    }
 }
