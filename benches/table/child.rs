@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// The program that is measured, as built with this benchmark.
 pub(crate) const GLAUBER: &str = env!("CARGO_BIN_EXE_glauber");
 
+/// How the error of a program begins that took too long.
+pub(crate) const LATE: &str = "it was ended after";
+
 /// What a program has said, and how long it took.
 pub(crate) struct Said {
     pub(crate) stdout: String,
@@ -39,7 +42,7 @@ pub(crate) fn run(command: &mut Command, time_limit: Duration) -> Result<Said, S
         match status? {
             Some(status) if status.success() => Ok(Said { stdout, seconds }),
             Some(status) => Err(if last.is_empty() { status.to_string() } else { last }),
-            None => Err(format!("it was ended after {:.0} s", time_limit.as_secs_f64())),
+            None => Err(format!("{LATE} {:.0} s", time_limit.as_secs_f64())),
         }
     })
 }
