@@ -4,7 +4,12 @@ use super::{Asked, make_directory, write};
 
 const BEGIN: &str = "<!-- the table of `make bench`: begin -->";
 const END: &str = "<!-- the table of `make bench`: end -->";
-const PLOTS: [&str; 3] = ["counting-neurons.svg", "counting-bins.svg", "refresh-neurons.svg"];
+/// Files, and what they show.
+const PLOTS: [(&str, &str); 3] = [
+    ("counting-neurons.svg", "Counting time per bin against neurons"),
+    ("counting-bins.svg", "Counting time against bins"),
+    ("refresh-neurons.svg", "Time of a refresh against neurons"),
+];
 
 /// Put the table between its markers, and copy the plots that were drawn.
 pub(crate) fn write_all(asked: &Asked, table: &str) -> Result<(), String> {
@@ -14,10 +19,12 @@ pub(crate) fn write_all(asked: &Asked, table: &str) -> Result<(), String> {
     let place = readme.find(BEGIN).zip(readme.find(END)).filter(|(begin, end)| begin < end);
     let (begin, end) = place.ok_or(format!("{} has no '{BEGIN}' before '{END}'", path.display()))?;
     let before = &readme[..begin + BEGIN.len()];
-    let text = format!("{before}\n{}\n{}", table.trim_end(), &readme[end..]);
+    let images: String =
+        PLOTS.iter().map(|(name, shows)| format!("\n![{shows}](docs/bench/{name})")).collect();
+    let text = format!("{before}\n{}\n{images}\n{}", table.trim_end(), &readme[end..]);
     let plots = asked.root.join("docs/bench");
     make_directory(&plots)?;
-    for name in PLOTS {
+    for (name, _) in PLOTS {
         let (from, to) = (asked.directory.join(name), plots.join(name));
         std::fs::copy(&from, &to).map_err(|error| format!("copying {}: {error}", from.display()))?;
     }

@@ -37,7 +37,7 @@ pub(crate) fn measure(asked: &Asked, _: &mut Found) -> Vec<Row> {
 
 fn load(arguments: &str) -> (Result<Value, String>, String) {
     let mut command = Command::new(GLAUBER);
-    command.args(["--json", "load"]).args(arguments.split(' '));
+    command.args(["--json", "--quiet", "load"]).args(arguments.split(' '));
     let report = child::run(&mut command, Duration::from_secs(180)).and_then(|said| child::json(&said));
     (report, format!("glauber load {arguments}"))
 }
