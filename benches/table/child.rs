@@ -104,8 +104,8 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Start one that keeps everything in this directory.
-    pub(crate) fn start(directory: &Path) -> Result<Self, String> {
+    /// Start one that keeps everything in this directory, with a key of its configuration set.
+    pub(crate) fn start(directory: &Path, setting: Option<&str>) -> Result<Self, String> {
         let mut command = Command::new(GLAUBER);
         command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
         if cfg!(target_os = "linux") {
@@ -113,6 +113,9 @@ impl Daemon {
         }
         command.arg("--archive-dir").arg(directory.join("snapshots"));
         command.arg("--journal-dir").arg(directory.join("journal"));
+        if let Some(setting) = setting {
+            command.args(["--set", setting]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let child = command.spawn().map_err(|error| format!("{GLAUBER}: {error}"))?;
         let mut daemon = Self { child, address: String::new() };

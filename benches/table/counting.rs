@@ -155,7 +155,7 @@ fn baselines(asked: &Asked, found: &Found) -> Vec<Row> {
                 }
                 let us = 1e6 * seconds / BINS as f64;
                 let what = format!("{name}, n = {NEURONS}, {} % active, {}", 100.0 * active, on(threads));
-                rows.push(Row::new(what, us, "µs/bin").against(times("of ours", us / ours)).by(&command));
+                rows.push(Row::new(what, us, "µs/bin").against(times(us / ours, "ours")).by(&command));
             }
         }
         if found.machine.cores == 1 {
@@ -205,14 +205,14 @@ fn session_us(n: usize, all: &SpikeBlock, stretch: usize, threads: usize) -> Res
             settled.push(began.elapsed().as_secs_f64());
         }
     }
-    for window in 0..windows.len() {
+    for (window, name) in windows.iter().enumerate() {
         let counted = session.window_counts(window);
         let held = Runs { n_neurons: n, blocks: vec![all.clone()] };
         let mut anew = Accumulator::new(n, &Lags::default());
         anew.set_threads(threads);
         anew.add_runs(&held.range(counted.first_bin..counted.end_bin), 0..u64::MAX);
         if anew.counts() != *counted.counts {
-            return Err(format!("window {} is not what its bins give", windows[window]));
+            return Err(format!("window {name} is not what its bins give"));
         }
     }
     settled.sort_by(f64::total_cmp);

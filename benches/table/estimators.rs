@@ -81,8 +81,9 @@ fn baseline(asked: &Asked, output: &str, n: usize) -> Vec<Row> {
     let seconds =
         answer.and_then(|answer| answer[n.to_string()].as_f64().ok_or("no time in its answer".to_owned()));
     let row = match (seconds, child::median_ms(output, &format!("n = {n}, nmf, ridge 0.1"))) {
-        (Ok(seconds), Ok(ours)) => Row::new(what, 1e3 * seconds, "ms")
-            .against(times("of naive mean field here", 1e3 * seconds / ours)),
+        (Ok(seconds), Ok(ours)) => {
+            Row::new(what, 1e3 * seconds, "ms").against(times(1e3 * seconds / ours, "naive mean field here"))
+        }
         (Err(why), _) | (_, Err(why)) => Row::failed(what, why),
     };
     vec![row.by(&command)]

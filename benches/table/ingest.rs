@@ -61,7 +61,9 @@ fn real_time(asked: &Asked, refresh: &str, with: &str) -> Vec<Row> {
     );
     rows.push(match cpu(&report) {
         Some((percent, split)) => {
-            Row::new(what("daemon"), percent, "% of one core").at_most(CPU_PERCENT).beside(split)
+            let row = Row::new(what("daemon"), percent, "% of one core").beside(split);
+            // Estimates come on top of what the aim is for.
+            if refresh == NEVER { row.at_most(CPU_PERCENT) } else { row }
         }
         None => Row::skipped(what("daemon"), "nothing is known of processes here"),
     });

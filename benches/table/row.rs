@@ -200,9 +200,9 @@ fn number(value: f64, unit: &str) -> String {
     if unit.is_empty() { digits(value) } else { format!("{} {unit}", digits(value)) }
 }
 
-/// How many times as long a baseline takes.
-pub(crate) fn times(baseline: &str, ratio: f64) -> String {
-    format!("{baseline} {}×", digits(ratio))
+/// How many times as long a baseline takes as something of ours.
+pub(crate) fn times(ratio: f64, ours: &str) -> String {
+    format!("{}× the time of {ours}", digits(ratio))
 }
 
 /// A share in per cent.
