@@ -87,6 +87,21 @@ pub(crate) fn json(said: &Said) -> Result<serde_json::Value, String> {
 pub(crate) fn bench(root: &Path, name: &str, arguments: &[String]) -> (Command, String) {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["bench", "--quiet", "--locked", "--bench", name, "--"]).args(arguments).current_dir(root);
+    // What cargo has told this program about itself would make build scripts that look at it (ring's) run again, and everything after them.
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        let told = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+            "CARGO_TARGET_TMPDIR",
+        ];
+        if told.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(&key);
+        }
+    }
     (command, format!("cargo bench --bench {name} -- {}", arguments.join(" ")))
 }
 
