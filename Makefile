@@ -1,11 +1,12 @@
 # make demo: build, start the daemon on loopback, stream a simulated rig, compare couplings with the truth.
 # make test: build and run every test.
 # Both install the HDF5 library through the system's package manager when it is missing, and say so.
+# make bench: measure everything on this machine, in one table (README.md, "How fast").
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test bench torture fuzz lint doc setup regenerate
+.PHONY: demo test bench bench-all torture fuzz lint doc setup regenerate
 
 demo: setup
 	$(CARGO) run --release --locked --bin glauber -- demo
@@ -13,7 +14,12 @@ demo: setup
 test: setup
 	$(CARGO) test --locked
 
+# One table in target/bench/table.md, also put into README.md with DOCS=1; the program that is measured is built with it. Single parts:
+# cargo bench --bench table -- --only counting, or another benchmark, cargo bench --bench NAME; all of these: make bench-all.
 bench: setup
+	$(CARGO) bench --locked --bench table -- $(if $(DOCS),--write-docs)
+
+bench-all: setup
 	$(CARGO) bench --locked
 
 # Kill the daemon so many times at random moments, and compare what it has afterwards with what it acknowledged.
