@@ -124,7 +124,7 @@ impl Daemon {
         let mut command = Command::new(GLAUBER);
         command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
         if cfg!(target_os = "linux") {
-            command.arg("--stop-with-parent");
+            command.args(["--stop-with-parent", &std::process::id().to_string()]);
         }
         command.arg("--archive-dir").arg(directory.join("snapshots"));
         command.arg("--journal-dir").arg(directory.join("journal"));
