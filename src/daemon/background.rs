@@ -33,9 +33,10 @@ impl Background {
     /// Lower the priority of the calling thread, for good.
     #[cfg(target_os = "linux")]
     pub(super) fn give_way(self) {
-        use rustix::process::{getpriority_process, setpriority_process};
-        // On Linux both are of the calling thread. It may always be made nicer; should the system refuse, it is a thread like all others.
-        let lowered = getpriority_process(None)
+        use rustix::process::{getpid, getpriority_process, setpriority_process};
+        // On Linux both are of one thread: the first, which nobody lowers, so that whoever gives way twice does so once, and the calling one.
+        // That may always be made nicer; should the system refuse, it is a thread like all others.
+        let lowered = getpriority_process(Some(getpid()))
             .and_then(|nice| setpriority_process(None, (nice + i32::from(self.nice)).min(19)));
         if let Err(error) = lowered {
             tracing::warn!(%error, "priority of a thread not lowered");
@@ -66,6 +67,11 @@ mod tests {
         let expected = (before + 3).min(19);
         assert_eq!(spawned.join().unwrap(), (expected, expected));
         assert_eq!(nice(), before);
+        let twice = Background::new(3).spawn(String::new(), || {
+            Background::new(3).give_way();
+            nice()
+        });
+        assert_eq!(twice.unwrap().join().unwrap(), expected);
         let most = Background::new(19).spawn(String::new(), nice).unwrap();
         assert_eq!(most.join().unwrap(), (before + 19).min(19));
     }
