@@ -162,8 +162,9 @@ impl CliError {
         if let Some(problem) = cause.and_then(|cause| trust::refusal(address, cause)) {
             return Self::NotTrusted { address: owned(), problem };
         }
-        // An answer of a daemon has no cause in here.
-        if let (Some(cause), Code::Unavailable | Code::Unknown) = (cause, status.code()) {
+        // An answer of a daemon has no cause in here. Cancelled is what the transport says of a call that was still waiting to be sent
+        // when the connection went away.
+        if let (Some(cause), Code::Unavailable | Code::Unknown | Code::Cancelled) = (cause, status.code()) {
             return Self::NoDaemon { address: owned(), reason: root_cause(cause) };
         }
         let message = status.message();
