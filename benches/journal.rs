@@ -67,7 +67,7 @@ async fn rig(channel: &Channel) -> Rig {
         SessionServiceClient::new(channel.clone()).create_session(request).await.expect("a session");
     let session_id = created.into_inner().session.expect("a session").session_id;
     let (requests, outbound) = mpsc::channel(64);
-    let open = v1::OpenStream { session_id, producer_epoch: 0, durable_acks_only: true };
+    let open = v1::OpenStream { session_id, producer_epoch: 0, durable_acks_only: true, timestamps: None };
     requests.send(v1::StreamSpikesRequest { message: Some(Message::Open(open)) }).await.expect("room");
     let mut client = IngestServiceClient::new(channel.clone());
     let mut replies =

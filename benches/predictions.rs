@@ -80,7 +80,12 @@ async fn measure(neurons: u32, count: u64, width_us: u32) -> Vec<Duration> {
     let session_id = created.into_inner().session.expect("a session").session_id;
 
     let (sender, outbound) = mpsc::channel(64);
-    let open = v1::OpenStream { session_id: session_id.clone(), producer_epoch: 0, durable_acks_only: false };
+    let open = v1::OpenStream {
+        session_id: session_id.clone(),
+        producer_epoch: 0,
+        durable_acks_only: false,
+        timestamps: None,
+    };
     sender
         .send(v1::StreamSpikesRequest { message: Some(Message::Open(open)) })
         .await

@@ -120,7 +120,12 @@ impl Session {
         let id = created.into_inner().session.expect("a session").session_id;
         let (lists, counts) = bins(neurons);
         let (sender, outbound) = mpsc::channel(64);
-        let open = v1::OpenStream { session_id: id.clone(), producer_epoch: 0, durable_acks_only: false };
+        let open = v1::OpenStream {
+            session_id: id.clone(),
+            producer_epoch: 0,
+            durable_acks_only: false,
+            timestamps: None,
+        };
         let message = |message| v1::StreamSpikesRequest { message: Some(message) };
         sender.send(message(Message::Open(open))).await.expect("room");
         for (place, bins) in lists.chunks(500).enumerate() {

@@ -79,7 +79,7 @@ fn message(bin: u64) -> v1::StreamSpikesRequest {
 /// A producer that sends a bin a millisecond, by the clock, whatever the daemon does.
 async fn produce(channel: Channel, session_id: String) -> Result<u64, tonic::Status> {
     let (requests, outbound) = mpsc::channel(2 * BINS as usize);
-    let open = v1::OpenStream { session_id, producer_epoch: 0, durable_acks_only: false };
+    let open = v1::OpenStream { session_id, producer_epoch: 0, durable_acks_only: false, timestamps: None };
     drop(requests.send(v1::StreamSpikesRequest { message: Some(Message::Open(open)) }).await);
     let mut client = IngestServiceClient::new(channel);
     let mut replies = client.stream_spikes(ReceiverStream::new(outbound)).await?.into_inner();

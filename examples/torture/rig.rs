@@ -129,6 +129,7 @@ impl Rig {
             session_id: self.session_id.clone(),
             producer_epoch: self.epoch,
             durable_acks_only: self.rng.random_bool(0.5),
+            timestamps: None,
         };
         let open = v1::StreamSpikesRequest { message: Some(Request::Open(open)) };
         sender.send(open).await.map_err(|_| tonic::Status::cancelled("ended"))?;

@@ -228,7 +228,8 @@ async fn send_once(
     };
     let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
     let session_id = session_id.to_owned();
-    let open = v1::OpenStream { session_id, producer_epoch: epoch, durable_acks_only: false };
+    let open =
+        v1::OpenStream { session_id, producer_epoch: epoch, durable_acks_only: false, timestamps: None };
     let open = v1::stream_spikes_request::Message::Open(open);
     // The channel is empty, so there is room.
     let _ = sender.try_send(v1::StreamSpikesRequest { message: Some(open) });

@@ -132,6 +132,9 @@ pub(super) fn session_to_proto(session: &SessionHandle, neurons: Neurons) -> v1:
         equilibrium_published: session.equilibrium.count(),
         equilibrium_skipped: session.equilibrium.counters.skipped.load(Relaxed),
         equilibrium_running: session.equilibrium.counters.running.load(Relaxed),
+        late_spikes: counters.late_spikes.load(Relaxed),
+        merged_spikes: counters.merged_spikes.load(Relaxed),
+        masked_spikes: counters.masked_spikes.load(Relaxed),
     }
 }
 

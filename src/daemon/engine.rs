@@ -22,7 +22,7 @@ use super::producer::ProducerLink;
 use super::refits::{Pace, Refits};
 use super::registry::Reservation;
 use crate::journal::{JournalError, Record};
-use crate::model::{SpikeBlock, TrialMark};
+use crate::model::{LostSpikes, SpikeBlock, TrialMark};
 use crate::session::{
     Marks, PushError, PushOutcome, Session, SessionSpec, SpecError, WindowBins, WindowCounts,
 };
@@ -34,6 +34,8 @@ pub(super) enum Command {
     Attach { link: Arc<ProducerLink>, reply: oneshot::Sender<u64> },
     /// Count bins, which take `space` of the queue until they are.
     Bins { link: Arc<ProducerLink>, bins: MarkedBins, space: OwnedSemaphorePermit },
+    /// Count time-stamped spikes that did not become entries of bins.
+    LostSpikes { link: Arc<ProducerLink>, lost: LostSpikes },
     /// Answer once everything queued before is counted.
     Drained { reply: oneshot::Sender<()> },
     /// Answer once everything queued before is durable, if anything is.
@@ -353,6 +355,7 @@ impl Engine {
                 }
                 Record::Trial(mark) => self.session.mark_trial(mark.start_bin, mark.stop_bin)?,
                 Record::ProducerEpoch(epoch) => self.epoch = self.epoch.max(epoch),
+                Record::LostSpikes(lost) => self.handle().counters.lose(lost),
             }
         }
         let found = self.session.next_bin();
@@ -393,6 +396,7 @@ impl Engine {
                 self.producer = Some(link);
                 let _ = reply.send(self.session.next_bin());
             }
+            Command::LostSpikes { link, lost } => self.lose(&link, lost),
             Command::Bins { link, bins, space } => {
                 self.take_bins(&link, bins, space);
             }
@@ -445,6 +449,14 @@ impl Engine {
                 tracing::info!(session = %self.handle().id, %error, "bins refused");
                 link.fail(error.into());
             }
+        }
+    }
+
+    /// Count spikes that became no entries, unless their producer was fenced.
+    fn lose(&self, link: &Arc<ProducerLink>, lost: LostSpikes) {
+        if self.producer.as_ref().is_some_and(|producer| Arc::ptr_eq(producer, link)) {
+            self.handle().counters.lose(lost);
+            self.journal.lost_spikes(lost, self.session.next_bin());
         }
     }
 

@@ -16,6 +16,7 @@ use super::metrics::Durations;
 use super::predictions::{Applied, PIECES_QUEUED};
 use super::producer::ProducerSlot;
 use super::publish::{Publication, Publisher};
+use crate::model::LostSpikes;
 use crate::session::{SessionSpec, Tracker};
 
 /// Most characters of the reason why a snapshot was not written.
@@ -57,6 +58,10 @@ pub(super) struct Counters {
     pub(super) gap_bins: AtomicU64,
     pub(super) active_entries: AtomicU64,
     pub(super) repeated_bins: AtomicU64,
+    /// Time-stamped spikes that did not become entries of bins.
+    pub(super) late_spikes: AtomicU64,
+    pub(super) merged_spikes: AtomicU64,
+    pub(super) masked_spikes: AtomicU64,
     pub(super) refreshes_skipped: AtomicU64,
     /// How long refreshes, and refits, took to compute.
     pub(super) refreshes: Durations,
@@ -68,6 +73,15 @@ pub(super) struct Counters {
     pub(super) archived_through: AtomicU64,
     /// Bin through which parts of the recording were asked for.
     pub(super) rolled_through: AtomicU64,
+}
+
+impl Counters {
+    /// Add time-stamped spikes that did not become entries of bins.
+    pub(super) fn lose(&self, lost: LostSpikes) {
+        self.late_spikes.fetch_add(lost.late, Ordering::Relaxed);
+        self.merged_spikes.fetch_add(lost.merged, Ordering::Relaxed);
+        self.masked_spikes.fetch_add(lost.masked, Ordering::Relaxed);
+    }
 }
 
 /// What changes rarely and is more than a number.

@@ -13,7 +13,7 @@ use crate::journal::{
     Health, Journal, JournalError, JournalThread, JournaledSession, OnDurable, Record, Records, Store,
     file_disk,
 };
-use crate::model::TrialMark;
+use crate::model::{LostSpikes, TrialMark};
 use crate::proto::v1;
 
 /// What makes things durable; nothing when the daemon keeps no journal.
@@ -191,6 +191,11 @@ impl SessionJournal {
     /// Remember a producer. Nobody waits for it: what it sends comes after it.
     pub(super) fn producer_epoch(&self, epoch: u64, next_bin: u64) {
         self.append(Record::ProducerEpoch(epoch), next_bin, Box::new(drop));
+    }
+
+    /// Remember spikes that became no entries. Nobody waits for it: the bins that they could have been in are what is acknowledged.
+    pub(super) fn lost_spikes(&self, lost: LostSpikes, next_bin: u64) {
+        self.append(Record::LostSpikes(lost), next_bin, Box::new(drop));
     }
 
     fn append(&self, record: Record, next_bin: u64, done: OnDurable) {

@@ -239,7 +239,7 @@ fn push(part: &mut SessionPart, record: &Record) -> Result<(), PartError> {
     match record {
         Record::Bins { block, trial_edges, trials } => part.push(block, trial_edges, trials)?,
         Record::Trial(mark) => part.mark_trial(*mark),
-        Record::ProducerEpoch(_) => {}
+        Record::ProducerEpoch(_) | Record::LostSpikes(_) => {}
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ pub fn journal(input: &[u8]) {
                 session.push_with_marks(&block, marks, &mut |_| ()).is_err()
             }
             Record::Trial(mark) => session.mark_trial(mark.start_bin, mark.stop_bin).is_err(),
-            Record::ProducerEpoch(_) => false,
+            Record::ProducerEpoch(_) | Record::LostSpikes(_) => false,
         };
         if refused {
             return;

@@ -1,6 +1,6 @@
 use prost::Message;
 
-use crate::model::{BIN_MAX, SpikeBlock, TrialMark};
+use crate::model::{BIN_MAX, LostSpikes, SpikeBlock, TrialMark};
 use crate::proto::journal as stored;
 use crate::proto::journal::entry::Kind;
 
@@ -20,6 +20,8 @@ pub enum Record {
     Trial(TrialMark),
     /// A producer of this epoch took over.
     ProducerEpoch(u64),
+    /// Time-stamped spikes that did not become entries of bins, since the record of this kind before.
+    LostSpikes(LostSpikes),
 }
 
 /// What one commit made durable of one session.
@@ -68,6 +70,9 @@ fn kind(record: &Record, n_neurons: usize) -> Kind {
         }
         Record::Trial(mark) => Kind::Trial(trial(mark)),
         Record::ProducerEpoch(epoch) => Kind::ProducerEpoch(*epoch),
+        &Record::LostSpikes(LostSpikes { late, merged, masked }) => {
+            Kind::LostSpikes(stored::LostSpikes { late, merged, masked })
+        }
     }
 }
 
@@ -128,6 +133,9 @@ fn record(entry: stored::Entry, n_neurons: usize) -> Result<Record, String> {
         }
         Some(Kind::Trial(trial)) => Ok(Record::Trial(mark(&trial))),
         Some(Kind::ProducerEpoch(epoch)) => Ok(Record::ProducerEpoch(epoch)),
+        Some(Kind::LostSpikes(stored::LostSpikes { late, merged, masked })) => {
+            Ok(Record::LostSpikes(LostSpikes { late, merged, masked }))
+        }
         // Written by a later version: to pass over it would be to lose what it did.
         None => Err("it is of an unknown kind".to_owned()),
     }

@@ -13,6 +13,7 @@ mod block;
 mod equilibrium;
 mod estimate;
 mod lags;
+mod lost_spikes;
 mod metadata;
 mod model_check;
 mod recorded;
@@ -35,6 +36,7 @@ pub use estimate::{
     UnknownEstimator,
 };
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
+pub use lost_spikes::LostSpikes;
 pub use metadata::{MetadataError, MetadataProblem, SessionMetadata, Subject};
 pub use model_check::{ActiveCount, Agreement, ModelCheck};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};

@@ -30,7 +30,7 @@ pub struct Entries {
 /// One thing that changed a session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entry {
-    #[prost(oneof = "entry::Kind", tags = "1, 2, 3")]
+    #[prost(oneof = "entry::Kind", tags = "1, 2, 3, 4")]
     pub kind: ::core::option::Option<entry::Kind>,
 }
 /// Nested message and enum types in `Entry`.
@@ -45,7 +45,23 @@ pub mod entry {
         /// A producer of this epoch took over; those of lower epochs are refused from then on.
         #[prost(uint64, tag = "3")]
         ProducerEpoch(u64),
+        /// Time-stamped spikes that did not become entries of bins.
+        #[prost(message, tag = "4")]
+        LostSpikes(super::LostSpikes),
     }
+}
+/// Time-stamped spikes since the entry of this kind before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LostSpikes {
+    /// They came after their bin was complete, or lie before bin 0.
+    #[prost(uint64, tag = "1")]
+    pub late: u64,
+    /// Their neuron had already fired in their bin.
+    #[prost(uint64, tag = "2")]
+    pub merged: u64,
+    /// They lie in bins left out as not observed.
+    #[prost(uint64, tag = "3")]
+    pub masked: u64,
 }
 /// A run of consecutive bins as it was counted, in the shorter of two forms.
 #[derive(Clone, PartialEq, ::prost::Message)]

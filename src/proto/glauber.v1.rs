@@ -644,6 +644,14 @@ pub struct Session {
     pub equilibrium_skipped: u64,
     #[prost(bool, tag = "22")]
     pub equilibrium_running: bool,
+    /// Of time-stamped spikes: those that came after their bin was complete, or lie before bin 0, and were left out; those in a bin in which their
+    /// neuron had already fired, which count no further; and those in bins left out as not observed.
+    #[prost(uint64, tag = "23")]
+    pub late_spikes: u64,
+    #[prost(uint64, tag = "24")]
+    pub merged_spikes: u64,
+    #[prost(uint64, tag = "25")]
+    pub masked_spikes: u64,
 }
 /// The best estimate of a session by recent score.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2517,7 +2525,7 @@ pub mod inference_service_server {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamSpikesRequest {
-    #[prost(oneof = "stream_spikes_request::Message", tags = "1, 2")]
+    #[prost(oneof = "stream_spikes_request::Message", tags = "1, 2, 3")]
     pub message: ::core::option::Option<stream_spikes_request::Message>,
 }
 /// Nested message and enum types in `StreamSpikesRequest`.
@@ -2528,9 +2536,12 @@ pub mod stream_spikes_request {
         Open(super::OpenStream),
         #[prost(message, tag = "2")]
         Bins(super::SpikeBins),
+        /// Where the stream was opened with `timestamps`; such a stream takes no bins.
+        #[prost(message, tag = "3")]
+        Times(super::SpikeTimes),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OpenStream {
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
@@ -2542,6 +2553,63 @@ pub struct OpenStream {
     /// FAILED_PRECONDITION when the daemon keeps no journal.
     #[prost(bool, tag = "3")]
     pub durable_acks_only: bool,
+    /// Time-stamped spikes are to come (`times`), which the daemon puts into bins; absent: bins are to come.
+    #[prost(message, optional, tag = "4")]
+    pub timestamps: ::core::option::Option<TimestampSettings>,
+}
+/// How time-stamped spikes become bins. A spike of a source at time t lies in the bin floor((t + clock_offset_ns - origin_ns) / bin width),
+/// in integer nanoseconds. A bin is complete, and from then on is like one that was sent as a bin, once every source has come `lateness_us`
+/// past its right edge, by its clock or its newest spike; at the client's end of stream, all bins up to the newest clock or spike are. Acknowledgements
+/// speak of complete bins: spikes of bins that are not acknowledged as durable are to be kept, and sent again after a broken connection
+/// from the left edge of `resume_from_bin` on. Spikes before it are then ignored.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TimestampSettings {
+    /// How much later than others, by the clocks, a spike may come, in microseconds; 0 to 60,000,000. The daemon's configuration when absent.
+    #[prost(uint64, optional, tag = "1")]
+    pub lateness_us: ::core::option::Option<u64>,
+    /// The clocks that times are told by, at most 64; one without an offset when empty.
+    #[prost(message, repeated, tag = "2")]
+    pub sources: ::prost::alloc::vec::Vec<ClockSource>,
+}
+/// A clock of the rig, such as that of one amplifier.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClockSource {
+    /// Name for people. At most 256 characters, no control characters.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Time on the recording's clock minus time on this one, nanoseconds.
+    #[prost(sint64, tag = "2")]
+    pub clock_offset_ns: i64,
+}
+/// Spikes of one source, in any order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SpikeTimes {
+    /// Index of the source in `TimestampSettings.sources`.
+    #[prost(uint32, tag = "1")]
+    pub source: u32,
+    /// Index of the neuron, and time on the source's clock in nanoseconds, of each spike; equally many.
+    #[prost(uint32, repeated, tag = "2")]
+    pub neurons: ::prost::alloc::vec::Vec<u32>,
+    #[prost(sfixed64, repeated, tag = "3")]
+    pub times_ns: ::prost::alloc::vec::Vec<i64>,
+    /// How far the source's clock has come, nanoseconds: how bins without spikes become complete. Its spikes move the clock as well. A clock that
+    /// goes backwards is OUT_OF_RANGE, and so is one that leaps too far ahead.
+    #[prost(sfixed64, optional, tag = "4")]
+    pub clock_ns: ::core::option::Option<i64>,
+    /// Stretches of which spikes may have been lost: every bin that touches one is left out as not observed, a gap.
+    #[prost(message, repeated, tag = "5")]
+    pub unobserved: ::prost::alloc::vec::Vec<TimeStretch>,
+    /// A new offset of the source's clock, for this message and those after it.
+    #[prost(sint64, optional, tag = "6")]
+    pub clock_offset_ns: ::core::option::Option<i64>,
+}
+/// Times from `start_ns` up to, not including, `stop_ns` on the source's clock, nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TimeStretch {
+    #[prost(sfixed64, tag = "1")]
+    pub start_ns: i64,
+    #[prost(sfixed64, tag = "2")]
+    pub stop_ns: i64,
 }
 /// A run of consecutive bins.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -241,7 +241,12 @@ impl Producer {
 }
 
 pub(crate) fn open(session_id: &str, producer_epoch: u64) -> v1::StreamSpikesRequest {
-    let open = v1::OpenStream { session_id: session_id.to_owned(), producer_epoch, durable_acks_only: false };
+    let open = v1::OpenStream {
+        session_id: session_id.to_owned(),
+        producer_epoch,
+        durable_acks_only: false,
+        timestamps: None,
+    };
     v1::StreamSpikesRequest { message: Some(Message::Open(open)) }
 }
 

@@ -189,6 +189,7 @@ impl<'a> Producer<'a> {
         let bins = match request.message {
             Some(Message::Bins(bins)) => bins,
             Some(Message::Open(_)) => return Err(RequestError::OpenedTwice),
+            Some(Message::Times(_)) => return Err(RequestError::Missing { field: "open.timestamps" }),
             None => return Err(RequestError::Missing { field: "message" }),
         };
         let v1::SpikeBins { first_bin, spikes, mut trial_edges, trials } = bins;
