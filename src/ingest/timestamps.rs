@@ -31,8 +31,6 @@ pub struct TimestampSettings {
     pub lateness_us: u64,
     /// The clocks; one without an offset when empty.
     pub sources: Vec<ClockSource>,
-    /// The bin to begin with: spikes before it have been counted already.
-    pub first_bin: u64,
     /// Most bins of a block.
     pub block_bins_max: u32,
 }
@@ -230,20 +228,13 @@ impl TimestampBinner {
     /// Most entries of a block.
     const BLOCK_ENTRIES: usize = 1 << 20;
 
-    /// Begin at a bin.
+    /// Begin at bin 0.
     ///
     /// # Errors
     /// [`TimestampError`] naming the setting.
     pub fn new(settings: TimestampSettings) -> Result<Self, TimestampError> {
-        let TimestampSettings {
-            n_neurons,
-            bin_width,
-            origin_ns,
-            lateness_us,
-            mut sources,
-            first_bin,
-            block_bins_max,
-        } = settings;
+        let TimestampSettings { n_neurons, bin_width, origin_ns, lateness_us, mut sources, block_bins_max } =
+            settings;
         if lateness_us > Self::LATENESS_US_MAX {
             return Err(TimestampError::Lateness { found: lateness_us });
         }
@@ -266,15 +257,21 @@ impl TimestampBinner {
             origin_ns: origin_ns.into(),
             lateness_us,
             block_bins_max: block_bins_max.max(1).into(),
-            first_bin,
-            next_bin: first_bin,
-            complete_through: first_bin,
+            first_bin: 0,
+            next_bin: 0,
+            complete_through: 0,
             clocks: sources.into_iter().map(clock).collect(),
             open: BTreeMap::new(),
             waiting: 0,
             unobserved: BTreeMap::new(),
             lost: LostSpikes::default(),
         })
+    }
+
+    /// Begin at this bin instead: spikes before it have been counted already. Before anything is taken.
+    #[must_use]
+    pub fn begin_at(self, bin: u64) -> Self {
+        Self { first_bin: bin, next_bin: bin, complete_through: bin, ..self }
     }
 
     /// Take what comes of one source.
@@ -527,7 +524,6 @@ mod tests {
             origin_ns: 0,
             lateness_us,
             sources: vec![],
-            first_bin: 0,
             block_bins_max: 100,
         }
     }
@@ -614,8 +610,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_stream_had_is_ignored_until_the_clock_is_back() {
-        let begin = TimestampSettings { first_bin: 5, ..settings(1, 0) };
-        let mut binner = TimestampBinner::new(begin).unwrap();
+        let mut binner = TimestampBinner::new(settings(1, 0)).unwrap().begin_at(5);
         let again = TimedSpikes { unobserved: vec![MS..2 * MS], ..spikes(&[(0, 3 * MS), (0, 5 * MS)]) };
         binner.take(&again).unwrap();
         binner.take(&clock(6 * MS)).unwrap();
