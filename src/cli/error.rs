@@ -12,6 +12,7 @@ use glauber::model::{BlockError, LagsError};
 use glauber::recording::RecordingError;
 use glauber::session::{ComparisonError, PushError, SpecError};
 use glauber::simulate::SimulationError;
+use glauber::storage::StorageError;
 use tonic::{Code, Status};
 
 use super::reading::ReadingError;
@@ -50,6 +51,12 @@ pub(crate) enum CliError {
     /// A file that cannot be read, in the words of the process that read it.
     #[error(transparent)]
     Reading(#[from] ReadingError),
+    /// Something there is nothing to draw of, or a figure that cannot be drawn.
+    #[error("{of}: {problem}")]
+    Plot { of: String, problem: String },
+    /// A file that cannot be written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A snapshot that cannot be read or written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

@@ -39,28 +39,28 @@ Examples:
   glauber fit session.nwb --bin-width 20ms --window 10min --lags 1,2,5 --out last10min.h5")]
 pub(crate) struct FitArgs {
     #[command(flatten)]
-    recording: RecordingArgs,
+    pub(crate) recording: RecordingArgs,
     /// Over 'all' of the recording or its end, such as 10min
     #[arg(long, value_name = "WINDOW", default_value = "all")]
-    window: Window,
+    pub(crate) window: Window,
     #[command(flatten)]
-    estimation: EstimationArgs,
+    pub(crate) estimation: EstimationArgs,
     /// Equilibrium models of single bins to fit as well: erasure-machine, hopfield, nmf, tap, pseudo-likelihood, maximum-likelihood,
     /// boltzmann, many-states, many-states-tap; several with commas
     #[arg(long, value_name = "METHOD", value_delimiter = ',')]
-    equilibrium: Vec<EquilibriumMethod>,
+    pub(crate) equilibrium: Vec<EquilibriumMethod>,
     /// Most bins an equilibrium model is fitted to, the newest ones; 64 or more [default: 32768, that of the daemon]
     #[arg(long, value_name = "BINS", requires = "equilibrium", value_parser = clap::value_parser!(u64).range(64..=SessionSpec::REFIT_BINS_MAX))]
-    equilibrium_bins: Option<u64>,
+    pub(crate) equilibrium_bins: Option<u64>,
     /// Seed of the equilibrium methods and checks that draw random numbers
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// Snapshot file to write (HDF5)
     #[arg(long, short, value_name = "FILE")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Replace the file if it exists
     #[arg(long)]
-    force: bool,
+    pub(crate) force: bool,
 }
 
 pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
@@ -68,21 +68,7 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
     equilibrium::check_methods(&args.equilibrium, "--equilibrium")?;
     check_output(&args.out, args.force)?;
     let recording = recordings::load(&args.recording, manner)?;
-    let mut session = Session::new(spec(args, &recording)?)?;
-    session.set_threads(threads());
-
-    let started = Instant::now();
-    count(&mut session, &recording, manner)?;
-    let counting = started.elapsed();
-
-    let started = Instant::now();
-    let recorded = recorded(args, &recording, &mut session);
-    let (mut snapshot, scoring) = estimate(&session, &recorded, manner);
-    let estimating = started.elapsed() - scoring;
-
-    let started = Instant::now();
-    snapshot.equilibrium = equilibrium_models(&session, &recorded, manner);
-    let equilibrium = started.elapsed();
+    let Fitted { snapshot, session, times } = fitted(args, &recording, manner)?;
 
     let (gap_count, gap_bins) = session.gaps();
     let provenance = Provenance {
@@ -93,11 +79,41 @@ pub(crate) fn run(args: &FitArgs, manner: Manner) -> Result<(), CliError> {
         gap_bins,
     };
     archive::write_snapshot(&args.out, &snapshot, &provenance, overwrite(args.force))?;
-    let times = Times { counting, scoring, estimating, equilibrium };
     if manner.json {
         return output::json(&to_json(args, &snapshot, Sizes::of(&recording), times));
     }
     report(args, &snapshot, Sizes::of(&recording), times)
+}
+
+/// What was fitted to a recording.
+pub(crate) struct Fitted {
+    pub(crate) snapshot: Snapshot,
+    session: Session,
+    times: Times,
+}
+
+/// Count a recording, estimate what is asked for, and write nothing.
+pub(crate) fn fitted(
+    args: &FitArgs,
+    recording: &BinnedRecording,
+    manner: Manner,
+) -> Result<Fitted, CliError> {
+    let mut session = Session::new(spec(args, recording)?)?;
+    session.set_threads(threads());
+
+    let started = Instant::now();
+    count(&mut session, recording, manner)?;
+    let counting = started.elapsed();
+
+    let started = Instant::now();
+    let recorded = recorded(args, recording, &mut session);
+    let (mut snapshot, scoring) = estimate(&session, &recorded, manner);
+    let estimating = started.elapsed() - scoring;
+
+    let started = Instant::now();
+    snapshot.equilibrium = equilibrium_models(&session, &recorded, manner);
+    let equilibrium = started.elapsed();
+    Ok(Fitted { snapshot, session, times: Times { counting, scoring, estimating, equilibrium } })
 }
 
 /// Refuse an output that cannot be written before minutes of work are spent on it.

@@ -15,6 +15,7 @@ mod load;
 mod metadata;
 mod output;
 mod pairs;
+mod plot;
 mod predict;
 mod progress;
 mod reading;
@@ -94,6 +95,7 @@ enum Command {
     Refit(refit::RefitArgs),
     Equilibrium(equilibrium::EquilibriumArgs),
     Reconstruct(reconstruct::ReconstructArgs),
+    Plot(Box<plot::PlotArgs>),
     #[command(name = "read-in-child", hide = true)]
     ReadInChild(reading::ChildArgs),
 }
@@ -144,6 +146,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Predict(args) => block_on(predict::run(args, manner)),
         Command::Refit(args) => block_on(refit::run(args, manner)),
         Command::Equilibrium(args) => block_on(equilibrium::run(args, manner)),
+        Command::Plot(args) => block_on(plot::run(*args, manner)),
         Command::Reconstruct(args) => reconstruct::run(&args, manner),
         Command::ReadInChild(args) => reading::run_child(&args, manner),
     }

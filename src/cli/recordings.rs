@@ -8,7 +8,7 @@ use glauber::model::{BinWidth, Estimator, Lags, RecordedSession, Ridges, Session
 use serde_json::{Value, json};
 
 use super::error::CliError;
-use super::reading::{self, ReadingArgs};
+use super::reading::{self, ReadRecording, ReadingArgs};
 use super::{Manner, output, progress, text};
 
 /// A recording and how it is cut into bins.
@@ -84,11 +84,7 @@ pub(crate) fn load_with_metadata(
     let recording = reading::recording(&args.file, &args.reading)?;
     let binned = ingest::bin_recording(&recording.session, args.bin_width, args.top);
     spinner.finish_and_clear();
-    if !manner.quiet {
-        for problem in &recording.problems {
-            output::note(format_args!("note: {}: {problem}", args.file.display()));
-        }
-    }
+    tell_problems(&recording, &args.file, manner);
     if !manner.quiet && trials_leave_gaps(&recording.session) {
         output::note(format_args!("note: {}: {BETWEEN_TRIALS}", args.file.display()));
     }
@@ -97,6 +93,26 @@ pub(crate) fn load_with_metadata(
     let first_bin_ns = binned.origin_ns.saturating_sub(recording.session.origin_ns);
     metadata.start_ns = metadata.start_ns.map(|start_ns| start_ns.saturating_add(first_bin_ns));
     Ok((binned, metadata))
+}
+
+/// Say on stderr what is odd about a recording.
+pub(crate) fn tell_problems(recording: &ReadRecording, file: &Path, manner: Manner) {
+    if !manner.quiet {
+        for problem in &recording.problems {
+            output::note(format_args!("note: {}: {problem}", file.display()));
+        }
+    }
+}
+
+/// Cut a recording that has been read into bins.
+pub(crate) fn bin(
+    session: &RecordedSession,
+    file: &Path,
+    bin_width: BinWidth,
+    top: Option<usize>,
+) -> Result<BinnedRecording, CliError> {
+    let binned = ingest::bin_recording(session, bin_width, top);
+    binned.map_err(|source| CliError::Binning { path: file.to_owned(), source })
 }
 
 /// What becomes of the time that no trial covers.

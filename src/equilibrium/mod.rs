@@ -26,7 +26,7 @@ pub use blocks::ERROR_BLOCKS;
 pub use boltzmann::{
     BoltzmannOptions, TiedModel, TiedParameter, Tying, boltzmann, boltzmann_tied, separated_pairs,
 };
-pub use check::{CheckOptions, check};
+pub use check::{CheckOptions, PredictedPairs, check, predicted_pairs};
 pub use configurations::Configurations;
 pub use erasure::{ErasureOptions, ErasureSolver, erasure_machine, erasure_path};
 pub use error::EquilibriumError;

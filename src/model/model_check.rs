@@ -1,8 +1,10 @@
+use serde::{Deserialize, Serialize};
+
 /// What an equilibrium model predicts of statistics next to what the bins show: pairs it was (mostly) fitted to, and triplets and the number
 /// of active neurons, which it was not.
 ///
 /// Predictions are Monte Carlo estimates with errors of their own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCheck {
     /// Configurations drawn from the model.
     pub drawn: u64,
@@ -28,7 +30,7 @@ pub struct ModelCheck {
 /// - The very bins it was fitted to it follows. Maximum likelihood and Boltzmann learning match means and pairs, which differ by the Monte Carlo
 ///   error alone: `rms_difference / rms_predicted_error` is 1, and `rms_difference / rms_error` below 1. For triplets, which follow in part,
 ///   the latter is at most 1. Such agreement says that the fit has converged, not that the model is right.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Agreement {
     /// Number of values.
     pub values: u64,
@@ -47,7 +49,7 @@ pub struct Agreement {
 }
 
 /// The probability that so many neurons are active in a bin.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ActiveCount {
     /// Number of active neurons.
     pub active: u32,

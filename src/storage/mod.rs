@@ -16,5 +16,5 @@ mod publish;
 pub use error::StorageError;
 pub(crate) use input::{Found, InputDataset, InputFile, InputLimits, InputReference};
 pub(crate) use output::{OutputFile, Storage};
-pub use publish::Overwrite;
+pub use publish::{Overwrite, write_whole};
 pub(crate) use publish::{publish, remove_abandoned};

@@ -53,6 +53,14 @@ pub(crate) fn publish<E: From<StorageError>>(
     Ok(())
 }
 
+/// Make `bytes` appear as the file `path`, whole or not at all, durably: whatever fails leaves nothing behind, and nothing replaced.
+///
+/// # Errors
+/// [`StorageError::Exists`] for a file that may not be replaced, [`StorageError::Io`] when the system refuses.
+pub fn write_whole(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(), StorageError> {
+    publish(path, bytes, overwrite, |_| Ok(()))
+}
+
 /// A friendly answer before the work is done; the one that counts is given when the file gets its name.
 fn refuse_existing(path: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
     if overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() {

@@ -10,6 +10,7 @@ use glauber::model::{
 };
 use glauber::proto::v1;
 use serde_json::{Value, json};
+use tonic::Status;
 
 use models::{ModelPair, check_json, check_text, found, pair_table};
 
@@ -119,26 +120,41 @@ pub(crate) async fn run(args: EquilibriumArgs, manner: Manner) -> Result<(), Cli
 }
 
 async fn fetch(daemon: &Daemon, request: v1::GetEquilibriumModelRequest) -> Result<Answer, CliError> {
+    fetch_with_rows(daemon, request).await?.map_err(daemon.failure(DOING))
+}
+
+const DOING: &str = "fetching the equilibrium model";
+
+/// A model with what was asked for of it, or why the daemon refuses to give one.
+pub(crate) async fn fetch_with_rows(
+    daemon: &Daemon,
+    request: v1::GetEquilibriumModelRequest,
+) -> Result<Result<Answer, Status>, CliError> {
     use v1::get_equilibrium_model_response::Part;
-    let doing = "fetching the equilibrium model";
-    let mut stream =
-        daemon.inference().get_equilibrium_model(request).await.map_err(daemon.failure(doing))?.into_inner();
-    let (mut header, mut pairs) = (None, Vec::new());
+    let doing = DOING;
+    let mut stream = match daemon.inference().get_equilibrium_model(request).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return Ok(Err(status)),
+    };
+    let (mut header, mut pairs, mut rows) = (None, Vec::new(), Vec::new());
     while let Some(response) = stream.message().await.map_err(daemon.failure(doing))? {
         match response.part {
             Some(Part::Header(found)) => header = Some(found),
             Some(Part::Pairs(found)) => pairs.extend(found.pairs),
-            Some(Part::Rows(_)) | None => {}
+            Some(Part::Rows(found)) => rows.push(found),
+            None => {}
         }
     }
     let header = header.ok_or_else(|| daemon.protocol("an equilibrium model without a header"))?;
-    Ok(Answer { identity: header.identity.clone().unwrap_or_default(), header, pairs })
+    Ok(Ok(Answer { identity: header.identity.clone().unwrap_or_default(), header, pairs, rows }))
 }
 
-struct Answer {
+/// A model as the daemon has it.
+pub(crate) struct Answer {
     identity: v1::EquilibriumIdentity,
-    header: v1::EquilibriumHeader,
+    pub(crate) header: v1::EquilibriumHeader,
     pairs: Vec<v1::CouplingPair>,
+    pub(crate) rows: Vec<v1::CouplingRows>,
 }
 
 impl Answer {
@@ -262,7 +278,8 @@ impl Answer {
         })
     }
 
-    fn check(&self) -> Option<ModelCheck> {
+    /// What the model predicts next to what was observed.
+    pub(crate) fn check(&self) -> Option<ModelCheck> {
         let told = self.header.check.as_ref()?;
         let agreement = |told: Option<&v1::Agreement>| {
             told.map_or_else(Agreement::default, |told| Agreement {

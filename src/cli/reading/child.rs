@@ -4,12 +4,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use glauber::archive::{self, ArchiveError};
+use glauber::proto::v1;
 use glauber::recording;
 
 use super::reply::Reply;
 use super::{ReadRecording, boundary};
+use crate::cli::client::Asked;
 use crate::cli::error::CliError;
-use crate::cli::{Manner, inspect, output};
+use crate::cli::plot::{self, Choice};
+use crate::cli::{Manner, equilibrium, inspect, output};
 
 /// Read a file on behalf of another process of this program
 #[derive(Debug, Clone, Args)]
@@ -28,6 +32,12 @@ pub(crate) struct ChildArgs {
     /// Strongest pairs to list
     #[arg(long, default_value_t = 0)]
     top: usize,
+    /// Whose couplings to plot
+    #[arg(long)]
+    estimator: Option<Asked>,
+    /// Whose equilibrium model to plot
+    #[arg(long, value_parser = equilibrium::parse_method)]
+    equilibrium: Option<v1::EquilibriumMethod>,
     /// File to read
     file: PathBuf,
 }
@@ -38,6 +48,8 @@ enum What {
     Recording,
     /// The text of `glauber inspect`.
     Inspection,
+    /// A recording, or what a snapshot holds to be plotted.
+    Plot,
 }
 
 /// Read the file and answer; an error is an answer, too.
@@ -50,9 +62,23 @@ pub(crate) fn run(args: &ChildArgs, manner: Manner) -> Result<(), CliError> {
             output::captured(|| inspect::show(&args.file, args.part.as_deref(), args.top, manner))
                 .map(Reply::Text)
         }
+        What::Plot => plot(args),
     };
     let reply = answer.unwrap_or_else(|error| Reply::Error { text: error.to_string(), code: error.code() });
     reply.send(io::stdout().lock()).map_err(|source| CliError::Stdout { source })
+}
+
+fn plot(args: &ChildArgs) -> Result<Reply, CliError> {
+    match archive::describe(&args.file) {
+        Ok(_) => {
+            let choice = Choice { estimator: args.estimator, method: args.equilibrium };
+            plot::read_snapshot(&args.file, &choice).map(Box::new).map(Reply::Material)
+        }
+        Err(ArchiveError::NotASnapshot { .. }) => {
+            read(&args.file, args.part.as_deref()).map(Box::new).map(Reply::Recording)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read(path: &Path, part: Option<&str>) -> Result<ReadRecording, CliError> {

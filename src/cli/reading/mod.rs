@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Manner;
 use super::error::CliError;
+use super::plot::material::Material;
 use boundary::Limits;
 pub(crate) use child::{ChildArgs, run as run_child};
 pub(crate) use error::ReadingError;
@@ -74,6 +75,23 @@ pub(crate) fn inspection(
     }
     match ask("inspection", path, args, options)? {
         Reply::Text(text) => Ok(text),
+        other => Err(unexpected(path, &other)),
+    }
+}
+
+/// What there is to plot.
+pub(crate) enum Plottable {
+    /// Of a snapshot.
+    Snapshot(Box<Material>),
+    /// The spikes of a recording.
+    Recording(Box<ReadRecording>),
+}
+
+/// Read a snapshot or a recording to plot it; `choice` says whose couplings, in the words of the hidden subcommand.
+pub(crate) fn plottable(path: &Path, args: &ReadingArgs, choice: Vec<String>) -> Result<Plottable, CliError> {
+    match ask("plot", path, args, choice.into_iter().map(OsString::from).collect())? {
+        Reply::Material(material) => Ok(Plottable::Snapshot(material)),
+        Reply::Recording(recording) => Ok(Plottable::Recording(recording)),
         other => Err(unexpected(path, &other)),
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::ReadRecording;
+use crate::cli::plot::material::Material;
 
 /// First bytes of an answer, with the version of the form.
 const MARK: [u8; 8] = *b"glauber1";
@@ -12,10 +13,12 @@ const MARK: [u8; 8] = *b"glauber1";
 const HEAD_BYTES: usize = MARK.len() + size_of::<u64>();
 
 /// A child's answer.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// A recording.
     Recording(Box<ReadRecording>),
+    /// What a snapshot holds to be plotted.
+    Material(Box<Material>),
     /// What is to be printed.
     Text(String),
     /// An error in words and the exit code that belongs to it.
@@ -27,6 +30,7 @@ impl Reply {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Recording(_) => "a recording",
+            Self::Material(_) => "a snapshot",
             Self::Text(_) => "text",
             Self::Error { .. } => "an error",
         }

@@ -1,3 +1,4 @@
+mod predicted;
 mod statistics;
 
 use ndarray::{Array1, Array2};
@@ -6,6 +7,7 @@ use super::{EquilibriumError, Samples};
 use crate::model::{ActiveCount, Agreement, EquilibriumModel, ModelCheck, SpikeBlock};
 use crate::moments::threads::map;
 use crate::simulate::{EquilibriumIsing, GibbsSampler};
+pub use predicted::{PredictedPairs, predicted_pairs};
 use statistics::{Group, Statistics, Value, triplets};
 
 /// Additions that drawing may cost at most, n² of them a sweep where every neuron flips.
