@@ -12,6 +12,7 @@ mod error;
 mod fit;
 mod inspect;
 mod load;
+mod log;
 mod metadata;
 mod output;
 mod pairs;
@@ -25,6 +26,7 @@ mod refit;
 mod replay;
 mod score;
 mod serve;
+mod service;
 mod simulate;
 mod status;
 mod stream;
@@ -74,6 +76,16 @@ struct GlobalArgs {
     /// No progress and no log on stderr but errors
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// How the log on stderr is written: for people, or one JSON object a line
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "GLAUBER_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: log::LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +106,7 @@ enum Command {
     Refit(refit::RefitArgs),
     Equilibrium(equilibrium::EquilibriumArgs),
     Reconstruct(reconstruct::ReconstructArgs),
+    Config(config::ConfigArgs),
     #[command(name = "read-in-child", hide = true)]
     ReadInChild(reading::ChildArgs),
 }
@@ -114,7 +127,10 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let global = arguments.global;
-    start_log(global, matches!(arguments.command, Command::Serve(_)));
+    if let Err(error) = log::start(global, matches!(arguments.command, Command::Serve(_))) {
+        output::error(&error);
+        return error.exit_code();
+    }
     let manner = Manner { json: global.json, quiet: global.quiet };
     match dispatch(arguments.command, manner) {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,6 +161,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Refit(args) => block_on(refit::run(args, manner)),
         Command::Equilibrium(args) => block_on(equilibrium::run(args, manner)),
         Command::Reconstruct(args) => reconstruct::run(&args, manner),
+        Command::Config(args) => config::run(&args, manner),
         Command::ReadInChild(args) => reading::run_child(&args, manner),
     }
 }
@@ -183,26 +200,4 @@ fn usage(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Send the log to stderr: warnings, more with -v or `RUST_LOG`; a server also says what it does.
-fn start_log(global: GlobalArgs, is_server: bool) {
-    use tracing_subscriber::EnvFilter;
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) if is_server => "warn,glauber=info",
-        (false, 0) => "warn",
-        (false, 1) => "info,glauber=debug",
-        (false, _) => "debug,glauber=trace",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    // Fails only when a log is running already, which then goes on.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(output::stderr_has_color())
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        // Should whoever reads the log go away, the daemon goes on without one: the report of that would be a panic.
-        .log_internal_errors(false)
-        .try_init();
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::error::CliError;
+use super::log;
 
 /// A table without frames: aligned columns and one rule under the header.
 const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -70,6 +71,10 @@ pub(crate) use outln;
 
 /// Tell the user about the work, on stderr; nothing is lost when nobody listens.
 pub(crate) fn note(text: fmt::Arguments<'_>) {
+    if log::is_json() {
+        let _ = writeln!(io::stderr().lock(), "{}", log::line("INFO", text));
+        return;
+    }
     let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
 }
 
@@ -97,7 +102,9 @@ pub(crate) fn stderr_has_color() -> bool {
 pub(crate) fn error(error: &CliError) {
     // A message from elsewhere may span lines; scripts and people grep for one.
     let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    if stderr_has_color() {
+    if log::is_json() {
+        let _ = writeln!(io::stderr().lock(), "{}", log::line("ERROR", text));
+    } else if stderr_has_color() {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let _ = writeln!(io::stderr().lock(), "{red}error:{red:#} {}", printable(&text));
     } else {
