@@ -4,15 +4,20 @@ mod access;
 mod client;
 mod close;
 mod compare;
+mod completions;
 mod config;
 mod couplings;
 mod demo;
 mod equilibrium;
 mod error;
+#[cfg(test)]
+mod examples;
 mod fit;
+mod health;
 mod inspect;
 mod load;
 mod log;
+mod man;
 mod metadata;
 mod output;
 mod pairs;
@@ -39,7 +44,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use error::CliError;
 
 const ABOUT: &str = "Live couplings between neurons: kinetic Ising inference on streaming spikes";
@@ -106,9 +111,24 @@ enum Command {
     Refit(refit::RefitArgs),
     Equilibrium(equilibrium::EquilibriumArgs),
     Reconstruct(reconstruct::ReconstructArgs),
+    Health(health::HealthArgs),
     Config(config::ConfigArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     #[command(name = "read-in-child", hide = true)]
     ReadInChild(reading::ChildArgs),
+}
+
+/// The program with what is shown of it alone, for what is generated from it.
+fn shown() -> clap::Command {
+    let program = Arguments::command();
+    let subcommands = program.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned();
+    clap::Command::new("glauber")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .args(program.get_arguments().cloned())
+        .subcommands(subcommands)
 }
 
 /// How a command is to speak.
@@ -161,6 +181,9 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Refit(args) => block_on(refit::run(args, manner)),
         Command::Equilibrium(args) => block_on(equilibrium::run(args, manner)),
         Command::Reconstruct(args) => reconstruct::run(&args, manner),
+        Command::Health(args) => block_on(health::run(args, manner)),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(&args, manner),
         Command::Config(args) => config::run(&args, manner),
         Command::ReadInChild(args) => reading::run_child(&args, manner),
     }

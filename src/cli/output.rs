@@ -21,6 +21,11 @@ pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), CliError> {
     write(&printable(&text.to_string()))
 }
 
+/// Write text that a program reads to stdout, as it is.
+pub(crate) fn bytes(text: &[u8]) -> Result<(), CliError> {
+    write_bytes(text)
+}
+
 /// Go back up over so many lines of the terminal and clear what follows.
 pub(crate) fn clear_lines(lines: usize) -> Result<(), CliError> {
     write(&format!("\x1b[{lines}A\x1b[J"))
@@ -56,8 +61,12 @@ fn write(text: &str) -> Result<(), CliError> {
         captured.push_str(text);
         return Ok(());
     }
+    write_bytes(text.as_bytes())
+}
+
+fn write_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => CliError::StdoutClosed,
         _ => CliError::Stdout { source: error },
     })

@@ -2,10 +2,13 @@
 //!
 //! Nothing happens without `NOTIFY_SOCKET` and `WATCHDOG_USEC` in the environment, as systemd sets them.
 
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use glauber::daemon::{RunningDaemon, StartProgress};
-use sd_notify::NotifyState;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 /// How often the status is told where no watchdog waits, and whether a start goes on.
@@ -24,8 +27,11 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn from_environment() -> Self {
-        let watchdog = sd_notify::watchdog_enabled().filter(|period| !period.is_zero());
-        Self { watchdog }
+        let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        // Meant for another process that has passed its environment on.
+        let is_ours = number("WATCHDOG_PID").is_none_or(|id| id == u64::from(std::process::id()));
+        let period_us = number("WATCHDOG_USEC").filter(|&period_us| is_ours && period_us > 0);
+        Self { watchdog: period_us.map(Duration::from_micros) }
     }
 
     /// Whether it starts us again when we end because we fail.
@@ -39,7 +45,7 @@ impl Service {
         progress: &StartProgress,
         start: impl Future<Output = T>,
     ) -> T {
-        tell(&[NotifyState::Status("starting: opening the journal")]);
+        tell("STATUS=starting: opening the journal");
         tokio::pin!(start);
         let mut ticks = ticks(STATUS_INTERVAL);
         let mut before = 0;
@@ -51,8 +57,8 @@ impl Service {
                     // One that hangs is not to be waited for without end.
                     if bins > before {
                         before = bins;
-                        let status = format!("starting: {bins} bins of open sessions counted anew");
-                        tell(&[NotifyState::ExtendTimeoutUsec(microseconds(START_EXTENSION)), NotifyState::Status(&status)]);
+                        let extension_us = START_EXTENSION.as_micros();
+                        tell(&format!("EXTEND_TIMEOUT_USEC={extension_us}\nSTATUS=starting: {bins} bins of open sessions counted anew"));
                     }
                 }
             }
@@ -61,7 +67,7 @@ impl Service {
 
     /// The daemon serves.
     pub(crate) fn ready(self, daemon: &RunningDaemon) {
-        tell(&[NotifyState::Ready, NotifyState::Status(&status(daemon))]);
+        tell(&format!("READY=1\nSTATUS={}", status(daemon)));
     }
 
     /// When to give signs of life: twice in the time after which one is missed.
@@ -76,7 +82,7 @@ impl Service {
         daemon.answers().await;
         let lost = daemon.lost();
         if lost.is_none() {
-            tell(&[NotifyState::Watchdog, NotifyState::Status(&status(daemon))]);
+            tell(&format!("WATCHDOG=1\nSTATUS={}", status(daemon)));
         }
         lost
     }
@@ -84,17 +90,14 @@ impl Service {
     /// The daemon ends, which takes at most its time of grace and a little; gives signs of life until then.
     pub(crate) async fn while_stopping<T>(self, grace_s: u64, stop: impl Future<Output = T>) -> T {
         let longest = Duration::from_secs(grace_s) + STOP_MARGIN;
-        tell(&[
-            NotifyState::Stopping,
-            NotifyState::ExtendTimeoutUsec(microseconds(longest)),
-            NotifyState::Status("stopping: writing snapshots"),
-        ]);
+        let extension_us = longest.as_micros();
+        tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={extension_us}\nSTATUS=stopping: writing snapshots"));
         tokio::pin!(stop);
         let mut beats = self.beats();
         loop {
             tokio::select! {
                 stopped = &mut stop => return stopped,
-                _ = beats.tick() => tell(&[NotifyState::Watchdog]),
+                _ = beats.tick() => tell("WATCHDOG=1"),
             }
         }
     }
@@ -112,12 +115,33 @@ fn ticks(period: Duration) -> Interval {
     ticks
 }
 
-fn microseconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+/// Tell the service manager; one that cannot be told is no reason not to go on.
+fn tell(state: &str) {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else { return };
+    if let Err(error) = send(&socket, state) {
         tracing::debug!(%error, "the service manager was not told");
     }
+}
+
+/// Send a datagram to a socket with a path or, after `@`, an abstract name, as sd_notify(3) says.
+fn send(socket: &OsStr, state: &str) -> io::Result<()> {
+    let address = match socket.as_bytes().strip_prefix(b"@") {
+        Some(name) => abstract_address(name)?,
+        None => SocketAddr::from_pathname(socket)?,
+    };
+    let sender = UnixDatagram::unbound()?;
+    // A manager that does not read must not stop the daemon.
+    sender.set_nonblocking(true)?;
+    sender.send_to_addr(state.as_bytes(), &address).map(drop)
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_address(name: &[u8]) -> io::Result<SocketAddr> {
+    use std::os::linux::net::SocketAddrExt;
+    SocketAddr::from_abstract_name(name)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_address(_: &[u8]) -> io::Result<SocketAddr> {
+    Err(io::ErrorKind::Unsupported.into())
 }
