@@ -275,6 +275,16 @@ impl Registry {
         Ok(Reservation { budget: Arc::clone(&self.budget), memory_bytes })
     }
 
+    /// Most that counts and estimates of all open sessions can take.
+    pub(super) fn memory_reserved_bytes(&self) -> u64 {
+        lock(&self.budget).memory_bytes
+    }
+
+    /// Sessions of earlier runs that could not be taken up again.
+    pub(super) fn set_aside_count(&self) -> u64 {
+        lock(&self.sessions).set_aside.len() as u64
+    }
+
     fn free_id(&self) -> String {
         let sessions = lock(&self.sessions);
         loop {
