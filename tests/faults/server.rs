@@ -165,8 +165,14 @@ impl Server {
     }
 
     /// Wait for it to end by itself; gives the exit code.
-    pub(crate) fn end(&mut self) -> Option<i32> {
-        self.process.0.wait().unwrap().code()
+    pub(crate) async fn end(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("the end of the daemon", async || {
+            status = self.process.0.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.and_then(|status| status.code())
     }
 
     pub(crate) async fn try_create(&self) -> Result<String, Status> {

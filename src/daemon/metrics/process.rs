@@ -17,7 +17,12 @@ pub(super) fn tell(out: &mut Text) {
     let Some(process) = Process::read() else { return };
     let whole = |value: u64| value as f64;
     let numbers = [
-        ("process_start_time_seconds", "gauge", "When the process started, since the epoch.", Some(process.start_s)),
+        (
+            "process_start_time_seconds",
+            "gauge",
+            "When the process started, since the epoch.",
+            Some(process.start_s),
+        ),
         ("process_cpu_seconds_total", "counter", "CPU time, user and system.", Some(process.cpu_s)),
         ("process_resident_memory_bytes", "gauge", "Memory in RAM.", Some(whole(process.resident_bytes))),
         ("process_virtual_memory_bytes", "gauge", "Address space.", Some(whole(process.virtual_bytes))),
@@ -110,7 +115,11 @@ mod tests {
     fn this_process_is_found() {
         let process = Process::read().unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-        assert!(process.start_s > now - 7.0 * 86_400.0 && process.start_s < now + 60.0, "{}", process.start_s);
+        assert!(
+            process.start_s > now - 7.0 * 86_400.0 && process.start_s < now + 60.0,
+            "{}",
+            process.start_s
+        );
         assert!(process.resident_bytes > 1 << 20 && process.virtual_bytes > process.resident_bytes);
         assert!(process.open_fds >= 3 && process.threads >= 1);
     }
