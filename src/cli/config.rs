@@ -1,5 +1,9 @@
 //! The daemon's configuration from command line > environment > file > defaults, and whose fault a bad value is.
 
+mod arguments;
+mod command;
+mod show;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -11,13 +15,17 @@ use figment::{
 };
 use glauber::daemon::DaemonConfig;
 
+pub(crate) use arguments::SettingArgs;
+pub(crate) use command::{ConfigArgs, run};
+
 use super::error::CliError;
 
 /// Prefix of the environment's keys; sections and keys are joined by two underscores.
 const ENV_PREFIX: &str = "GLAUBER_";
 
 /// Names with the prefix that are no keys.
-const OTHER_VARIABLES: [&str; 13] = [
+const OTHER_VARIABLES: [&str; 16] = [
+    "GLAUBER_ADVANCE_BASELINE",
     "GLAUBER_CA",
     "GLAUBER_CLIENT_CERTIFICATE",
     "GLAUBER_CLIENT_KEY",
@@ -31,6 +39,8 @@ const OTHER_VARIABLES: [&str; 13] = [
     "GLAUBER_READ_MEMORY",
     "GLAUBER_READ_SECONDS",
     "GLAUBER_MUTATIONS",
+    "GLAUBER_LOG",
+    "GLAUBER_LOG_FORMAT",
 ];
 
 /// The variables that look like ours and mean nothing. One that names a section and key is checked with the values.
@@ -78,6 +88,78 @@ impl Provider for Given {
 /// # Errors
 /// [`CliError::Config`] naming key, value, source and what is allowed.
 pub(crate) fn load(file: Option<&Path>, given: Vec<Given>) -> Result<DaemonConfig, CliError> {
+    Effective::read(file, given).map(|effective| effective.config)
+}
+
+/// The configuration as it is carried out, and where each value of it comes from.
+#[derive(Debug)]
+pub(crate) struct Effective {
+    /// Every value, checked.
+    pub(crate) config: DaemonConfig,
+    layers: Figment,
+}
+
+impl Effective {
+    /// Read the layers and check every value.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub(crate) fn read(file: Option<&Path>, given: Vec<Given>) -> Result<Self, CliError> {
+        let layers = layers(file, given)?;
+        let config: DaemonConfig = layers.extract().map_err(|error| unreadable(&error, &layers))?;
+        config.check().map_err(|error| {
+            let source =
+                layers.find_metadata(error.key).map_or_else(|| "the defaults".to_owned(), source_name);
+            CliError::Config { problem: format!("{error} (from {source})") }
+        })?;
+        Ok(Self { config, layers })
+    }
+
+    /// Where the value of a key such as `server.listen` comes from.
+    pub(crate) fn origin(&self, key: &str) -> Origin {
+        self.layers.find_metadata(key).map_or(Origin::Default, |metadata| Origin::of(metadata, key))
+    }
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The argument that gives it.
+    Argument(String),
+    /// The variable of the environment that gives it.
+    Environment(String),
+    /// The file that gives it.
+    File(String),
+    /// Nobody gives it.
+    Default,
+}
+
+impl Origin {
+    fn of(metadata: &Metadata, key: &str) -> Self {
+        match metadata.source.as_ref().and_then(figment::Source::file_path) {
+            Some(path) => Self::File(path.display().to_string()),
+            None if is_environment(metadata) => {
+                Self::Environment(format!("{ENV_PREFIX}{}", key.replace('.', "__").to_uppercase()))
+            }
+            None if metadata.name.starts_with("--") => Self::Argument(metadata.name.to_string()),
+            None => Self::Default,
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Argument(argument) => write!(f, "command line: {argument}"),
+            Self::Environment(variable) => write!(f, "environment: {variable}"),
+            Self::File(path) => write!(f, "file: {path}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// Defaults, file, environment and arguments, each above the one before.
+fn layers(file: Option<&Path>, given: Vec<Given>) -> Result<Figment, CliError> {
     let mut figment = Figment::from(Serialized::defaults(DaemonConfig::default()));
     if let Some(path) = file {
         // A file that cannot be read is not the same as no file.
@@ -95,12 +177,7 @@ pub(crate) fn load(file: Option<&Path>, given: Vec<Given>) -> Result<DaemonConfi
     for value in given {
         figment = figment.merge(value);
     }
-    let config: DaemonConfig = figment.extract().map_err(|error| unreadable(&error, &figment))?;
-    config.check().map_err(|error| {
-        let source = figment.find_metadata(error.key).map_or_else(|| "the defaults".to_owned(), source_name);
-        CliError::Config { problem: format!("{error} (from {source})") }
-    })?;
-    Ok(config)
+    Ok(figment)
 }
 
 /// A value of the wrong kind, or a key that does not exist.
@@ -163,11 +240,15 @@ fn section<'a>(key: &'a str, field: &str) -> &'a str {
     key.strip_suffix(field).map_or(key, |section| section.trim_end_matches('.'))
 }
 
+fn is_environment(metadata: &Metadata) -> bool {
+    metadata.name.contains("environment")
+}
+
 /// What a user calls the place a value came from.
 fn source_name(metadata: &Metadata) -> String {
     match metadata.source.as_ref().and_then(figment::Source::file_path) {
         Some(path) => path.display().to_string(),
-        None if metadata.name.contains("environment") => format!("the environment, {ENV_PREFIX}*"),
+        None if is_environment(metadata) => format!("the environment, {ENV_PREFIX}*"),
         None if metadata.name.starts_with("--") => metadata.name.to_string(),
         None => "the defaults".to_owned(),
     }

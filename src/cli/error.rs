@@ -72,6 +72,12 @@ pub(crate) enum CliError {
     /// A shutdown that was given up.
     #[error("not everything was written within {grace_s} s (server.shutdown_grace_s)")]
     ShutdownIncomplete { grace_s: u64 },
+    /// The daemon cannot go on.
+    #[error("{what}: the daemon has to be started again")]
+    Lost {
+        /// What it has lost.
+        what: String,
+    },
     /// A recording that cannot be binned.
     #[error("{}: {source}", path.display())]
     Binning { path: PathBuf, source: BinningError },

@@ -4,14 +4,20 @@ mod access;
 mod client;
 mod close;
 mod compare;
+mod completions;
 mod config;
 mod couplings;
 mod demo;
 mod equilibrium;
 mod error;
+#[cfg(test)]
+mod examples;
 mod fit;
+mod health;
 mod inspect;
 mod load;
+mod log;
+mod man;
 mod metadata;
 mod output;
 mod pairs;
@@ -26,6 +32,7 @@ mod refit;
 mod replay;
 mod score;
 mod serve;
+mod service;
 mod simulate;
 mod status;
 mod stream;
@@ -38,7 +45,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use error::CliError;
 
 const ABOUT: &str = "Live couplings between neurons: kinetic Ising inference on streaming spikes";
@@ -75,6 +82,16 @@ struct GlobalArgs {
     /// No progress and no log on stderr but errors
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// How the log on stderr is written: for people, or one JSON object a line
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "GLAUBER_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: log::LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,8 +113,24 @@ enum Command {
     Equilibrium(equilibrium::EquilibriumArgs),
     Reconstruct(reconstruct::ReconstructArgs),
     Plot(Box<plot::PlotArgs>),
+    Health(health::HealthArgs),
+    Config(config::ConfigArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     #[command(name = "read-in-child", hide = true)]
     ReadInChild(reading::ChildArgs),
+}
+
+/// The program with what is shown of it alone, for what is generated from it.
+fn shown() -> clap::Command {
+    let program = Arguments::command();
+    let subcommands = program.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned();
+    clap::Command::new("glauber")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .args(program.get_arguments().cloned())
+        .subcommands(subcommands)
 }
 
 /// How a command is to speak.
@@ -116,7 +149,10 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let global = arguments.global;
-    start_log(global, matches!(arguments.command, Command::Serve(_)));
+    if let Err(error) = log::start(global, matches!(arguments.command, Command::Serve(_))) {
+        output::error(&error);
+        return error.exit_code();
+    }
     let manner = Manner { json: global.json, quiet: global.quiet };
     match dispatch(arguments.command, manner) {
         Ok(()) => ExitCode::SUCCESS,
@@ -148,6 +184,10 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Equilibrium(args) => block_on(equilibrium::run(args, manner)),
         Command::Plot(args) => block_on(plot::run(*args, manner)),
         Command::Reconstruct(args) => reconstruct::run(&args, manner),
+        Command::Health(args) => block_on(health::run(args, manner)),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(&args, manner),
+        Command::Config(args) => config::run(&args, manner),
         Command::ReadInChild(args) => reading::run_child(&args, manner),
     }
 }
@@ -186,26 +226,4 @@ fn usage(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Send the log to stderr: warnings, more with -v or `RUST_LOG`; a server also says what it does.
-fn start_log(global: GlobalArgs, is_server: bool) {
-    use tracing_subscriber::EnvFilter;
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) if is_server => "warn,glauber=info",
-        (false, 0) => "warn",
-        (false, 1) => "info,glauber=debug",
-        (false, _) => "debug,glauber=trace",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    // Fails only when a log is running already, which then goes on.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(output::stderr_has_color())
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        // Should whoever reads the log go away, the daemon goes on without one: the report of that would be a panic.
-        .log_internal_errors(false)
-        .try_init();
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::error::CliError;
+use super::log;
 
 /// A table without frames: aligned columns and one rule under the header.
 const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -18,6 +19,11 @@ const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 /// [`CliError::StdoutClosed`] when the reader of a pipe has gone, which is no failure of ours.
 pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), CliError> {
     write(&printable(&text.to_string()))
+}
+
+/// Write text that a program reads to stdout, as it is.
+pub(crate) fn bytes(text: &[u8]) -> Result<(), CliError> {
+    write_bytes(text)
 }
 
 /// Go back up over so many lines of the terminal and clear what follows.
@@ -55,8 +61,12 @@ fn write(text: &str) -> Result<(), CliError> {
         captured.push_str(text);
         return Ok(());
     }
+    write_bytes(text.as_bytes())
+}
+
+fn write_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => CliError::StdoutClosed,
         _ => CliError::Stdout { source: error },
     })
@@ -70,6 +80,10 @@ pub(crate) use outln;
 
 /// Tell the user about the work, on stderr; nothing is lost when nobody listens.
 pub(crate) fn note(text: fmt::Arguments<'_>) {
+    if log::is_json() {
+        let _ = writeln!(io::stderr().lock(), "{}", log::line("INFO", text));
+        return;
+    }
     let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
 }
 
@@ -97,7 +111,9 @@ pub(crate) fn stderr_has_color() -> bool {
 pub(crate) fn error(error: &CliError) {
     // A message from elsewhere may span lines; scripts and people grep for one.
     let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    if stderr_has_color() {
+    if log::is_json() {
+        let _ = writeln!(io::stderr().lock(), "{}", log::line("ERROR", text));
+    } else if stderr_has_color() {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let _ = writeln!(io::stderr().lock(), "{red}error:{red:#} {}", printable(&text));
     } else {

@@ -1,19 +1,17 @@
 //! `glauber serve`: the daemon, until it is told to stop.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use figment::value::Value;
-use glauber::daemon::{self, RunningDaemon};
+use glauber::daemon::{self, RunningDaemon, StartProgress};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Manner;
-use super::config::{self, Given};
+use super::config::{self, SettingArgs};
 use super::error::CliError;
 use super::output::{self, outln};
+use super::service::Service;
 
 /// Run the daemon: takes spikes, answers with couplings
 #[derive(Debug, Clone, Args)]
@@ -29,48 +27,16 @@ pub(crate) struct ServeArgs {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE", env = "GLAUBER_CONFIG")]
     config: Option<PathBuf>,
-    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
-    /// Directory of the snapshots; '' keeps none [default: glauber-snapshots]
-    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    archive_dir: Option<PathBuf>,
-    /// Directory of the journal, which survives a crash; '' keeps none [default: glauber-journal]
-    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    journal_dir: Option<PathBuf>,
-    /// Set any key of the configuration; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_set)]
-    set: Vec<(String, Value)>,
+    #[command(flatten)]
+    settings: SettingArgs,
     /// Stop, as on SIGTERM, when the process that started this one, the one given, ends
     #[cfg(target_os = "linux")]
     #[arg(long, value_name = "PID", hide = true)]
     stop_with_parent: Option<i32>,
 }
 
-impl ServeArgs {
-    fn given(&self) -> Vec<Given> {
-        let named = |argument: &str, key: &str, value: Value| Given {
-            argument: argument.to_owned(),
-            key: key.to_owned(),
-            value,
-        };
-        let mut given: Vec<Given> =
-            self.set.iter().map(|(key, value)| named(&format!("--set {key}"), key, value.clone())).collect();
-        given.extend(
-            self.listen.map(|listen| named("--listen", "server.listen", Value::from(listen.to_string()))),
-        );
-        let directory = self.archive_dir.as_deref();
-        given.extend(
-            directory.map(|dir| named("--archive-dir", "archive.directory", config::path_value(dir))),
-        );
-        let journal = self.journal_dir.as_deref();
-        given.extend(journal.map(|dir| named("--journal-dir", "journal.directory", config::path_value(dir))));
-        given
-    }
-}
-
 pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError> {
-    let config = config::load(args.config.as_deref(), args.given())?;
+    let config = config::load(args.config.as_deref(), args.settings.given())?;
     let (archive, journal) = (config.archive.directory.clone(), config.journal.directory.clone());
     let grace_s = config.server.shutdown_grace_s;
     let encrypted = config.server.tls.is_on();
@@ -80,21 +46,28 @@ pub(crate) async fn run(args: ServeArgs, manner: Manner) -> Result<(), CliError>
     if let Some(parent) = args.stop_with_parent {
         stop_with(parent)?;
     }
-    let daemon = daemon::start(config).await?;
+    let service = Service::from_environment();
+    let progress = StartProgress::default();
+    let start = daemon::start_reporting(config, progress.clone());
+    let daemon = service.while_starting(&progress, start).await?;
     announce(&daemon, &archive, &journal, encrypted, manner)?;
-    let signal = stopped(&daemon, &mut stop, &mut reload).await;
+    service.ready(&daemon);
+    let end = stopped(&daemon, service, &mut stop, &mut reload).await;
     if !manner.quiet {
         output::note(format_args!(
-            "{signal}: {} and writing snapshots (at most {grace_s} s; Ctrl-C again stops at once)",
+            "{end}: {} and writing snapshots (at most {grace_s} s; Ctrl-C again stops at once)",
             if journal.as_os_str().is_empty() { "closing sessions" } else { "suspending sessions" }
         ));
     }
     let report = tokio::select! {
-        report = daemon.shutdown() => report,
+        report = service.while_stopping(grace_s, daemon.shutdown()) => report,
         _ = stop.next() => {
             return Err(CliError::Interrupted(" again: snapshots may be missing".to_owned()));
         }
     };
+    if let End::Lost(what) = end {
+        return Err(CliError::Lost { what });
+    }
     if !report.complete {
         return Err(CliError::ShutdownIncomplete { grace_s });
     }
@@ -145,11 +118,39 @@ fn announce(
     outln!("glauber {} listening on {address}, {archive}, {journal}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
 }
 
-/// Wait for a signal that asks for an end, and say which; until then read certificates and tokens again when asked.
-async fn stopped(daemon: &RunningDaemon, stop: &mut StopSignals, reload: &mut Signal) -> &'static str {
+/// Why the daemon ends.
+enum End {
+    /// It was asked to; what the signal did.
+    Signal(&'static str),
+    /// It has lost what it cannot go on without, or what a new start brings back when someone will see to that.
+    Lost(String),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Signal(signal) => signal,
+            Self::Lost(what) => what,
+        })
+    }
+}
+
+/// Wait for a reason to end; until then give signs of life, and read certificates and tokens again when asked.
+async fn stopped(
+    daemon: &RunningDaemon,
+    service: Service,
+    stop: &mut StopSignals,
+    reload: &mut Signal,
+) -> End {
+    let mut beats = service.beats();
     loop {
         tokio::select! {
-            signal = stop.next() => return signal,
+            signal = stop.next() => return End::Signal(signal),
+            lost = service.beat(&mut beats, daemon) => {
+                if let Some(what) = lost.filter(|_| service.restarts() || !daemon.serves()) {
+                    return End::Lost(what);
+                }
+            }
             _ = reload.recv() => match daemon.reload_security() {
                 Ok(()) => tracing::info!("certificates and tokens read again"),
                 Err(error) => tracing::error!("certificates and tokens stay as they are: {error}"),

@@ -21,6 +21,7 @@ use super::predictions::Applied;
 use super::producer::ProducerLink;
 use super::refits::{Pace, Refits};
 use super::registry::Reservation;
+use super::start::StartProgress;
 use crate::journal::{JournalError, Record};
 use crate::model::{LostSpikes, SpikeBlock, TrialMark};
 use crate::session::{
@@ -101,8 +102,8 @@ pub(super) struct EngineParts {
     /// Wakes the engine when its session has rested from a refit.
     pub(super) runtime: Handle,
     pub(super) journal: SessionJournal,
-    /// Whether the session was begun in an earlier run, and its state is to be found in the journal.
-    pub(super) recovers: bool,
+    /// Of a session that was begun in an earlier run, whose state is to be found in the journal: who is told how far that is.
+    pub(super) recovers: Option<StartProgress>,
     /// Given back when the engine ends and its session's counts are gone.
     pub(super) reservation: Reservation,
 }
@@ -168,8 +169,8 @@ pub(super) fn spawn(spec: SessionSpec, parts: EngineParts) -> std::io::Result<(J
             journal: parts.journal,
             _reservation: parts.reservation,
         };
-        if parts.recovers
-            && let Err(error) = engine.recover()
+        if let Some(progress) = parts.recovers
+            && let Err(error) = engine.recover(&progress)
         {
             let _ = reply.send(Err(error));
             return;
@@ -333,7 +334,7 @@ impl Engine {
 
     /// Go through the journal of an earlier run, to the very state it had: counts are integers, so they are equal. The moments of the last
     /// refresh are published again; scores, and what rests on them, begin anew.
-    fn recover(&mut self) -> Result<(), NotStarted> {
+    fn recover(&mut self, progress: &StartProgress) -> Result<(), NotStarted> {
         let started = Instant::now();
         let journal = self.journal.clone();
         let (expected, last_refresh) = journal.end(self.session.spec().refresh_interval_bins)?;
@@ -354,6 +355,7 @@ impl Engine {
                     })?;
                     active_entries += outcome.active_entries;
                     repeated_bins += outcome.repeated_bins;
+                    progress.add(block.n_bins() as u64);
                     self.handle().counters.lose(lost);
                 }
                 Record::Trial(mark) => self.session.mark_trial(mark.start_bin, mark.stop_bin)?,

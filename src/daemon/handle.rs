@@ -223,6 +223,11 @@ impl SessionHandle {
         u64::from(self.queue_bytes_max) - self.queue_space.available_permits() as u64
     }
 
+    /// Commands that wait for the engine.
+    pub(super) fn queued_messages(&self) -> u64 {
+        (self.commands.max_capacity() - self.commands.capacity()) as u64
+    }
+
     /// Queue a command for the engine, waiting while the queue is full.
     pub(super) async fn send(&self, command: Command) -> Result<(), RequestError> {
         self.commands.send(command).await.map_err(|_| self.closed_error())

@@ -69,6 +69,14 @@ impl Durability {
         self.health.borrow().obstacle().map(RequestError::from)
     }
 
+    /// Why nothing will be durable any more, if so.
+    pub(super) fn failure(&self) -> Option<String> {
+        match &*self.health.borrow() {
+            Health::Failed { reason } => Some(reason.clone()),
+            Health::Working | Health::Full { .. } => None,
+        }
+    }
+
     pub(super) fn watch_health(&self) -> watch::Receiver<Health> {
         self.health.clone()
     }

@@ -3,6 +3,9 @@
 //! They are read from the sessions when someone asks: what the daemon has forgotten is in them no more, so that labels never add up.
 //! Labels are sessions, windows and estimators, never neurons or pairs.
 
+mod daemon;
+mod process;
+
 use std::fmt::Write;
 use std::future::Future;
 use std::sync::Arc;
@@ -56,7 +59,7 @@ struct Metric {
     value: fn(&SessionHandle) -> u64,
 }
 
-const METRICS: [Metric; 14] = [
+const METRICS: [Metric; 20] = [
     counter("glauber_bins_applied_total", "Bins counted.", |s| {
         s.applied_through().saturating_sub(load(&s.counters.gap_bins))
     }),
@@ -82,6 +85,25 @@ const METRICS: [Metric; 14] = [
         "Fits of equilibrium models skipped: the one before was still computed, or the session rested from it.",
         |s| load(&s.equilibrium.counters.skipped),
     ),
+    counter("glauber_spikes_late_total", "Time-stamped spikes that came after their bin was closed.", |s| {
+        load(&s.counters.late_spikes)
+    }),
+    counter(
+        "glauber_spikes_merged_total",
+        "Time-stamped spikes of a neuron that had fired in their bin.",
+        |s| load(&s.counters.merged_spikes),
+    ),
+    counter(
+        "glauber_spikes_masked_total",
+        "Time-stamped spikes in bins that were declared unobserved.",
+        |s| load(&s.counters.masked_spikes),
+    ),
+    counter("glauber_snapshots_failed_total", "Snapshots that could not be written.", |s| {
+        s.record().snapshot_failures
+    }),
+    gauge("glauber_producer_connected", "1 while a producer is connected.", |s| {
+        u64::from(s.producer.current().is_some_and(|link| link.is_connected()))
+    }),
     gauge("glauber_ingest_lag_bins", "Bins received and not yet counted.", |s| {
         s.received_through().saturating_sub(s.applied_through())
     }),
@@ -94,6 +116,7 @@ const METRICS: [Metric; 14] = [
         load(&s.counters.session_bytes)
     }),
     gauge("glauber_queued_bytes", "Bins waiting to be counted.", |s| s.queued_bytes()),
+    gauge("glauber_queued_messages", "Messages waiting for the session's engine.", |s| s.queued_messages()),
     gauge("glauber_memory_bytes", "Bins, queued and kept, counts and published estimates.", |s| {
         s.memory_bytes()
     }),
@@ -118,7 +141,7 @@ pub(super) async fn serve(
     stopped: impl Future<Output = ()> + Send + 'static,
 ) {
     let answer = move || {
-        let text = render(&registry.list(), &registry.durability);
+        let text = render(&registry);
         async move { ([(CONTENT_TYPE, TEXT_FORMAT)], text) }
     };
     let router = Router::new().route("/metrics", get(answer));
@@ -127,11 +150,11 @@ pub(super) async fn serve(
     }
 }
 
-fn render(sessions: &[Arc<SessionHandle>], durability: &Durability) -> String {
+fn render(registry: &Registry) -> String {
+    let (sessions, durability) = (&registry.list()[..], &registry.durability);
     let mut out = Text::default();
-    let open = sessions.iter().filter(|session| !session.is_closed()).count();
-    out.describe("glauber_sessions_open", "gauge", "Sessions that take bins.");
-    out.line("glauber_sessions_open", "", open);
+    process::tell(&mut out);
+    daemon::tell(&mut out, registry, sessions);
     for metric in &METRICS {
         out.describe(metric.name, metric.kind, metric.help);
         for session in sessions {
@@ -199,11 +222,18 @@ impl Text {
     fn journal(&mut self, durability: &Durability) {
         let Some(status) = durability.status() else { return };
         let is_working = status.health() == v1::JournalHealth::Working;
+        let has_failed = status.health() == v1::JournalHealth::Failed;
         let numbers = [
             ("glauber_journal_working", "gauge", "1 while bins can be made durable.", u64::from(is_working)),
+            (
+                "glauber_journal_failed",
+                "gauge",
+                "1 once nothing becomes durable until the next start.",
+                u64::from(has_failed),
+            ),
             ("glauber_journal_entry_bytes", "gauge", "Bytes that the journal keeps.", status.entry_bytes),
             ("glauber_journal_file_bytes", "gauge", "Bytes of the journal's file.", status.file_bytes),
-            ("glauber_journal_bytes_max", "gauge", "Most bytes that the journal keeps.", status.bytes_max),
+            ("glauber_journal_limit_bytes", "gauge", "Most bytes that the journal keeps.", status.bytes_max),
             ("glauber_journal_commits_total", "counter", "Commits of the journal.", durability.commits()),
         ];
         for (name, kind, help, value) in numbers {

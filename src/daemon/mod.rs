@@ -53,4 +53,7 @@ pub use config::{
 };
 pub use recording_config::RecordingConfig;
 pub use security::{SecurityError, TlsConfig};
-pub use start::{RunningDaemon, ShutdownReport, StartError, start, start_with_writer};
+pub use start::{
+    RunningDaemon, ShutdownReport, StartError, StartProgress, check_files, start, start_reporting,
+    start_with_writer,
+};

@@ -19,6 +19,7 @@ use super::estimators::Estimators;
 use super::handle::SessionHandle;
 use super::journaling::{Durability, SessionJournal};
 use super::session_spec::session_spec;
+use super::start::StartProgress;
 use crate::journal::{JournalError, JournaledSession};
 use crate::proto::v1;
 use crate::session::{EquilibriumTracker, Session, SessionSpec, Snapshot, Tracker};
@@ -121,7 +122,7 @@ impl Registry {
         let id = self.free_id();
         let journal = self.durability.new_session(&id, spec.n_neurons());
         let stored = spec_to_proto(&spec, Neurons::Listed).encode_to_vec();
-        let parts = self.engine_parts(id, journal.clone(), false, reservation);
+        let parts = self.engine_parts(id, journal.clone(), None, reservation);
         let (thread, handle) = self.start_engine(spec, parts).await.map_err(|error| match error {
             NotStarted::Spec(error) => RequestError::Spec { field: "spec".into(), problem: error.into() },
             error => {
@@ -144,7 +145,7 @@ impl Registry {
         &self,
         id: String,
         journal: SessionJournal,
-        recovers: bool,
+        recovers: Option<StartProgress>,
         reservation: Reservation,
     ) -> EngineParts {
         EngineParts {
@@ -176,13 +177,13 @@ impl Registry {
     ///
     /// # Errors
     /// [`JournalError`] when the journal cannot be read.
-    pub(super) async fn recover(self: &Arc<Self>) -> Result<(), JournalError> {
+    pub(super) async fn recover(self: &Arc<Self>, progress: &StartProgress) -> Result<(), JournalError> {
         let journaled = self.durability.sessions()?;
         lock(&self.sessions).journaled =
             journaled.values().map(|session| session.session_id.clone()).collect();
         let mut recovering = tokio::task::JoinSet::new();
         for (number, session) in journaled {
-            let registry = Arc::clone(self);
+            let (registry, progress) = (Arc::clone(self), progress.clone());
             if session.closed_unix_ns.is_some() {
                 if !session.is_recorded {
                     registry.record_closed(number, &session);
@@ -191,7 +192,7 @@ impl Registry {
             }
             recovering.spawn(async move {
                 let id = session.session_id.clone();
-                if let Err(reason) = registry.recover_one(number, session).await {
+                if let Err(reason) = registry.recover_one(number, session, progress).await {
                     tracing::error!(session = %id, reason, "session could not be taken up again; the journal keeps it");
                     lock(&registry.sessions).set_aside.insert(id, reason);
                 }
@@ -220,11 +221,16 @@ impl Registry {
         session_spec(asked, &self.config.defaults, &self.config.limits).map_err(|error| error.to_string())
     }
 
-    async fn recover_one(&self, number: u64, session: JournaledSession) -> Result<(), String> {
+    async fn recover_one(
+        &self,
+        number: u64,
+        session: JournaledSession,
+        progress: StartProgress,
+    ) -> Result<(), String> {
         let spec = self.journaled_spec(&session)?;
         let reservation = self.reserve(&spec).map_err(|error| error.to_string())?;
         let journal = self.durability.session(number, &session.session_id, spec.n_neurons());
-        let parts = self.engine_parts(session.session_id, journal, true, reservation);
+        let parts = self.engine_parts(session.session_id, journal, Some(progress), reservation);
         let (thread, handle) = self.start_engine(spec, parts).await.map_err(|error| error.to_string())?;
         self.insert(&handle, thread).map_err(|error| error.to_string())
     }
@@ -267,6 +273,16 @@ impl Registry {
         budget.sessions_open = open;
         budget.memory_bytes = memory;
         Ok(Reservation { budget: Arc::clone(&self.budget), memory_bytes })
+    }
+
+    /// Most that counts and estimates of all open sessions can take.
+    pub(super) fn memory_reserved_bytes(&self) -> u64 {
+        lock(&self.budget).memory_bytes
+    }
+
+    /// Sessions of earlier runs that could not be taken up again.
+    pub(super) fn set_aside_count(&self) -> u64 {
+        lock(&self.sessions).set_aside.len() as u64
     }
 
     fn free_id(&self) -> String {

@@ -1,5 +1,7 @@
 //! Starting the daemon and taking it down in order.
 
+mod vitals;
+
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
@@ -44,6 +46,8 @@ const SESSION_BYTES_MAX: usize = 4 * (NAME_CHARS_MAX + REASON_CHARS_MAX + 1) + 1
 
 /// Longest time a shutdown waits, at its end, for clients to read what they were sent.
 const LAST_READ_WAIT: Duration = Duration::from_secs(1);
+
+pub use vitals::StartProgress;
 
 /// A daemon that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -121,12 +125,32 @@ impl std::fmt::Debug for Workers {
     }
 }
 
+/// Read the files of certificates and tokens that a configuration names, as a start does.
+///
+/// # Errors
+/// [`StartError`] naming the key, the file and what is wrong with it.
+pub fn check_files(config: &DaemonConfig) -> Result<(), StartError> {
+    Security::load(&config.server)?;
+    Ok(())
+}
+
 /// Start a daemon; it serves when this returns.
 ///
 /// # Errors
 /// [`StartError`] naming what is wrong; nothing runs then.
 pub async fn start(config: DaemonConfig) -> Result<RunningDaemon, StartError> {
     start_with_writer(config, hdf5_writer()).await
+}
+
+/// Start a daemon, and tell meanwhile how far it is.
+///
+/// # Errors
+/// [`StartError`] naming what is wrong; nothing runs then.
+pub async fn start_reporting(
+    config: DaemonConfig,
+    progress: StartProgress,
+) -> Result<RunningDaemon, StartError> {
+    start_all(config, hdf5_writer(), progress).await
 }
 
 /// Start a daemon whose snapshots are written by `writer`.
@@ -136,6 +160,14 @@ pub async fn start(config: DaemonConfig) -> Result<RunningDaemon, StartError> {
 pub async fn start_with_writer(
     config: DaemonConfig,
     writer: SnapshotWriter,
+) -> Result<RunningDaemon, StartError> {
+    start_all(config, writer, StartProgress::default()).await
+}
+
+async fn start_all(
+    config: DaemonConfig,
+    writer: SnapshotWriter,
+    progress: StartProgress,
 ) -> Result<RunningDaemon, StartError> {
     config.check()?;
     check_archive(&config.archive.directory)?;
@@ -168,7 +200,7 @@ pub async fn start_with_writer(
     };
     let registry = Arc::new(Registry::new(config, estimators, archive, durability));
     // Before anyone is served: who connects finds every session that is not closed, in the state it had.
-    registry.recover().await.map_err(|source| unusable_journal(&registry.config.journal, source))?;
+    registry.recover(&progress).await.map_err(|source| unusable_journal(&registry.config.journal, source))?;
 
     let (shutdown, mut signal) = watch::channel(false);
     let streams = Arc::new(RwLock::new(()));

@@ -142,6 +142,33 @@ async fn after_a_failed_write_or_sync_nothing_is_acknowledged_until_the_next_sta
 }
 
 #[tokio::test]
+async fn with_a_watchdog_a_journal_that_has_failed_ends_the_daemon_in_order_for_the_next_start_to_cure() {
+    let Some(mut place) = Place::new() else { return };
+    place.supervise();
+    let mut server = place.start().await;
+    let id = server.create().await;
+    let mut producer = Producer::open(&server.channel, &id, 0).await.unwrap();
+    producer.send(pattern(0, 300)).await;
+    durable(&mut producer, 300).await;
+    // A full disk is no reason to end: a new start would find it as full.
+    place.faults.begin(WRITE | TRUNCATE, JOURNAL, ENOSPC);
+    producer.send(pattern(300, 50)).await;
+    assert_status(&producer.status().await, Code::ResourceExhausted, &["journal is full"]);
+    place.faults.end();
+    until("room again", async || server.durable_through(&id).await == 350).await;
+
+    place.faults.begin_at(SYNC, JOURNAL, EIO, 0, 1);
+    let producer = Producer::open(&server.channel, &id, 0).await.unwrap();
+    producer.send(pattern(350, 50)).await;
+    assert_eq!(server.end().await, Some(1), "{}", place.log());
+    let log = place.log();
+    assert!(log.contains("the journal has failed") && log.contains("has to be started again"), "{log}");
+    let server = place.start().await;
+    assert!(server.durable_through(&id).await >= 350);
+    server.feed(&id, 600).await;
+}
+
+#[tokio::test]
 async fn closing_a_session_whose_journal_has_failed_says_so_and_it_goes_on_later() {
     let Some(place) = Place::new() else { return };
     let server = place.start().await;

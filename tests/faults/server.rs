@@ -32,6 +32,8 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 pub(crate) struct Place {
     folder: tempfile::TempDir,
     pub(crate) faults: Faults,
+    /// Whether a watchdog would start the daemon again.
+    is_supervised: bool,
 }
 
 impl Place {
@@ -39,7 +41,12 @@ impl Place {
     pub(crate) fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let faults = Faults::below(folder.path())?;
-        Some(Self { folder, faults })
+        Some(Self { folder, faults, is_supervised: false })
+    }
+
+    /// Let daemons from now on believe that a service manager watches them.
+    pub(crate) fn supervise(&mut self) {
+        self.is_supervised = true;
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -67,6 +74,9 @@ impl Place {
             .args(["--set", "defaults.equilibrium_methods=[]"])
             .env_remove("GLAUBER_CONFIG")
             .env_remove("RUST_LOG");
+        if self.is_supervised {
+            command.env("WATCHDOG_USEC", "100000");
+        }
         self.faults.preload(&mut command);
         command
     }
@@ -152,6 +162,17 @@ impl Server {
         let id = self.process.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.process.0.wait().unwrap().success()
+    }
+
+    /// Wait for it to end by itself; gives the exit code.
+    pub(crate) async fn end(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("the end of the daemon", async || {
+            status = self.process.0.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.and_then(|status| status.code())
     }
 
     pub(crate) async fn try_create(&self) -> Result<String, Status> {
