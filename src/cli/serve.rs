@@ -23,6 +23,7 @@ Every setting is a key of the configuration file (config/glauber.toml lists them
 Examples:
   glauber serve --archive-dir snapshots
   glauber serve --config glauber.toml --listen 127.0.0.1:0
+  glauber serve --web
   glauber serve --set defaults.refresh_interval_ms=250 --set 'defaults.windows=[\"30s\", \"all\"]'
   GLAUBER_LIMITS__SESSIONS_OPEN_MAX=8 glauber serve")]
 pub(crate) struct ServeArgs {
@@ -38,6 +39,9 @@ pub(crate) struct ServeArgs {
     /// Directory of the journal, which survives a crash; '' keeps none [default: glauber-journal]
     #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     journal_dir: Option<PathBuf>,
+    /// Serve the live page for a browser on this loopback address and port [default: off; without ADDR 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
+    web: Option<SocketAddr>,
     /// Set any key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_set)]
     set: Vec<(String, Value)>,
@@ -59,6 +63,7 @@ impl ServeArgs {
         given.extend(
             self.listen.map(|listen| named("--listen", "server.listen", Value::from(listen.to_string()))),
         );
+        given.extend(self.web.map(|listen| named("--web", "web.listen", Value::from(listen.to_string()))));
         let directory = self.archive_dir.as_deref();
         given.extend(
             directory.map(|dir| named("--archive-dir", "archive.directory", config::path_value(dir))),
@@ -127,10 +132,11 @@ fn announce(
     let scheme = if encrypted { "https" } else { "http" };
     let address = format!("{scheme}://{}", daemon.address());
     let (has_archive, has_journal) = (!archive.as_os_str().is_empty(), !journal.as_os_str().is_empty());
+    let page = daemon.web_address().map(|address| format!("http://{address}"));
     if manner.json {
         let directory = has_archive.then(|| archive.display().to_string());
         let journal = has_journal.then(|| journal.display().to_string());
-        return output::json_line(&json!({ "address": address, "archive": directory, "journal": journal }));
+        return output::json_line(&json!({ "address": address, "archive": directory, "journal": journal, "web": page }));
     }
     let archive = if has_archive {
         format!("snapshots in {}", archive.display())
@@ -142,7 +148,8 @@ fn announce(
     } else {
         "no journal: a crash loses open sessions (--journal-dir DIR)".to_owned()
     };
-    outln!("glauber {} listening on {address}, {archive}, {journal}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
+    let page = page.map_or_else(String::new, |page| format!(", live page at {page}"));
+    outln!("glauber {} listening on {address}{page}, {archive}, {journal}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
 }
 
 /// Wait for a signal that asks for an end, and say which; until then read certificates and tokens again when asked.
