@@ -201,12 +201,12 @@ export class HeatMap {
       if (x > left && x < left + side) context.fillText(short(names[order[c]]), x, top + side + 5);
     }
     context.fillStyle = variable("--ink");
-    context.fillText("sender j, in one bin", left + side / 2, top + side + 25);
+    context.fillText("sender j", left + side / 2, top + side + 25);
     context.save();
     context.translate(12, top + side / 2);
     context.rotate(-Math.PI / 2);
     context.textBaseline = "middle";
-    context.fillText("receiver i, in the next", 0, 0);
+    context.fillText("receiver i, one bin later", 0, 0);
     context.restore();
   }
 
@@ -245,9 +245,9 @@ export class HeatMap {
     context.beginPath();
     context.rect(left, top, side, side);
     context.clip();
-    context.strokeStyle = variable("--accent");
+    context.strokeStyle = variable("--ink");
     context.lineWidth = 1;
-    context.globalAlpha = 0.55;
+    context.globalAlpha = 0.45;
     context.beginPath();
     context.moveTo(left, y + cell / 2); context.lineTo(left + side, y + cell / 2);
     context.moveTo(x + cell / 2, top); context.lineTo(x + cell / 2, top + side);

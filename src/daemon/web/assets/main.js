@@ -12,6 +12,7 @@ import { Scores } from "./scores.js";
 const POLL_MS = 1000, SPIKES_MS = 250, RATES_MS = 2000, CLUSTER_MS = 15000, TOP = 40;
 const $ = (id) => document.getElementById(id);
 const text = (element, words) => { if (element.textContent !== words) element.textContent = words; };
+const equals = (words) => (words.startsWith("<") ? words : `= ${words}`);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 const chosen = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
@@ -218,7 +219,7 @@ function tellAge() {
   const seconds = session.spec.bin_width_us / 1e6, age = estimate.age_ms + performance.now() - estimate.heardAt;
   const since = Math.max(0, session.watermarks.applied_through - estimate.end_bin);
   const gain = estimate.score.recent?.bits_per_spike;
-  const scored = gain === null || gain === undefined ? "not scored yet" : `${gain > 0 ? "+" : ""}${significant(gain)} bits per spike over rates`;
+  const scored = gain === null || gain === undefined ? "Not scored yet" : `${gain > 0 ? "+" : ""}${significant(gain)} bits per spike over rates`;
   const caption = $("map-caption");
   const words = `${estimate.estimator} on window ${estimate.window}, ${clock(estimate.first_bin * seconds)} to ${clock(estimate.end_bin * seconds)} (${count(estimate.transitions)} transitions, ridge ${significant(estimate.ridge, 2)}), ` +
     `${duration(age)} old, ${count(since)} bins since. ${scored}.`;
@@ -265,7 +266,7 @@ async function tellPair(receiver, sender) {
   const head = Object.assign(document.createElement("b"), { textContent: `${names[sender]} → ${which}` });
   const z = error > 0 ? `, z = ${significant(value / error)}` : "";
   // Fields and self-couplings are families of their own: without a standard error there is no q.
-  const q = error > 0 && status === "OK" ? `, q = ${falseDiscovery(row.q_values[sender])}` : "";
+  const q = error > 0 && status === "OK" ? `, q ${equals(falseDiscovery(row.q_values[sender]))}` : "";
   line.replaceChildren(head, `  J = ${withError(value, error)}${z}${q}; row of ${names[receiver]}: ${status}${row.publication === estimate.publication ? "" : " (newer than the map)"}`);
 }
 
