@@ -6,8 +6,8 @@ use super::ArchiveError;
 use super::read::Reader;
 use super::read_estimate::Group;
 use crate::model::{
-    ActiveCount, Agreement, BoltzmannDiagnostics, CheckedPair, CrossValidated, EquilibriumDiagnostics, EquilibriumErrors,
-    EquilibriumMethod, EquilibriumModel, ErasureStep, ModelCheck, RunningScore,
+    ActiveCount, Agreement, BoltzmannDiagnostics, CheckedPair, CrossValidated, EquilibriumDiagnostics,
+    EquilibriumErrors, EquilibriumMethod, EquilibriumModel, ErasureStep, ModelCheck, RunningScore,
 };
 use crate::session::{FittedEquilibrium, Refusal, ScoredEquilibrium};
 use crate::storage::{Found, StorageError};

@@ -1,8 +1,8 @@
 use super::write::{explain, row_major};
 use super::write_estimate::Group;
 use crate::model::{
-    Agreement, BoltzmannDiagnostics, CheckedPair, EquilibriumDiagnostics, EquilibriumErrors, EquilibriumMethod,
-    EquilibriumModel, ErasureStep, ModelCheck,
+    Agreement, BoltzmannDiagnostics, CheckedPair, EquilibriumDiagnostics, EquilibriumErrors,
+    EquilibriumMethod, EquilibriumModel, ErasureStep, ModelCheck,
 };
 use crate::session::ScoredEquilibrium;
 use crate::storage::{OutputFile, Storage, StorageError};

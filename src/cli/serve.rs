@@ -136,7 +136,9 @@ fn announce(
     if manner.json {
         let directory = has_archive.then(|| archive.display().to_string());
         let journal = has_journal.then(|| journal.display().to_string());
-        return output::json_line(&json!({ "address": address, "archive": directory, "journal": journal, "web": page }));
+        return output::json_line(
+            &json!({ "address": address, "archive": directory, "journal": journal, "web": page }),
+        );
     }
     let archive = if has_archive {
         format!("snapshots in {}", archive.display())
@@ -149,7 +151,10 @@ fn announce(
         "no journal: a crash loses open sessions (--journal-dir DIR)".to_owned()
     };
     let page = page.map_or_else(String::new, |page| format!(", live page at {page}"));
-    outln!("glauber {} listening on {address}{page}, {archive}, {journal}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
+    outln!(
+        "glauber {} listening on {address}{page}, {archive}, {journal}; Ctrl-C stops",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 /// Wait for a signal that asks for an end, and say which; until then read certificates and tokens again when asked.

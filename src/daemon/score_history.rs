@@ -78,7 +78,10 @@ impl ScoreHistory {
     fn column(&self, column: usize) -> impl Iterator<Item = (u64, Scored)> {
         let last = self.points.last().map(|point| point.end_bin);
         let newest = self.newest.iter().filter(move |point| Some(point.end_bin) != last);
-        self.points.iter().chain(newest).filter_map(move |point| Some((point.end_bin, (*point.columns.get(column)?)?)))
+        self.points
+            .iter()
+            .chain(newest)
+            .filter_map(move |point| Some((point.end_bin, (*point.columns.get(column)?)?)))
     }
 
     fn bytes(&self) -> usize {
@@ -99,16 +102,20 @@ impl SharedHistory {
 
     /// Add the scores of estimates that were published, one snapshot per window.
     pub(super) fn add_estimates<S: AsRef<Snapshot>>(&self, snapshots: &[S]) {
-        let Some(end_bin) = snapshots.first().map(|snapshot| snapshot.as_ref().window.end_bin) else { return };
+        let Some(end_bin) = snapshots.first().map(|snapshot| snapshot.as_ref().window.end_bin) else {
+            return;
+        };
         let scored = |scored: &ScoredEstimate| {
             let bits_per_spike = scored.score.recent.bits_per_spike()?;
             Some(Scored { bits_per_spike, ridge: scored.estimate.ridge })
         };
         let of_window = |snapshot: &Snapshot| -> Vec<_> {
-            let find = |&estimator| snapshot.estimates.iter().find(|found| found.estimate.estimator == estimator);
+            let find =
+                |&estimator| snapshot.estimates.iter().find(|found| found.estimate.estimator == estimator);
             snapshot.spec.estimators.iter().map(|estimator| find(estimator).and_then(scored)).collect()
         };
-        self.lock().add(end_bin, snapshots.iter().flat_map(|snapshot| of_window(snapshot.as_ref())).collect());
+        self.lock()
+            .add(end_bin, snapshots.iter().flat_map(|snapshot| of_window(snapshot.as_ref())).collect());
     }
 
     /// Add the scores of equilibrium models that were published: of each window, one for each of so many methods, as far as there are.
@@ -153,11 +160,14 @@ impl SharedHistory {
 pub(super) fn score_history(session: &SessionHandle) -> v1::GetScoreHistoryResponse {
     let spec = &session.spec;
     let each = |models: Vec<Model>| -> Vec<(String, Model)> {
-        let of_window = |window: String| models.iter().map(move |&model| (window.clone(), model)).collect::<Vec<_>>();
+        let of_window =
+            |window: String| models.iter().map(move |&model| (window.clone(), model)).collect::<Vec<_>>();
         spec.windows.iter().flat_map(|window| of_window(window.to_string())).collect()
     };
-    let estimators = spec.estimators.iter().map(|&estimator| Model::Estimator(estimator_to_proto(estimator).into()));
-    let methods = spec.equilibrium.methods.iter().map(|&method| Model::Method(method_to_proto(method).into()));
+    let estimators =
+        spec.estimators.iter().map(|&estimator| Model::Estimator(estimator_to_proto(estimator).into()));
+    let methods =
+        spec.equilibrium.methods.iter().map(|&method| Model::Method(method_to_proto(method).into()));
     let mut series = session.publisher.history.series(&each(estimators.collect()));
     series.extend(session.equilibrium.history.series(&each(methods.collect())));
     v1::GetScoreHistoryResponse { series, points_max: POINTS_MAX as u32 + 1 }

@@ -6,8 +6,8 @@ use super::choice::{Found, method_to_proto};
 use crate::daemon::convert::{milliseconds, score_to_proto, status_to_proto};
 use crate::daemon::handle::SessionHandle;
 use crate::model::{
-    ActiveCount, Agreement, BoltzmannDiagnostics, CheckedPair, CrossValidated, EquilibriumDiagnostics, EquilibriumModel,
-    ErasureStep, ModelCheck,
+    ActiveCount, Agreement, BoltzmannDiagnostics, CheckedPair, CrossValidated, EquilibriumDiagnostics,
+    EquilibriumModel, ErasureStep, ModelCheck,
 };
 use crate::proto::v1;
 use crate::proto::v1::equilibrium_header::Diagnostics;

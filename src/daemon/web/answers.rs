@@ -140,12 +140,17 @@ pub(super) async fn session((State(page), Path(session_id)): OfSession) -> Answe
 }
 
 /// `GET …/couplings?estimator=&window=&q=`: the header, then the matrix, with `q` the values of q as well.
-pub(super) async fn couplings((State(page), Path(session_id)): OfSession, Query(asked): Query<Asked>) -> Answer {
+pub(super) async fn couplings(
+    (State(page), Path(session_id)): OfSession,
+    Query(asked): Query<Asked>,
+) -> Answer {
     let query = v1::CouplingsQuery { q_values: asked.q, ..asked.couplings(session_id)? };
     let place = page.place().await?;
     let request = v1::GetCouplingsRequest { query: Some(query) };
     let mut parts = page.inference.get_couplings(Request::new(request)).await?.into_inner();
-    let Some(CouplingsPart::Header(header)) = parts.next().await.transpose()?.and_then(|message| message.part) else {
+    let Some(CouplingsPart::Header(header)) =
+        parts.next().await.transpose()?.and_then(|message| message.part)
+    else {
         return Err(unexpected());
     };
     let (n, q) = (header.status.len(), asked.q);
@@ -227,12 +232,12 @@ pub(super) async fn scores((State(page), Path(session_id)): OfSession) -> Answer
 }
 
 /// `GET …/equilibrium?method=&window=`: what an equilibrium model is worth, with observed and predicted correlations of pairs.
-pub(super) async fn equilibrium((State(page), Path(session_id)): OfSession, Query(asked): Query<Asked>) -> Answer {
-    let request = v1::GetEquilibriumModelRequest {
-        header_only: true,
-        checked_pairs: true,
-        ..asked.model(session_id)?
-    };
+pub(super) async fn equilibrium(
+    (State(page), Path(session_id)): OfSession,
+    Query(asked): Query<Asked>,
+) -> Answer {
+    let request =
+        v1::GetEquilibriumModelRequest { header_only: true, checked_pairs: true, ..asked.model(session_id)? };
     let mut parts = page.inference.get_equilibrium_model(Request::new(request)).await?.into_inner();
     match parts.next().await.transpose()?.and_then(|message| message.part) {
         Some(ModelPart::Header(header)) => Ok(told(&json::equilibrium_header(&header))),
@@ -280,7 +285,10 @@ impl Page {
         asked: &Asked,
         header_only: bool,
     ) -> Result<
-        (v1::CorrelationsHeader, impl Stream<Item = Result<v1::GetCorrelationsResponse, Status>> + Send + use<>),
+        (
+            v1::CorrelationsHeader,
+            impl Stream<Item = Result<v1::GetCorrelationsResponse, Status>> + Send + use<>,
+        ),
         Refusal,
     > {
         let (window, lag_bins) = (asked.window.clone(), asked.lag);

@@ -50,9 +50,13 @@ fn objection(request: &Request) -> Option<(StatusCode, &'static str)> {
     if *request.method() != Method::GET && *request.method() != Method::HEAD {
         return Some((StatusCode::METHOD_NOT_ALLOWED, "there is nothing to change here: GET only"));
     }
-    let from_elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
+    let from_elsewhere =
+        headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
     if from_elsewhere && request.uri().path().starts_with("/api/") {
-        return Some((StatusCode::FORBIDDEN, "another page asks: only the page of the daemon itself is answered"));
+        return Some((
+            StatusCode::FORBIDDEN,
+            "another page asks: only the page of the daemon itself is answered",
+        ));
     }
     None
 }
@@ -61,7 +65,8 @@ fn objection(request: &Request) -> Option<(StatusCode, &'static str)> {
 fn is_asked_by_own_name(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (host, another) = (hosts.next(), hosts.next());
-    another.is_none() && host.and_then(|host| host.to_str().ok()).is_some_and(|host| is_own_name(without_port(host)))
+    another.is_none()
+        && host.and_then(|host| host.to_str().ok()).is_some_and(|host| is_own_name(without_port(host)))
 }
 
 fn without_port(host: &str) -> &str {
@@ -84,12 +89,33 @@ mod tests {
 
     #[test]
     fn names_of_this_machine_alone_are_own() {
-        for host in ["localhost", "LocalHost:8080", "127.0.0.1", "127.0.0.1:8080", "127.3.2.1:1", "[::1]", "[::1]:8080"] {
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "127.3.2.1:1",
+            "[::1]",
+            "[::1]:8080",
+        ] {
             assert!(is_own_name(without_port(host)), "{host}");
         }
         for host in [
-            "", ":", ":8080", "rig.lab", "rig.lab:8080", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.5:8080",
-            "0.0.0.0:8080", "[::]:8080", "::1", "localhost:", "localhost:80:80", "127.0.0.1@evil.example", "2130706433",
+            "",
+            ":",
+            ":8080",
+            "rig.lab",
+            "rig.lab:8080",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:80",
+            "10.0.0.5:8080",
+            "0.0.0.0:8080",
+            "[::]:8080",
+            "::1",
+            "localhost:",
+            "localhost:80:80",
+            "127.0.0.1@evil.example",
+            "2130706433",
         ] {
             assert!(!is_own_name(without_port(host)) || host == "localhost:", "{host}");
         }

@@ -195,9 +195,7 @@ pub(super) fn correlations_header(header: &v1::CorrelationsHeader) -> Value {
 }
 
 pub(super) fn recent_spikes(told: &v1::GetRecentSpikesResponse) -> Value {
-    let run = |run: &v1::SpikeRun| {
-        json!({ "first_bin": run.first_bin, "bins": run.active_counts.len(), "spikes": run.neurons.len() })
-    };
+    let run = |run: &v1::SpikeRun| json!({ "first_bin": run.first_bin, "bins": run.active_counts.len(), "spikes": run.neurons.len() });
     json!({
         "first_bin": told.first_bin,
         "end_bin": told.end_bin,

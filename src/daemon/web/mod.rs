@@ -61,15 +61,16 @@ pub(super) async fn serve(
     stopped: impl Future<Output = ()> + Send + 'static,
 ) {
     if !registry.config.server.token_file.as_os_str().is_empty() || registry.config.server.tls.is_on() {
-        tracing::warn!("the page (web.listen) is readable by every process of this machine, without a token or certificate");
+        tracing::warn!(
+            "the page (web.listen) is readable by every process of this machine, without a token or certificate"
+        );
     }
     let page = Arc::new(Page {
         sessions: SessionRpc { registry: Arc::clone(&registry) },
         inference: InferenceRpc { registry },
         bulk_answers: Arc::new(Semaphore::new(BULK_ANSWERS_MAX)),
     });
-    if let Err(error) =
-        axum::serve(Patient(connections), router(page)).with_graceful_shutdown(stopped).await
+    if let Err(error) = axum::serve(Patient(connections), router(page)).with_graceful_shutdown(stopped).await
     {
         tracing::warn!(%error, "the page is no longer served");
     }

@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn matrices_are_told_row_by_row() {
         let told = rows(2, &[&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0, 7.0, 8.0]]);
-        let numbers: Vec<f32> = told.chunks(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect();
+        let numbers: Vec<f32> =
+            told.chunks(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect();
         assert_eq!(numbers, [1.0, 2.0, 5.0, 6.0, 3.0, 4.0, 7.0, 8.0]);
     }
 }

@@ -9,15 +9,14 @@ function facts(session, daemon, sinceMs) {
   const undurable = watermarks.applied_through - watermarks.durable_through;
   const age = session.last_bin_age_ms === null ? null : session.last_bin_age_ms + sinceMs;
   const open = session.state === "open", journal = daemon.journal;
-  const lost = session.late_spikes + session.merged_spikes + session.masked_spikes;
   const list = [
     ["Session", open ? (session.producer_connected ? "receiving" : "no producer") : "closed", spec.name || session.session_id, open && !session.producer_connected],
     ["Recorded", clock(watermarks.applied_through * seconds), `${count(watermarks.applied_through)} bins of ${significant(spec.bin_width_us / 1000)} ms`],
     ["Last bin", age === null ? "none yet" : `${duration(age)} ago`, "", open && age !== null && age > 5000],
     ["Ingest lag", `${count(lag)} bins`, "received, not yet counted", lag * seconds > 1],
-    ["Gaps", session.gap_count ? `${count(session.gap_count)} · ${count(session.gap_bins)} bins` : "none", "bins that never came", session.gap_count > 0],
+    ["Gaps", session.gap_count ? count(session.gap_count) : "none", session.gap_count ? `${count(session.gap_bins)} bins never came` : "every bin came", session.gap_count > 0],
     ["Repeated", count(session.repeated_bins), "bins sent again, ignored"],
-    ["Late · merged · masked", lost ? [session.late_spikes, session.merged_spikes, session.masked_spikes].map(count).join(" · ") : "none", "of time-stamped spikes", session.late_spikes > 0],
+    ["Late spikes", count(session.late_spikes), `merged ${count(session.merged_spikes)}, masked ${count(session.masked_spikes)}`, session.late_spikes > 0],
     ["Neurons", count(spec.neuron_count), `${count(session.active_entries)} spikes`],
     ["Journal", journal ? journal.health : "none", journal ? (journal.health === "working" ? `${bytes(journal.file_bytes)}; ${count(undurable)} bins not durable yet` : journal.reason) : "a crash loses this session", journal ? journal.health !== "working" : false],
     ["Estimates", count(session.refreshes_published), `${count(session.refreshes_skipped)} refreshes skipped${session.refit_running ? ", refitting" : ""}`],

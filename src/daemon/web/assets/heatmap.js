@@ -129,14 +129,17 @@ export class HeatMap {
     const bare = (x, y) => ((x + y) % 8 < 2 ? hatch : ground);
     if (perCell >= 1) {
       const rows = place(order, view.y), columns = place(order, view.x);
+      const hatched = Int32Array.from(columns.keys()).filter((x) => noColumn[columns[x]]);
       for (let y = 0; y < pixels; y++) {
-        const row = rows[y];
-        if (y > 0 && row === rows[y - 1] && !noRow[row] && !this.anyNoColumn) { out.copyWithin(y * pixels, (y - 1) * pixels, y * pixels); continue; }
-        for (let x = 0; x < pixels; x++) {
+        const row = rows[y], at = y * pixels;
+        if (noRow[row]) { for (let x = 0; x < pixels; x++) out[at + x] = bare(x, y); continue; }
+        // The lines of a row are equal but for what is hatched.
+        if (y > 0 && row === rows[y - 1]) out.copyWithin(at, at - pixels, at);
+        else for (let x = 0; x < pixels; x++) {
           const column = columns[x], k = row * n + column;
-          if (noRow[row] || noColumn[column]) out[y * pixels + x] = bare(x, y);
-          else out[y * pixels + x] = q && row !== column && !(q[k] <= mostQ) ? colours[STEPS] : colour(couplings[k]);
+          out[at + x] = q && row !== column && !(q[k] <= mostQ) ? colours[STEPS] : colour(couplings[k]);
         }
+        for (const x of hatched) out[at + x] = bare(x, y);
       }
       return image;
     }
@@ -160,10 +163,6 @@ export class HeatMap {
     }
     for (let y = 0, k = 0; y < pixels; y++) for (let x = 0; x < pixels; x++, k++) out[k] = Number.isNaN(strongest[k]) ? bare(x, y) : colour(strongest[k]);
     return image;
-  }
-
-  get anyNoColumn() {
-    return this.noColumn.includes(1);
   }
 
   /** Names of neurons, statuses of rows, titles. */

@@ -67,6 +67,8 @@ function pickers(sessions, session) {
 }
 
 const asked = () => ({ estimator: $("estimator").value, window: $("window").value });
+/** The window that is shown beside the map: the one of the best estimate, when that is asked for. */
+const shownWindow = () => $("window").value || state.session?.best?.window || state.session?.spec.windows[0] || "";
 
 // ---- What is connected ----
 
@@ -152,7 +154,7 @@ async function enter(session) {
   if (state.session?.session_id === session.session_id) { state.session = session; return; }
   let whole;
   try { whole = await api.session(session.session_id); } catch { return; }
-  Object.assign(state, { session, shown: {}, estimate: null, hz: null, checked: null });
+  Object.assign(state, { session, shown: {}, estimate: null, hz: null, checked: null, ratesAfter: 0 });
   state.rows.clear();
   const { neurons } = whole.spec;
   state.ids = neurons.map((neuron) => neuron.id);
@@ -171,14 +173,14 @@ function follow(session) {
   if (state.shown.pairs !== key && ask("pairs", () => pairs(id), noPairs)) state.shown.pairs = key;
   const history = JSON.stringify([key, session.equilibrium_published, $("score-kind").value]);
   if (state.shown.scores !== history && ask("scores", () => scoreHistory(id), noScores)) state.shown.scores = history;
-  const model = JSON.stringify([id, $("method").value, $("window").value, session.equilibrium_published]);
+  const model = JSON.stringify([id, $("method").value, shownWindow(), session.equilibrium_published]);
   if (!session.spec.equilibrium_methods.length) noModel("This session fits no equilibrium models (defaults.equilibrium_methods).");
   else if (state.shown.model !== model && ask("model", () => equilibrium(id), noModel)) state.shown.model = model;
   const applied = session.watermarks.applied_through;
-  const rates = JSON.stringify([id, $("window").value, applied, Math.floor(performance.now() / RATES_MS)]);
-  if (applied && state.shown.rates?.slice(0, -10) !== rates.slice(0, -10) && performance.now() - (state.ratesAt ?? -RATES_MS) >= RATES_MS * 0.9 && ask("rates", () => ratesOf(id))) {
+  const rates = JSON.stringify([id, shownWindow(), applied]);
+  if (applied && state.shown.rates !== rates && performance.now() >= (state.ratesAfter ?? 0) && ask("rates", () => ratesOf(id))) {
     state.shown.rates = rates;
-    state.ratesAt = performance.now();
+    state.ratesAfter = performance.now() + RATES_MS;
   }
   tellAge();
 }
@@ -363,7 +365,7 @@ function noSpikes(why) {
 }
 
 async function ratesOf(id) {
-  const window = $("window").value || state.session.best?.window || "";
+  const window = shownWindow();
   const found = await api.rates(id, { window });
   if (state.session?.session_id !== id || !found.bins_observed) return;
   const seconds = state.session.spec.bin_width_us / 1e6, bins = found.bins_observed;
@@ -389,8 +391,7 @@ function tellRate(neuron) {
 async function scoreHistory(id) {
   const { series } = await api.scores(id);
   if (state.session?.session_id !== id) return;
-  const kind = $("score-kind").value, { best, spec } = state.session;
-  const window = $("window").value || best?.window || spec.windows[0];
+  const kind = $("score-kind").value, { best, spec } = state.session, window = shownWindow();
   const shown = series.filter((one) => one.kind === kind && one.window === window);
   $("score-empty").hidden = shown.length > 0;
   $("score-chart").hidden = $("score-legend").hidden = !shown.length;
@@ -411,7 +412,7 @@ function noScores(why) {
 // ---- Equilibrium model ----
 
 async function equilibrium(id) {
-  const found = await api.equilibrium(id, { method: $("method").value, window: $("window").value });
+  const found = await api.equilibrium(id, { method: $("method").value, window: shownWindow() });
   if (state.session?.session_id !== id) return;
   const { check } = found, agreement = check?.pair_correlations, pairs = check?.pairs;
   if (found.refusal || !pairs?.first.length) {
@@ -451,7 +452,7 @@ for (const key of ["session", "window", "estimator", "method"]) {
     choose(key, $(key).value);
     if (key === "session") { delete chosen.window; delete chosen.estimator; delete chosen.method; once(); return; }
     for (const kind of ["couplings", "pairs", "model", "scores", "rates"]) restUntil[kind] = 0;
-    state.ratesAt = -RATES_MS;
+    state.ratesAfter = 0;
     again();
   });
 }
