@@ -594,7 +594,7 @@ async fn pages_that_do_not_read_hold_nobody_up_and_are_given_up() {
     assert_eq!((refused.status, &refused.json()["code"]), (503, &"RESOURCE_EXHAUSTED".into()));
     assert_eq!(
         rig.couplings(query(&id)).await.unwrap().len(),
-        1 + 32,
+        1 + 31,
         "other clients have places of their own"
     );
     assert_eq!(told(page, "/api/sessions").await["sessions"][0]["session_id"], id);

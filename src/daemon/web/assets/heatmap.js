@@ -3,8 +3,10 @@
 import { STEPS, css, pixel, scale, sized, variable } from "./colours.js";
 import { nice, significant } from "./format.js";
 
-const MARGIN = { left: 78, top: 6, right: 74, bottom: 46 };
+const MARGIN = { left: 78, top: 6, right: 84, bottom: 46 };
 const STATUS_WIDTH = 6;
+/** No place in the scale of colours. */
+const BARE = -1;
 /** Rows with one of these hold no estimate; the column of a neuron that takes no part is zero, too. */
 const WITHOUT_ESTIMATE = new Set(["SILENT", "SATURATED", "DUPLICATE", "UNDERSAMPLED", "SINGULAR", "SEPARATED", "TOO_FEW_REPEATS"]);
 const NO_PART = new Set(["SILENT", "SATURATED", "DUPLICATE"]);
@@ -64,29 +66,51 @@ export class HeatMap {
 
   setMostQ(mostQ) {
     this.mostQ = mostQ;
+    this.levels = null;
     this.later();
   }
 
+  /** How far colours reach, and with that the colour of each pair. */
   #limits() {
     const { n, couplings, noRow, noColumn } = this;
     if (!this.sizes) {
       // As exact as colours need: of many pairs, some.
-      const step = Math.max(1, Math.floor((n * n) / 200000));
-      const sizes = [];
-      let largest = 0;
-      for (let k = 0, at = 0; k < n * n; k++) {
-        const i = Math.floor(k / n), j = k - i * n;
-        if (i === j || noRow[i] || noColumn[j]) continue;
-        const size = Math.abs(couplings[k]);
-        if (size > largest) largest = size;
-        if (at++ % step === 0) sizes.push(size);
+      const step = Math.max(1, Math.floor((n * n) / 40000));
+      const sizes = new Float32Array(Math.ceil((n * n) / step));
+      let largest = 0, kept = 0, next = 0, seen = 0;
+      for (let i = 0; i < n; i++) {
+        if (noRow[i]) continue;
+        for (let j = 0, k = i * n; j < n; j++, k++) {
+          if (i === j || noColumn[j]) continue;
+          const size = Math.abs(couplings[k]);
+          if (size > largest) largest = size;
+          if (seen++ === next) { sizes[kept++] = size; next += step; }
+        }
       }
-      this.sizes = Float32Array.from(sizes).sort();
+      this.sizes = sizes.subarray(0, kept).sort();
       this.largest = largest;
     }
     const share = this.share ?? 0.995;
     const place = Math.min(this.sizes.length - 1, Math.floor(share * this.sizes.length));
     this.limit = nice(share >= 1 ? this.largest : this.sizes[place]);
+    this.levels = null;
+  }
+
+  /** The place of each pair in the scale of colours, BARE where there is no estimate. */
+  #levels() {
+    if (this.levels) return this.levels;
+    const { n, couplings, noRow, noColumn, limit, mostQ } = this, q = mostQ ? this.q : null;
+    const levels = new Int16Array(n * n);
+    for (let i = 0; i < n; i++) {
+      for (let j = 0, k = i * n; j < n; j++, k++) {
+        const part = couplings[k] / limit;
+        if (noRow[i] || noColumn[j]) levels[k] = BARE;
+        else if (q && i !== j && !(q[k] <= mostQ)) levels[k] = STEPS;
+        else levels[k] = part >= 1 ? 2 * STEPS : part <= -1 ? 0 : Math.round((part + 1) * STEPS);
+      }
+    }
+    this.levels = levels;
+    return levels;
   }
 
   /** Draw at the next frame, once however often it is asked for. */
@@ -114,55 +138,48 @@ export class HeatMap {
   }
 
   #image(pixels) {
-    const image = new ImageData(pixels, pixels);
-    const out = new Uint32Array(image.data.buffer);
-    const { n, order, couplings, noRow, noColumn, limit, view } = this;
+    const image = new ImageData(pixels, pixels), out = new Uint32Array(image.data.buffer);
     const colours = scale(), [hatch, ground] = [pixel(variable("--hatch")), pixel(variable("--card"))];
-    const q = this.mostQ ? this.q : null, mostQ = this.mostQ;
-    const perCell = pixels / view.span;
-    const place = (neuronAt, from) => {
-      const places = new Int32Array(pixels);
-      for (let p = 0; p < pixels; p++) places[p] = neuronAt[Math.min(n - 1, Math.floor(from + (p + 0.5) / perCell))];
-      return places;
-    };
-    const colour = (value) => colours[Math.max(0, Math.min(2 * STEPS, Math.round((value / limit + 1) * STEPS)))];
     const bare = (x, y) => ((x + y) % 8 < 2 ? hatch : ground);
-    if (perCell >= 1) {
-      const rows = place(order, view.y), columns = place(order, view.x);
-      const hatched = Int32Array.from(columns.keys()).filter((x) => noColumn[columns[x]]);
-      for (let y = 0; y < pixels; y++) {
-        const row = rows[y], at = y * pixels;
-        if (noRow[row]) { for (let x = 0; x < pixels; x++) out[at + x] = bare(x, y); continue; }
-        // The lines of a row are equal but for what is hatched.
-        if (y > 0 && row === rows[y - 1]) out.copyWithin(at, at - pixels, at);
-        else for (let x = 0; x < pixels; x++) {
-          const column = columns[x], k = row * n + column;
-          out[at + x] = q && row !== column && !(q[k] <= mostQ) ? colours[STEPS] : colour(couplings[k]);
-        }
-        for (const x of hatched) out[at + x] = bare(x, y);
-      }
-      return image;
-    }
-    // More pairs than pixels: each pixel shows the strongest of its pairs.
-    const strongest = new Float32Array(pixels * pixels).fill(NaN);
-    const first = Math.floor(view.y), last = Math.min(n, Math.ceil(view.y + view.span));
-    const left = Math.floor(view.x), right = Math.min(n, Math.ceil(view.x + view.span));
-    const xs = new Int32Array(right - left);
-    for (let c = left; c < right; c++) xs[c - left] = Math.max(0, Math.min(pixels - 1, Math.floor((c - view.x) * perCell)));
-    for (let r = first; r < last; r++) {
-      const row = order[r], at = Math.max(0, Math.min(pixels - 1, Math.floor((r - view.y) * perCell))) * pixels;
-      if (noRow[row]) continue;
-      for (let c = left; c < right; c++) {
-        const column = order[c];
-        if (noColumn[column]) continue;
-        const k = row * n + column;
-        const value = q && row !== column && !(q[k] <= mostQ) ? 0 : couplings[k];
-        const into = at + xs[c - left];
-        if (!(Math.abs(value) <= Math.abs(strongest[into]))) strongest[into] = value;
-      }
-    }
-    for (let y = 0, k = 0; y < pixels; y++) for (let x = 0; x < pixels; x++, k++) out[k] = Number.isNaN(strongest[k]) ? bare(x, y) : colour(strongest[k]);
+    if (pixels >= this.view.span) this.#cells(pixels, out, colours, bare);
+    else this.#strongest(pixels, out, colours, bare);
     return image;
+  }
+
+  /** A pixel or more for each pair. */
+  #cells(pixels, out, colours, bare) {
+    const { n, order, noRow, noColumn, view } = this, levels = this.#levels(), perCell = pixels / view.span;
+    const neurons = (from) => Int32Array.from({ length: pixels }, (_, p) => order[Math.min(n - 1, Math.floor(from + (p + 0.5) / perCell))]);
+    const rows = neurons(view.y), columns = neurons(view.x);
+    const hatched = Int32Array.from(columns.keys()).filter((x) => noColumn[columns[x]]);
+    for (let y = 0; y < pixels; y++) {
+      const row = rows[y], at = y * pixels, from = row * n;
+      if (noRow[row]) { for (let x = 0; x < pixels; x++) out[at + x] = bare(x, y); continue; }
+      // The lines of a row are equal but for what is hatched.
+      if (y > 0 && row === rows[y - 1]) out.copyWithin(at, at - pixels, at);
+      else for (let x = 0; x < pixels; x++) out[at + x] = colours[levels[from + columns[x]]];
+      for (const x of hatched) out[at + x] = bare(x, y);
+    }
+  }
+
+  /** More pairs than pixels: each pixel shows the strongest of its pairs. */
+  #strongest(pixels, out, colours, bare) {
+    const { n, order, noRow, view } = this, levels = this.#levels(), perCell = pixels / view.span;
+    const found = new Int16Array(pixels * pixels).fill(BARE), strength = new Int16Array(pixels * pixels).fill(-1);
+    const within = (place) => Math.max(0, Math.min(pixels - 1, Math.floor(place)));
+    const last = (from) => Math.min(n, Math.ceil(from + view.span));
+    const left = Math.floor(view.x), xs = Int32Array.from({ length: last(view.x) - left }, (_, c) => within((left + c - view.x) * perCell));
+    for (let r = Math.floor(view.y); r < last(view.y); r++) {
+      const row = order[r], at = within((r - view.y) * perCell) * pixels, from = row * n;
+      if (noRow[row]) continue;
+      for (let c = 0; c < xs.length; c++) {
+        const level = levels[from + order[left + c]];
+        if (level === BARE) continue;
+        const size = level < STEPS ? STEPS - level : level - STEPS, into = at + xs[c];
+        if (size > strength[into]) { strength[into] = size; found[into] = level; }
+      }
+    }
+    for (let y = 0, k = 0; y < pixels; y++) for (let x = 0; x < pixels; x++, k++) out[k] = found[k] === BARE ? bare(x, y) : colours[found[k]];
   }
 
   /** Names of neurons, statuses of rows, titles. */

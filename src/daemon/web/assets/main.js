@@ -274,13 +274,16 @@ async function tellPair(receiver, sender) {
 
 // ---- The order of the map ----
 
+const NOTES = {
+  cluster: "Cluster: average linkage of the correlation between neurons’ couplings, in and out; made anew every 15 s.",
+  strength: "Strength: sum of |J| to and from all others, largest first.",
+};
 const worker = { ticket: 0, at: -CLUSTER_MS };
 function arrange(now = false) {
   const { n, couplings: values, noColumn, noRow, limit } = map, how = $("order").value;
   if (!n) return;
   const index = Array.from({ length: n }, (_, k) => k);
-  const notes = { cluster: "Cluster: average linkage of the correlation between neurons’ couplings, in and out; made anew every 15 s.", strength: "Strength: sum of |J| to and from all others, largest first." };
-  text($("order-note"), notes[how] ?? "");
+  if (how !== "cluster") text($("order-note"), NOTES[how] ?? "");
   if (how === "index") map.setOrder(Uint32Array.from(index));
   if (how === "label") map.setOrder(Uint32Array.from(index.sort((a, b) => state.names[a].localeCompare(state.names[b], undefined, { numeric: true }) || a - b)));
   if (how === "strength") {
@@ -292,11 +295,13 @@ function arrange(now = false) {
   worker.thread ??= Object.assign(new Worker("assets/order.js", { type: "module" }), {
     onmessage: ({ data: { ticket, order } }) => {
       worker.busy = false;
+      if ($("order").value === "cluster") text($("order-note"), NOTES.cluster);
       state.costs.cluster = performance.now() - worker.at;
       if (ticket === worker.ticket && $("order").value === "cluster" && order.length === map.n) map.setOrder(order);
     },
   });
   Object.assign(worker, { ticket: worker.ticket + 1, at: performance.now(), busy: true });
+  if (now) text($("order-note"), "Ordering by clusters …");
   const takesPart = noColumn.map((none, k) => (none || noRow[k] ? 0 : 1));
   worker.thread.postMessage({ ticket: worker.ticket, n, couplings: values, takesPart, limit });
 }
