@@ -46,6 +46,7 @@ mod session_metadata;
 mod session_spec;
 mod start;
 mod status;
+mod times;
 mod web;
 
 pub use archiver::{SnapshotOrigin, SnapshotWriter, WriteFailed};
