@@ -14,7 +14,7 @@ use glauber::archive::{
     ArchiveError, Overwrite, Provenance, StorageError, describe, read_snapshot, write_snapshot,
 };
 use glauber::model::{
-    ActiveCount, Agreement, BinWidth, BoltzmannDiagnostics, Convergence, CrossValidated,
+    ActiveCount, Agreement, BinWidth, BoltzmannDiagnostics, CheckedPair, Convergence, CrossValidated,
     EquilibriumDiagnostics, EquilibriumErrors, EquilibriumMethod, EquilibriumModel, ErasureStep, Estimator,
     Lags, ModelCheck, Neuron, Ridges, RowStatus, RunningScore, SamplingVariance, Score, SessionMetadata,
     SpikeBlock, TrialFields, Window,
@@ -267,6 +267,13 @@ fn scored(
         predicted: 1.0 / (1.0 + f64::from(active)),
         predicted_error: 0.01,
     };
+    let pair = |neurons: [u32; 2]| CheckedPair {
+        neurons,
+        observed: 0.25 / f64::from(neurons[1]),
+        observed_error: 0.01,
+        predicted: 0.2 - f64::from(neurons[0]),
+        predicted_error: 0.02,
+    };
     let check = ModelCheck {
         drawn: 1000,
         bins: 4000,
@@ -274,6 +281,7 @@ fn scored(
         pair_correlations: agreement(Some(-0.25)),
         triplet_correlations: agreement(None),
         active_counts: (0..4).map(count).collect(),
+        pairs: [[0, 1], [1, 2]].map(pair).to_vec(),
     };
     let mut score = RunningScore::new(n);
     let newer = Score {

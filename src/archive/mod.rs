@@ -80,6 +80,7 @@
 //! | `/equilibrium/<method>/path_ridge`, `path_bits_per_bin`, `gradient_norm` | f64 `(P)`, `(n)` | of pseudo-likelihood |
 //! | `/equilibrium/<method>/state_bins` | u64 `(S)` | of many-states: bins in each state |
 //! | `/equilibrium/<method>/check/active`, `active_observed`, `active_predicted`, `active_predicted_error` | u64, f64 `(K)` | `P(K)` |
+//! | `/equilibrium/<method>/check/pair_first`, `pair_second`, `pair_observed`, `…_error`, `pair_predicted`, `…_error` | u64, f64 `(P)` | single pairs; absent in older files |
 //!
 //! Each `/equilibrium/<method>` has the attributes `method`, `reference`, `first_bin`, `end_bin` (the bins it was fitted to) and either
 //! `refusal`, why the method gives no model, and no model, or `bins_observed`, `distinct_configurations`, `iterations`, `diagnostics`

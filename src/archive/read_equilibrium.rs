@@ -6,8 +6,8 @@ use super::ArchiveError;
 use super::read::Reader;
 use super::read_estimate::Group;
 use crate::model::{
-    ActiveCount, Agreement, BoltzmannDiagnostics, CrossValidated, EquilibriumDiagnostics, EquilibriumErrors,
-    EquilibriumMethod, EquilibriumModel, ErasureStep, ModelCheck, RunningScore,
+    ActiveCount, Agreement, BoltzmannDiagnostics, CheckedPair, CrossValidated, EquilibriumDiagnostics,
+    EquilibriumErrors, EquilibriumMethod, EquilibriumModel, ErasureStep, ModelCheck, RunningScore,
 };
 use crate::session::{FittedEquilibrium, Refusal, ScoredEquilibrium};
 use crate::storage::{Found, StorageError};
@@ -156,7 +156,38 @@ impl Group<'_> {
             pair_correlations: group.agreement("pair_correlations")?,
             triplet_correlations: group.agreement("triplet_correlations")?,
             active_counts: (0..active.len()).map(count).collect::<Result<_, ArchiveError>>()?,
+            pairs: group.checked_pairs()?,
         }))
+    }
+
+    /// Pairs one by one; none in files that were written before they were kept.
+    fn checked_pairs(&self) -> Result<Vec<CheckedPair>, ArchiveError> {
+        if self.reader.file.find(&format!("{}/pair_first", self.path))? == Found::Nothing {
+            return Ok(Vec::new());
+        }
+        let first = self.counts("pair_first")?;
+        let second = self.counts_of("pair_second", first.len())?;
+        let of = |name: &str| self.numbers_of(name, first.len());
+        let (observed, observed_error) = (of("pair_observed")?, of("pair_observed_error")?);
+        let (predicted, predicted_error) = (of("pair_predicted")?, of("pair_predicted_error")?);
+        let pair = |k: usize| {
+            Ok(CheckedPair {
+                neurons: [self.neuron("pair_first", first[k])?, self.neuron("pair_second", second[k])?],
+                observed: observed[k],
+                observed_error: observed_error[k],
+                predicted: predicted[k],
+                predicted_error: predicted_error[k],
+            })
+        };
+        (0..first.len()).map(pair).collect()
+    }
+
+    fn neuron(&self, name: &str, index: u64) -> Result<u32, ArchiveError> {
+        let n_neurons = self.n_neurons;
+        u32::try_from(index).ok().filter(|&index| (index as usize) < n_neurons).ok_or_else(|| {
+            let object = format!("{}/{name}", self.path);
+            self.reader.bad_value(&object, "the index of a neuron", &index.to_string())
+        })
     }
 
     fn agreement(&self, name: &str) -> Result<Agreement, ArchiveError> {

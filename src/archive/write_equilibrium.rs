@@ -1,8 +1,8 @@
 use super::write::{explain, row_major};
 use super::write_estimate::Group;
 use crate::model::{
-    Agreement, BoltzmannDiagnostics, EquilibriumDiagnostics, EquilibriumErrors, EquilibriumMethod,
-    EquilibriumModel, ErasureStep, ModelCheck,
+    Agreement, BoltzmannDiagnostics, CheckedPair, EquilibriumDiagnostics, EquilibriumErrors,
+    EquilibriumMethod, EquilibriumModel, ErasureStep, ModelCheck,
 };
 use crate::session::ScoredEquilibrium;
 use crate::storage::{OutputFile, Storage, StorageError};
@@ -150,7 +150,29 @@ impl Group<'_> {
         let predicted = counts.iter().map(|count| count.predicted).collect();
         shares("active_predicted", predicted, "probability by the model")?;
         let errors = counts.iter().map(|count| count.predicted_error).collect();
-        shares("active_predicted_error", errors, "Monte Carlo error of active_predicted")
+        shares("active_predicted_error", errors, "Monte Carlo error of active_predicted")?;
+        group.write_checked_pairs(&check.pairs)
+    }
+
+    /// Pairs one by one; nothing where none were kept.
+    fn write_checked_pairs(&self, pairs: &[CheckedPair]) -> Result<(), StorageError> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        for (place, name) in ["pair_first", "pair_second"].into_iter().enumerate() {
+            let neurons: Vec<u64> = pairs.iter().map(|pair| pair.neurons[place].into()).collect();
+            self.counts(name, &neurons, "1", "index of a neuron of the pair", "pair")?;
+        }
+        let numbers = |name: &str, of: fn(&CheckedPair) -> f64, description: &str| {
+            let values: Vec<f64> = pairs.iter().map(of).collect();
+            self.list(name, &values, "1", description, "pair")
+        };
+        numbers("pair_observed", |pair| pair.observed, "<s_i s_j> - <s_i><s_j> of the bins")?;
+        let description = "standard error of pair_observed, from blocks of bins";
+        numbers("pair_observed_error", |pair| pair.observed_error, description)?;
+        numbers("pair_predicted", |pair| pair.predicted, "the same by the model")?;
+        let description = "Monte Carlo error of pair_predicted";
+        numbers("pair_predicted_error", |pair| pair.predicted_error, description)
     }
 
     fn write_agreement(&self, name: &str, found: &Agreement) -> Result<(), StorageError> {

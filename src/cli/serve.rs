@@ -21,6 +21,7 @@ Every setting is a key of the configuration file (config/glauber.toml lists them
 Examples:
   glauber serve --archive-dir snapshots
   glauber serve --config glauber.toml --listen 127.0.0.1:0
+  glauber serve --web
   glauber serve --set defaults.refresh_interval_ms=250 --set 'defaults.windows=[\"30s\", \"all\"]'
   GLAUBER_LIMITS__SESSIONS_OPEN_MAX=8 glauber serve")]
 pub(crate) struct ServeArgs {
@@ -100,10 +101,13 @@ fn announce(
     let scheme = if encrypted { "https" } else { "http" };
     let address = format!("{scheme}://{}", daemon.address());
     let (has_archive, has_journal) = (!archive.as_os_str().is_empty(), !journal.as_os_str().is_empty());
+    let page = daemon.web_address().map(|address| format!("http://{address}"));
     if manner.json {
         let directory = has_archive.then(|| archive.display().to_string());
         let journal = has_journal.then(|| journal.display().to_string());
-        return output::json_line(&json!({ "address": address, "archive": directory, "journal": journal }));
+        return output::json_line(
+            &json!({ "address": address, "archive": directory, "journal": journal, "web": page }),
+        );
     }
     let archive = if has_archive {
         format!("snapshots in {}", archive.display())
@@ -115,7 +119,11 @@ fn announce(
     } else {
         "no journal: a crash loses open sessions (--journal-dir DIR)".to_owned()
     };
-    outln!("glauber {} listening on {address}, {archive}, {journal}; Ctrl-C stops", env!("CARGO_PKG_VERSION"))
+    let page = page.map_or_else(String::new, |page| format!(", live page at {page}"));
+    outln!(
+        "glauber {} listening on {address}{page}, {archive}, {journal}; Ctrl-C stops",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 /// Why the daemon ends.

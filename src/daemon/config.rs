@@ -32,6 +32,8 @@ pub struct DaemonConfig {
     pub recording: RecordingConfig,
     /// Numbers for monitoring.
     pub metrics: MetricsConfig,
+    /// The page for a browser.
+    pub web: WebConfig,
 }
 
 /// Network and threads.
@@ -242,6 +244,31 @@ impl MetricsConfig {
     }
 }
 
+/// The page for a browser.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebConfig {
+    /// Address and port to serve it on, over HTTP; empty turns it off, port 0 takes a free one.
+    pub listen: String,
+}
+
+impl WebConfig {
+    /// The address to serve on, when there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is no loopback address.
+    pub fn address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        if self.listen.is_empty() {
+            return Ok(None);
+        }
+        let address = self.listen.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+        address.map(Some).ok_or_else(|| {
+            let allowed = "'' or a loopback address such as 127.0.0.1:8080: connections are not encrypted, and no one is asked for a token";
+            ConfigError::new("web.listen", format_args!("'{}'", self.listen), allowed)
+        })
+    }
+}
+
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
@@ -387,6 +414,7 @@ impl DaemonConfig {
         self.defaults.check()?;
         self.limits.check()?;
         self.metrics.address()?;
+        self.web.address()?;
         self.journal.check()?;
         self.recording.check()?;
         in_range("archive.snapshot_interval_s", self.archive.snapshot_interval_s, 1, 604_800)
@@ -553,6 +581,10 @@ mod tests {
             refused(|c| c.metrics.listen = "0.0.0.0:9464".into()).contains("metrics.listen = '0.0.0.0:9464'")
         );
         assert!(refused(|c| c.metrics.listen = "localhost".into()).contains("127.0.0.1:9464"));
+        for address in ["0.0.0.0:8080", "10.0.0.5:8080", "[::]:8080", "rig.lab:8080", "8080"] {
+            let found = refused(|c| c.web.listen = address.into());
+            assert!(found.contains(&format!("web.listen = '{address}'")) && found.contains("127.0.0.1:8080"));
+        }
         assert!(refused(|c| c.defaults.windows = vec!["soon".into()]).contains("'soon'"));
         assert!(refused(|c| c.defaults.windows = vec!["169h".into()]).contains("'169h'"));
         assert!(refused(|c| c.defaults.windows = vec!["6ms".into()]).contains("7 days"));

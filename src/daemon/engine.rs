@@ -24,6 +24,7 @@ use super::registry::Reservation;
 use super::start::StartProgress;
 use crate::journal::{JournalError, Record};
 use crate::model::{LostSpikes, SpikeBlock, TrialMark};
+use crate::ring::RingView;
 use crate::session::{
     Marks, PushError, PushOutcome, Session, SessionSpec, SpecError, WindowBins, WindowCounts,
 };
@@ -45,6 +46,8 @@ pub(super) enum Command {
     MarkTrial { mark: TrialMark, reply: oneshot::Sender<Result<(), RequestError>> },
     /// Give the counts of a window, as of everything queued before.
     WindowCounts { index: usize, reply: oneshot::Sender<WindowCounts> },
+    /// Give the newest bins, at most so many, from this one on.
+    RecentBins { bins_max: u64, from_bin: u64, reply: oneshot::Sender<RingView> },
     /// Nothing by itself: after every command the engine makes up for a refresh that was skipped. Sent when one is done.
     Refreshed,
     /// Refit now, or once the refit under way is done, and refresh; tells the publication that holds both.
@@ -417,6 +420,9 @@ impl Engine {
             }
             Command::WindowCounts { index, reply } => {
                 let _ = reply.send(self.session.window_counts(index));
+            }
+            Command::RecentBins { bins_max, from_bin, reply } => {
+                let _ = reply.send(self.session.recent_bins(bins_max, from_bin));
             }
             Command::Refreshed => {}
             Command::Refit { reply } if self.session.spec().refits() => {

@@ -293,7 +293,8 @@ impl SessionHandle {
     /// Bytes of bins, queued and kept, counts, published estimates and equilibrium models.
     pub(super) fn memory_bytes(&self) -> u64 {
         let published = self.publisher.latest().map_or(0, |publication| publication.bytes());
-        let models = self.equilibrium.bytes();
+        let models =
+            self.equilibrium.bytes() + self.equilibrium.history.bytes() + self.publisher.history.bytes();
         self.counters.session_bytes.load(Ordering::Relaxed) + self.queued_bytes() + published + models
     }
 

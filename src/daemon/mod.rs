@@ -34,10 +34,12 @@ mod metrics;
 mod predictions;
 mod producer;
 mod publish;
+mod recent_spikes;
 mod recorder;
 mod recording_config;
 mod refits;
 mod registry;
+mod score_history;
 mod security;
 mod services;
 mod session_metadata;
@@ -45,11 +47,12 @@ mod session_spec;
 mod start;
 mod status;
 mod times;
+mod web;
 
 pub use archiver::{SnapshotOrigin, SnapshotWriter, WriteFailed};
 pub use config::{
     ArchiveConfig, ConfigError, DaemonConfig, JournalConfig, Limits, MetricsConfig, ServerConfig,
-    SessionDefaults,
+    SessionDefaults, WebConfig,
 };
 pub use recording_config::RecordingConfig;
 pub use security::{SecurityError, TlsConfig};

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::derived::Derived;
 use super::estimators::Waiting;
+use super::score_history::SharedHistory;
 use crate::kinetic::Predictor;
 use crate::model::{Estimate, Estimator, SamplingVariance};
 use crate::session::best_of;
@@ -39,11 +40,13 @@ pub(super) struct Latest {
 #[derive(Debug)]
 pub(super) struct Publisher {
     latest: watch::Sender<Latest>,
+    /// The scores of what was published.
+    pub(super) history: SharedHistory,
 }
 
 impl Publisher {
     pub(super) fn new() -> Self {
-        Self { latest: watch::Sender::new(Latest::default()) }
+        Self { latest: watch::Sender::new(Latest::default()), history: SharedHistory::default() }
     }
 
     /// Replace the publication, unless the one that stands is of a later refresh; readers of the one before keep theirs. When someone
@@ -68,6 +71,9 @@ impl Publisher {
             latest.publication.clone_from(&published);
             true
         });
+        if let Some(published) = &published {
+            self.history.add_estimates(&published.snapshots);
+        }
         published
     }
 

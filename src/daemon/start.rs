@@ -31,6 +31,7 @@ use super::registry::Registry;
 use super::security::{GateLayer, Security, SecurityError};
 use super::services::{ArchiveRpc, InferenceRpc, IngestRpc, SessionRpc, Stopping};
 use super::session_spec::NAME_CHARS_MAX;
+use super::web;
 use crate::journal::{Health, JournalError, JournalThread};
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::archive_service_server::ArchiveServiceServer;
@@ -95,6 +96,7 @@ pub enum StartError {
 pub struct RunningDaemon {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    web_address: Option<SocketAddr>,
     grace: Duration,
     shutdown: watch::Sender<bool>,
     streams: Arc<RwLock<()>>,
@@ -181,6 +183,10 @@ async fn start_all(
         Some(address) => Some(listen(address).await?),
         None => None,
     };
+    let page = match config.web.address()? {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
 
     let (durability, journal) = open_journal(&config.journal).await?;
     let (archive, archiver) =
@@ -207,6 +213,7 @@ async fn start_all(
     let stopping = Stopping { signal: signal.clone(), streams: Arc::clone(&streams) };
     let (health, router) = router(&registry, stopping, GateLayer { tokens: security.tokens.clone() }).await?;
     let mut metrics_signal = signal.clone();
+    let mut page_signal = signal.clone();
     // The sender gone means the daemon was dropped: that stops it as well.
     let stopped = async move { drop(signal.wait_for(|&down| down).await) };
     let server = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
@@ -219,11 +226,20 @@ async fn start_all(
         tokio::spawn(metrics::serve(connections, Arc::clone(&registry), stopped));
         tracing::info!(%address, "serving metrics");
     }
+    let web_address = page.as_ref().map(|(_, address)| *address);
+    if let Some((listener, address)) = page {
+        let stopped = async move { drop(page_signal.wait_for(|&down| down).await) };
+        let connections = Connections::new(listener, web::bounds(&registry.config.limits), None)
+            .map_err(|source| StartError::Listen { address, source })?;
+        tokio::spawn(web::serve(connections, Arc::clone(&registry), stopped));
+        tracing::info!(%address, "serving the page");
+    }
     tokio::spawn(report_ingest(health.clone(), registry.durability.watch_health()));
     let workers = Workers { registry, estimators: pool, archiver, journal };
     Ok(RunningDaemon {
         address,
         metrics_address,
+        web_address,
         grace,
         shutdown,
         streams,
@@ -381,6 +397,12 @@ impl RunningDaemon {
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// The address it serves the page on, if it does.
+    #[must_use]
+    pub fn web_address(&self) -> Option<SocketAddr> {
+        self.web_address
     }
 
     /// Read the files of certificates and tokens again: new connections and calls are checked against them, those under way go on.

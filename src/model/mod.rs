@@ -38,7 +38,7 @@ pub use estimate::{
 pub use lags::{LAG_BINS_MAX, Lags, LagsError};
 pub use lost_spikes::LostSpikes;
 pub use metadata::{MetadataError, MetadataProblem, SessionMetadata, Subject};
-pub use model_check::{ActiveCount, Agreement, ModelCheck};
+pub use model_check::{ActiveCount, Agreement, CheckedPair, ModelCheck};
 pub use recorded::{Interval, Neuron, RecordedSession, RecordedUnit};
 pub use ridges::{Ridges, RidgesError};
 pub use runs::{Runs, Trial, TrialMark};

@@ -18,6 +18,24 @@ pub struct ModelCheck {
     pub triplet_correlations: Agreement,
     /// `P(K)` for `K = 0, 1, …` active neurons of a bin, up to the largest seen or drawn: observed and predicted.
     pub active_counts: Vec<ActiveCount>,
+    /// `⟨s_i s_j⟩ − ⟨s_i⟩⟨s_j⟩` one by one, of all pairs or, where there are more than 2,000, a fixed random choice of them, in order. Empty where
+    /// it was not kept.
+    pub pairs: Vec<CheckedPair>,
+}
+
+/// The correlation of a pair of neurons, as observed and as a model predicts it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CheckedPair {
+    /// Indices of the neurons, the first below the second.
+    pub neurons: [u32; 2],
+    /// Of the bins.
+    pub observed: f64,
+    /// Standard error of `observed`, from the spread between blocks of bins.
+    pub observed_error: f64,
+    /// By the model.
+    pub predicted: f64,
+    /// Monte Carlo error of `predicted`, from the spread between chains.
+    pub predicted_error: f64,
 }
 
 /// How observed and predicted values of one kind agree.

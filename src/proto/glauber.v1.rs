@@ -1002,6 +1002,9 @@ pub struct GetEquilibriumModelRequest {
     /// Send standard errors along with the rows, where the method gives them.
     #[prost(bool, tag = "7")]
     pub standard_errors: bool,
+    /// Send observed and predicted correlations of single pairs with the check.
+    #[prost(bool, tag = "8")]
+    pub checked_pairs: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetEquilibriumModelResponse {
@@ -1215,6 +1218,27 @@ pub struct ModelCheck {
     /// For K = 0, 1, ... active neurons of a bin.
     #[prost(message, repeated, tag = "6")]
     pub active_counts: ::prost::alloc::vec::Vec<ActiveCount>,
+    /// When asked for: pairs one by one, all of them or a fixed random choice of 2,000.
+    #[prost(message, optional, tag = "7")]
+    pub pairs: ::core::option::Option<CheckedPairs>,
+}
+/// \<s_i s_j> - \<s_i>\<s_j> of pairs, observed and predicted, each with its standard error: of the observed value from differences between
+/// blocks of bins, of the prediction from differences between Monte Carlo chains. All lists have one entry per pair.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckedPairs {
+    /// Indices of the neurons, first \< second.
+    #[prost(uint32, repeated, tag = "1")]
+    pub first: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "2")]
+    pub second: ::prost::alloc::vec::Vec<u32>,
+    #[prost(double, repeated, tag = "3")]
+    pub observed: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "4")]
+    pub observed_error: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "5")]
+    pub predicted: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "6")]
+    pub predicted_error: ::prost::alloc::vec::Vec<f64>,
 }
 /// How observed and predicted values of one kind agree.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -1653,6 +1677,82 @@ pub struct RefitResponse {
     #[prost(uint64, optional, tag = "3")]
     pub equilibrium_publication: ::core::option::Option<u64>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRecentSpikesRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Most bins, the newest ones; 1,000 when 0. More than 16,384 count as that many.
+    #[prost(uint32, tag = "2")]
+    pub bins_max: u32,
+    /// Only bins from this one on.
+    #[prost(uint64, tag = "3")]
+    pub from_bin: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetRecentSpikesResponse {
+    /// The bins told of: from first_bin to before end_bin, which is the bin that is expected next. What is in none of the runs lies in gaps.
+    /// When they hold more than 400,000 spikes the oldest are left out, and first_bin lies later than was asked for.
+    #[prost(uint64, tag = "1")]
+    pub first_bin: u64,
+    #[prost(uint64, tag = "2")]
+    pub end_bin: u64,
+    /// In order; no gap and no edge of a trial lies inside one.
+    #[prost(message, repeated, tag = "3")]
+    pub runs: ::prost::alloc::vec::Vec<SpikeRun>,
+}
+/// Bins that follow each other.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SpikeRun {
+    #[prost(uint64, tag = "1")]
+    pub first_bin: u64,
+    /// For each bin, how many neurons fired in it.
+    #[prost(uint32, repeated, tag = "2")]
+    pub active_counts: ::prost::alloc::vec::Vec<u32>,
+    /// Which they are (indices), bin after bin, increasing within each.
+    #[prost(uint32, repeated, tag = "3")]
+    pub neurons: ::prost::alloc::vec::Vec<u32>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetScoreHistoryRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetScoreHistoryResponse {
+    /// One for each window and estimator, then one for each window and method of equilibrium models, as far as they were scored. Scores of
+    /// the two kinds do not compare.
+    #[prost(message, repeated, tag = "1")]
+    pub series: ::prost::alloc::vec::Vec<ScoreSeries>,
+    /// Most points of a series.
+    #[prost(uint32, tag = "2")]
+    pub points_max: u32,
+}
+/// The recent score of successive publications.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScoreSeries {
+    #[prost(string, tag = "3")]
+    pub window: ::prost::alloc::string::String,
+    /// Bin after the newest one counted at the publication, increasing; for equilibrium models, that the fit has read.
+    #[prost(uint64, repeated, tag = "4")]
+    pub end_bins: ::prost::alloc::vec::Vec<u64>,
+    /// Bits per spike, recent, and the ridge of what was published then (0 for equilibrium models), one each per end_bin.
+    #[prost(double, repeated, tag = "5")]
+    pub bits_per_spike: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "6")]
+    pub ridge: ::prost::alloc::vec::Vec<f64>,
+    #[prost(oneof = "score_series::Model", tags = "1, 2")]
+    pub model: ::core::option::Option<score_series::Model>,
+}
+/// Nested message and enum types in `ScoreSeries`.
+pub mod score_series {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Model {
+        #[prost(enumeration = "super::Estimator", tag = "1")]
+        Estimator(i32),
+        #[prost(enumeration = "super::EquilibriumMethod", tag = "2")]
+        Method(i32),
+    }
+}
 /// How the standard errors of an estimate are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1964,6 +2064,62 @@ pub mod inference_service_client {
                 .insert(GrpcMethod::new("glauber.v1.InferenceService", "Reconstruct"));
             self.inner.unary(req, path, codec).await
         }
+        /// The newest bins as they were counted, for a raster. Of an open session, which keeps at least its newest 16,384 bins;
+        /// FAILED_PRECONDITION for a closed one.
+        pub async fn get_recent_spikes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRecentSpikesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRecentSpikesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/glauber.v1.InferenceService/GetRecentSpikes",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("glauber.v1.InferenceService", "GetRecentSpikes"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// How the recent scores of estimators and equilibrium models have come about since the daemon began with the session. Points are thinned
+        /// as they become many, so that they always reach from the first publication to the last.
+        pub async fn get_score_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetScoreHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetScoreHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/glauber.v1.InferenceService/GetScoreHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("glauber.v1.InferenceService", "GetScoreHistory"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2072,6 +2228,24 @@ pub mod inference_service_server {
             request: tonic::Request<super::ReconstructRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReconstructResponse>,
+            tonic::Status,
+        >;
+        /// The newest bins as they were counted, for a raster. Of an open session, which keeps at least its newest 16,384 bins;
+        /// FAILED_PRECONDITION for a closed one.
+        async fn get_recent_spikes(
+            &self,
+            request: tonic::Request<super::GetRecentSpikesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRecentSpikesResponse>,
+            tonic::Status,
+        >;
+        /// How the recent scores of estimators and equilibrium models have come about since the daemon began with the session. Points are thinned
+        /// as they become many, so that they always reach from the first publication to the last.
+        async fn get_score_history(
+            &self,
+            request: tonic::Request<super::GetScoreHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetScoreHistoryResponse>,
             tonic::Status,
         >;
     }
@@ -2468,6 +2642,98 @@ pub mod inference_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReconstructSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/glauber.v1.InferenceService/GetRecentSpikes" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRecentSpikesSvc<T: InferenceService>(pub Arc<T>);
+                    impl<
+                        T: InferenceService,
+                    > tonic::server::UnaryService<super::GetRecentSpikesRequest>
+                    for GetRecentSpikesSvc<T> {
+                        type Response = super::GetRecentSpikesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRecentSpikesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InferenceService>::get_recent_spikes(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRecentSpikesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/glauber.v1.InferenceService/GetScoreHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetScoreHistorySvc<T: InferenceService>(pub Arc<T>);
+                    impl<
+                        T: InferenceService,
+                    > tonic::server::UnaryService<super::GetScoreHistoryRequest>
+                    for GetScoreHistorySvc<T> {
+                        type Response = super::GetScoreHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetScoreHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InferenceService>::get_score_history(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetScoreHistorySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

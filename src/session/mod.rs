@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use crate::model::{Trial, Window};
 use crate::moments::Accumulator;
-use crate::ring::Ring;
+use crate::ring::{Ring, RingView};
 use pending::Pending;
 use trials::TrialTable;
 
@@ -208,6 +208,13 @@ impl Session {
         let view = self.ring.view(bin.max(oldest).saturating_sub(1)..self.next_bin);
         let trials = self.trials_touching(view.range());
         WindowBins { bins: Bins::Shared(view), trials }
+    }
+
+    /// The newest bins, at most so many and never more than [`SessionSpec::SCORED_BINS_MAX`], from bin `from_bin` on. Cheap: shares what it can.
+    #[must_use]
+    pub fn recent_bins(&self, bins_max: u64, from_bin: u64) -> RingView {
+        let oldest = self.next_bin.saturating_sub(bins_max.min(SessionSpec::SCORED_BINS_MAX));
+        self.ring.view(oldest.max(from_bin.min(self.next_bin))..self.next_bin)
     }
 
     /// The trials that have a bin in `bins`, in order; the end of one that is going on may not be known, and is `u64::MAX` then.

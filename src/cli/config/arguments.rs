@@ -21,6 +21,9 @@ pub(crate) struct SettingArgs {
     /// Directory of the journal, which survives a crash; '' keeps none [default: glauber-journal]
     #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     journal_dir: Option<PathBuf>,
+    /// Serve the live page for a browser on this loopback address and port [default: off; without ADDR 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
+    web: Option<SocketAddr>,
     /// Set any key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::parse_set)]
     set: Vec<(String, Value)>,
@@ -39,6 +42,7 @@ impl SettingArgs {
         given.extend(
             self.listen.map(|listen| named("--listen", "server.listen", Value::from(listen.to_string()))),
         );
+        given.extend(self.web.map(|listen| named("--web", "web.listen", Value::from(listen.to_string()))));
         let directory = self.archive_dir.as_deref();
         given
             .extend(directory.map(|dir| named("--archive-dir", "archive.directory", super::path_value(dir))));

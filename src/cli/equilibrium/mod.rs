@@ -305,6 +305,8 @@ impl Answer {
             pair_correlations: agreement(told.pair_correlations.as_ref()),
             triplet_correlations: agreement(told.triplet_correlations.as_ref()),
             active_counts: told.active_counts.iter().map(count).collect(),
+            // Not asked for.
+            pairs: Vec::new(),
         })
     }
 }

@@ -21,6 +21,7 @@ pub(in crate::daemon) struct Query {
     session: Arc<SessionHandle>,
     choice: Choice,
     selection: Selection,
+    checked_pairs: bool,
 }
 
 #[derive(Clone)]
@@ -61,7 +62,7 @@ impl Query {
             },
             (false, count) => Selection::Pairs { count: count as usize },
         };
-        Ok(Self { session, choice, selection })
+        Ok(Self { session, choice, selection, checked_pairs: request.checked_pairs })
     }
 
     /// Whether the answer keeps a model in memory until it is read.
@@ -81,7 +82,7 @@ impl Query {
     }
 
     fn answer(&self, found: &Found) -> Parts {
-        let header = std::iter::once(message(Part::Header(header(&self.session, found))));
+        let header = std::iter::once(message(Part::Header(header(&self.session, found, self.checked_pairs))));
         let Ok(model) = &found.scored.fitted.model else { return Box::new(header) };
         match &self.selection {
             Selection::Header => Box::new(header),

@@ -6,8 +6,8 @@ use super::choice::{Found, method_to_proto};
 use crate::daemon::convert::{milliseconds, score_to_proto, status_to_proto};
 use crate::daemon::handle::SessionHandle;
 use crate::model::{
-    ActiveCount, Agreement, BoltzmannDiagnostics, CrossValidated, EquilibriumDiagnostics, EquilibriumModel,
-    ErasureStep, ModelCheck,
+    ActiveCount, Agreement, BoltzmannDiagnostics, CheckedPair, CrossValidated, EquilibriumDiagnostics,
+    EquilibriumModel, ErasureStep, ModelCheck,
 };
 use crate::proto::v1;
 use crate::proto::v1::equilibrium_header::Diagnostics;
@@ -25,14 +25,14 @@ pub(super) fn identity(session: &SessionHandle, found: &Found) -> v1::Equilibriu
     }
 }
 
-/// The header of a model of a publication.
-pub(super) fn header(session: &SessionHandle, found: &Found) -> v1::EquilibriumHeader {
+/// The header of a model of a publication; with single pairs of the check when asked for.
+pub(super) fn header(session: &SessionHandle, found: &Found, checked_pairs: bool) -> v1::EquilibriumHeader {
     let fitted = &found.scored.fitted;
     let header = v1::EquilibriumHeader {
         identity: Some(identity(session, found)),
         neuron_ids: session.spec.neurons.iter().map(|neuron| neuron.id).collect(),
         score: Some(score_to_proto(&found.scored.score)),
-        check: fitted.check.as_ref().map(check_to_proto),
+        check: fitted.check.as_ref().map(|check| check_to_proto(check, checked_pairs)),
         age_ms: milliseconds(found.publication.published_at.elapsed()),
         bins_since: session.applied_through().saturating_sub(fitted.end_bin),
         skipped: session.equilibrium.counters.skipped.load(Ordering::Relaxed),
@@ -108,7 +108,7 @@ fn boltzmann(told: &BoltzmannDiagnostics) -> v1::BoltzmannDiagnostics {
     }
 }
 
-fn check_to_proto(check: &ModelCheck) -> v1::ModelCheck {
+fn check_to_proto(check: &ModelCheck, with_pairs: bool) -> v1::ModelCheck {
     let count = |&ActiveCount { active, observed, predicted, predicted_error }: &ActiveCount| {
         v1::ActiveCount { active, observed, predicted, predicted_error }
     };
@@ -119,6 +119,19 @@ fn check_to_proto(check: &ModelCheck) -> v1::ModelCheck {
         pair_correlations: Some(agreement(&check.pair_correlations)),
         triplet_correlations: Some(agreement(&check.triplet_correlations)),
         active_counts: check.active_counts.iter().map(count).collect(),
+        pairs: with_pairs.then(|| checked_pairs(&check.pairs)),
+    }
+}
+
+fn checked_pairs(pairs: &[CheckedPair]) -> v1::CheckedPairs {
+    let each = |of: fn(&CheckedPair) -> f64| pairs.iter().map(of).collect();
+    v1::CheckedPairs {
+        first: pairs.iter().map(|pair| pair.neurons[0]).collect(),
+        second: pairs.iter().map(|pair| pair.neurons[1]).collect(),
+        observed: each(|pair| pair.observed),
+        observed_error: each(|pair| pair.observed_error),
+        predicted: each(|pair| pair.predicted),
+        predicted_error: each(|pair| pair.predicted_error),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::schedule::WaitingForFit;
 use crate::daemon::metrics::Durations;
+use crate::daemon::score_history::SharedHistory;
 use crate::model::{EquilibriumMethod, EquilibriumModel};
 use crate::session::{EquilibriumTracker, ScoredEquilibrium, SessionSpec, Snapshot, best_equilibrium};
 
@@ -67,6 +68,9 @@ pub(in crate::daemon) struct EquilibriumState {
     pub(in crate::daemon) counters: FitCounters,
     tracker: Mutex<EquilibriumTracker>,
     latest: Mutex<Option<Arc<EquilibriumPublication>>>,
+    /// The scores of what was published.
+    pub(in crate::daemon) history: SharedHistory,
+    methods: Vec<EquilibriumMethod>,
     /// The session is ending: a fit under way is not to go on with its next model, and none but the last is to begin.
     ending: AtomicBool,
     /// Held by the fit that is at work: one of a session, though another may wait for its turn.
@@ -97,6 +101,8 @@ impl EquilibriumState {
             counters: FitCounters::default(),
             tracker: Mutex::new(EquilibriumTracker::new(Arc::clone(spec))),
             latest: Mutex::default(),
+            history: SharedHistory::default(),
+            methods: spec.equilibrium.methods.clone(),
             ending: AtomicBool::new(false),
             work: Mutex::default(),
             waiting: Mutex::new(Some(Vec::new())),
@@ -123,6 +129,7 @@ impl EquilibriumState {
         let sequence = latest.as_ref().map_or(0, |latest| latest.sequence) + 1;
         let new = Arc::new(EquilibriumPublication { sequence, windows, published_at: Instant::now() });
         *latest = Some(Arc::clone(&new));
+        self.history.add_models(&self.methods, &new.windows);
         Some(new)
     }
 

@@ -14,7 +14,9 @@ use crate::daemon::equilibrium::{self, Reconstruction};
 use crate::daemon::error::RequestError;
 use crate::daemon::handle::SessionHandle;
 use crate::daemon::predictions::{self, Asked, predict};
+use crate::daemon::recent_spikes::recent_spikes;
 use crate::daemon::registry::Registry;
+use crate::daemon::score_history::score_history;
 use crate::moments::{Counts, LagCounts, connected, triangle_row};
 use crate::proto::v1;
 use crate::proto::v1::get_correlations_response::Part as CorrelationsPart;
@@ -141,6 +143,23 @@ impl InferenceService for InferenceRpc {
         let asked = Reconstruction::check(&self.registry, request.get_ref())?;
         let place = self.registry.bulk_answer().await?;
         Ok(Response::new(asked.answer(place).await?))
+    }
+
+    async fn get_recent_spikes(
+        &self,
+        request: Request<v1::GetRecentSpikesRequest>,
+    ) -> Result<Response<v1::GetRecentSpikesResponse>, Status> {
+        let session = self.registry.get(&request.get_ref().session_id)?;
+        let _place = self.registry.bulk_answer().await?;
+        Ok(Response::new(recent_spikes(&session, request.get_ref()).await?))
+    }
+
+    async fn get_score_history(
+        &self,
+        request: Request<v1::GetScoreHistoryRequest>,
+    ) -> Result<Response<v1::GetScoreHistoryResponse>, Status> {
+        let session = self.registry.get(&request.get_ref().session_id)?;
+        Ok(Response::new(score_history(&session)))
     }
 }
 

@@ -4,16 +4,18 @@ mod statistics;
 use ndarray::{Array1, Array2};
 
 use super::{EquilibriumError, Samples};
-use crate::model::{ActiveCount, Agreement, EquilibriumModel, ModelCheck, SpikeBlock};
+use crate::model::{ActiveCount, Agreement, CheckedPair, EquilibriumModel, ModelCheck, SpikeBlock};
 use crate::moments::threads::map;
 use crate::simulate::{EquilibriumIsing, GibbsSampler};
 pub use predicted::{PredictedPairs, predicted_pairs};
-use statistics::{Group, Statistics, Value, triplets};
+use statistics::{Group, Statistics, Value, pairs, triplets};
 
 /// Additions that drawing may cost at most, n² of them a sweep where every neuron flips.
 const OPERATIONS_MAX: u64 = 1 << 32;
 /// Triplets compared at most.
 const TRIPLETS_MAX: usize = 2000;
+/// Pairs told of one by one at most.
+const PAIRS_MAX: usize = 2000;
 
 /// How a model is drawn from for a check.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,12 +115,39 @@ pub fn check(
                 predicted_error: predicted.variance.sqrt(),
             })
             .collect(),
+        pairs: checked_pairs(&compared, &observed.pairs, &predicted.pairs),
     })
+}
+
+/// Single pairs of the compared neurons, of which the values are in the order of [`Statistics::pairs`].
+fn checked_pairs(compared: &[usize], observed: &[Value], predicted: &[Value]) -> Vec<CheckedPair> {
+    let n = compared.len();
+    let checked = |[i, j]: [usize; 2]| {
+        // Rows above hold n − 1, n − 2, … pairs.
+        let place = i * (2 * n - i - 1) / 2 + (j - i - 1);
+        let (observed, predicted) = (observed[place], predicted[place]);
+        CheckedPair {
+            neurons: [compared[i] as u32, compared[j] as u32],
+            observed: observed.mean,
+            observed_error: observed.variance.sqrt(),
+            predicted: predicted.mean,
+            predicted_error: predicted.variance.sqrt(),
+        }
+    };
+    pairs(n, PAIRS_MAX).into_iter().map(checked).collect()
 }
 
 fn nothing(bins: u64) -> ModelCheck {
     let [means, pair_correlations, triplet_correlations] = [Agreement::default(); 3];
-    ModelCheck { drawn: 0, bins, means, pair_correlations, triplet_correlations, active_counts: Vec::new() }
+    ModelCheck {
+        drawn: 0,
+        bins,
+        means,
+        pair_correlations,
+        triplet_correlations,
+        active_counts: Vec::new(),
+        pairs: Vec::new(),
+    }
 }
 
 /// The kept configurations of every chain, seen by the estimated neurons.

@@ -47,6 +47,23 @@ pub(super) fn triplets(n: usize, most: usize) -> Vec<[usize; 3]> {
     chosen.into_iter().collect()
 }
 
+/// Pairs `i < j` of `n` neurons, in order: all, or so many drawn at random by a fixed seed.
+pub(super) fn pairs(n: usize, most: usize) -> Vec<[usize; 2]> {
+    if n * n.saturating_sub(1) / 2 <= most {
+        return (0..n).flat_map(|i| (i + 1..n).map(move |j| [i, j])).collect();
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(0x0002_9a12_5eed);
+    let mut chosen = BTreeSet::new();
+    while chosen.len() < most {
+        let mut pair = [0, 1].map(|_: usize| random.random_range(0..n));
+        pair.sort_unstable();
+        if pair[0] < pair[1] {
+            chosen.insert(pair);
+        }
+    }
+    chosen.into_iter().collect()
+}
+
 /// Means of one group.
 struct GroupMoments {
     /// `⟨s_i⟩`.
@@ -211,5 +228,15 @@ mod tests {
         assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(chosen, triplets(100, 2000));
         assert!(triplets(2, 2000).is_empty() && triplets(0, 2000).is_empty());
+    }
+
+    #[test]
+    fn few_of_many_pairs_are_chosen_once_each() {
+        assert_eq!(pairs(3, 3), [[0, 1], [0, 2], [1, 2]]);
+        let chosen = pairs(100, 2000);
+        assert_eq!((chosen.len(), &chosen), (2000, &pairs(100, 2000)));
+        assert!(chosen.iter().all(|pair| pair[0] < pair[1] && pair[1] < 100));
+        assert!(chosen.windows(2).all(|two| two[0] < two[1]));
+        assert!(pairs(1, 2000).is_empty() && pairs(0, 2000).is_empty());
     }
 }
