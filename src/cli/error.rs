@@ -117,6 +117,9 @@ pub(crate) enum CliError {
     /// No session of that name.
     #[error("no session '{wanted}' at {address}; there are: {known}")]
     UnknownSession { wanted: String, address: String, known: String },
+    /// A rig whose spikes cannot be brought to a session.
+    #[error("{0}")]
+    Bridge(String),
     /// The daemon under load went away or answered wrongly, or a daemon of our own did not start.
     #[error("{0}")]
     Load(String),
