@@ -214,7 +214,9 @@ impl Relay {
             }
             Fact::Restarted => self.is_over |= self.on_restart == OnRestart::End,
         }
-        self.is_over |= reached_ns >= end_ns;
+        // Spikes of before the end may come with the next block.
+        let delay_ns = i64::try_from(self.tracker.lateness_us() * 1000).unwrap_or(i64::MAX);
+        self.is_over |= reached_ns >= end_ns.saturating_add(delay_ns);
         if self.is_over {
             news.push(News::Over);
         }

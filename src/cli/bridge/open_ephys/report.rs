@@ -321,13 +321,13 @@ impl Reporter {
         left_out(
             "merged",
             merged,
-            format!("{} of a neuron that had fired in their bin", text::counted(merged, "spike")),
+            format!("{} of a neuron that had fired in their bin already", text::counted(merged, "spike")),
         );
         let gaps = format!(
             "{} left out: {} lost in {}, {}",
             text::seconds(counts.unobserved_ns as f64 / 1e9),
             text::counted(counts.lost_messages, "message"),
-            text::counted(counts.losses, "loss"),
+            text::counted(counts.losses, "place"),
             text::counted(counts.restarts, "restart"),
         );
         left_out("gaps", counts.losses + counts.restarts + u64::from(counts.unobserved_ns > 0), gaps);

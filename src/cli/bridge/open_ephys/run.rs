@@ -229,14 +229,15 @@ impl Bridge {
         if self.session.is_none() {
             return Ok(());
         }
-        // Of the last bin not everything was heard.
         if let (Some(clock_ns), Some(origin_ns)) = (self.relay.clock_ns(), self.relay.origin_ns())
             && !self.relay.is_over()
         {
-            let width_ns = self.width_ns();
-            let stop_ns = clock_ns + (origin_ns - clock_ns).rem_euclid(width_ns);
-            if stop_ns > clock_ns && clock_ns >= origin_ns {
-                self.relay.kept.push(Entry::Unobserved { start_ns: clock_ns, stop_ns });
+            // Of the last bin, and of what the detector still had, not everything was heard.
+            let delay_ns = i64::try_from(self.relay.tracker().lateness_us() * 1000).unwrap_or(i64::MAX);
+            let stop_ns = clock_ns + (origin_ns - clock_ns).rem_euclid(self.width_ns());
+            let start_ns = clock_ns.saturating_sub(delay_ns).max(origin_ns);
+            if start_ns < stop_ns {
+                self.relay.kept.push(Entry::Unobserved { start_ns, stop_ns });
             }
         }
         let mut flush = interval(FLUSH);
