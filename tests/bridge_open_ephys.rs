@@ -220,14 +220,14 @@ fn lost_and_malformed_messages_leave_gaps_and_nothing_wrong() {
     let acquisition = Acquisition::random(2, 6, &[0], 4 * RATE);
     let messages = acquisition.messages(0, 4 * RATE / BLOCK, 0);
     let at = |block: i64| acquisition.messages(0, block, 0).len();
-    // Lost on the way: all of blocks 60 to 62, then a single message, the first spike of block 100.
-    let single = at(100);
-    assert_eq!(messages[single].header["type"], "spike");
+    // Lost on the way: all of blocks 60 to 62, then a single message, the first spike of some block.
+    let lone = (100..).find(|&block| messages[at(block)].header["type"] == "spike").unwrap();
+    let (single, next) = (at(lone), lone + 20);
     plugin.publish(&messages[..at(60)]);
     plugin.publish(&messages[at(63)..single]);
-    plugin.publish(&messages[single + 1..at(120)]);
+    plugin.publish(&messages[single + 1..at(next)]);
     // Unreadable: that the one in its place is missing is known by its number.
-    let spoiled = at(120);
+    let spoiled = at(next);
     let mut header = messages[spoiled].header.to_string().into_bytes();
     header.truncate(40);
     plugin.publish_frames(&[b"EVENT\0".to_vec(), header, vec![0; 640]]);
@@ -254,8 +254,9 @@ fn lost_and_malformed_messages_leave_gaps_and_nothing_wrong() {
         from_ns / WIDTH_NS..=(to * 1_000_000_000 / RATE - 1) / WIDTH_NS
     };
     let mut expected: BTreeSet<i64> = (0..300).collect();
-    for (from, to) in [(60, 64), (100, 101), (120, 121)] {
-        touched(from * BLOCK, to * BLOCK).for_each(|bin| drop(expected.remove(&bin)));
+    for (from, to) in [(60, 64), (lone, lone + 1), (next, next + 1)] {
+        let gap = touched(from * BLOCK, to * BLOCK);
+        expected.retain(|bin| !gap.contains(bin));
     }
     assert_eq!(observed, expected, "no larger a gap than needed");
 }
@@ -331,6 +332,35 @@ fn who_joins_late_has_every_spike_from_then_on() {
     assert_eq!(spikes, among(&truth, &observed));
     let last = 200 * BLOCK * 1_000_000_000 / RATE / WIDTH_NS - origin_ns / WIDTH_NS;
     assert!(observed.contains(&0) && observed.len() as i64 >= last - 1, "{} of {last}", observed.len());
+}
+
+#[test]
+fn open_ephys_may_be_closed_and_opened_again() {
+    let lab = Lab::open();
+    let mut plugin = Plugin::start();
+    let mut bridge = lab.bridge(&plugin, &["--discover", "300ms", "--duration", "3s"]);
+    meet(&mut plugin, &bridge);
+    let first = Acquisition::random(11, 6, &[0], 2 * RATE);
+    plugin.publish(&first.messages(0, 60, 0));
+    bridge.wait_until("report", |report| report["clock_s"].as_f64().unwrap() > 1.0);
+    let address = plugin.address.clone();
+    drop(plugin);
+    bridge.wait_for("waiting_for_open_ephys");
+    let mut plugin = Plugin::start_at(&address);
+    bridge.wait_for("waiting_for_acquisition");
+    meet(&mut plugin, &bridge);
+    let mut second = Acquisition::random(12, 6, &[0], 3 * RATE);
+    second.start_ms = first.start_ms + 2000;
+    plugin.publish(&second.messages(0, 3 * RATE / BLOCK, 0));
+    let summary = bridge.wait_for("summary");
+    bridge.succeeds();
+    let (spikes, observed) = held(&lab.recording(&summary["session_id"]));
+    let expected: BTreeSet<i64> = (0..101).chain(200..300).collect();
+    assert_eq!(observed, expected);
+    let mut truth = binned(&first.spikes, 0, electrode);
+    truth.retain(|(bin, _)| *bin < 101);
+    truth.extend(binned(&second.spikes, -200, electrode));
+    assert_eq!(spikes, among(&truth, &observed));
 }
 
 #[test]

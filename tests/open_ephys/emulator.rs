@@ -42,11 +42,16 @@ pub(crate) struct Plugin {
 
 impl Plugin {
     pub(crate) fn start() -> Self {
+        Self::start_at("tcp://127.0.0.1:0")
+    }
+
+    /// With this data port.
+    pub(crate) fn start_at(address: &str) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (publisher, address, mut listener, heartbeat_address) = runtime.block_on(async {
             let (mut publisher, mut listener) = (PubSocket::new(), RepSocket::new());
-            let address = publisher.bind("tcp://127.0.0.1:0").await.unwrap().to_string();
+            let address = publisher.bind(address).await.unwrap().to_string();
             let heartbeat_address = listener.bind("tcp://127.0.0.1:0").await.unwrap().to_string();
             (publisher, address, listener, heartbeat_address)
         });

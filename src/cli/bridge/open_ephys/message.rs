@@ -21,7 +21,7 @@ use super::rate::Rate;
 const HEADER_BYTES_MAX: usize = 64 << 10;
 /// Longest name of a stream or an electrode, bytes.
 const NAME_BYTES_MAX: usize = 200;
-/// The event broadcast that a spike's waveform is part of has far fewer.
+/// Most channels of an electrode; a tetrode has four.
 const CHANNELS_MAX: i64 = 1024;
 /// Most samples of a block or a waveform.
 const SAMPLES_MAX: i64 = 1 << 20;
@@ -29,7 +29,7 @@ const SAMPLES_MAX: i64 = 1 << 20;
 /// A message, without what nobody asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {
-    /// Its number; `None` when it has no sensible one, which none of the plugin's lacks.
+    /// Its number in the acquisition, from 1.
     pub(super) number: i32,
     /// Time of the rig's computer, milliseconds since 1970.
     pub(super) timestamp_ms: Option<i64>,

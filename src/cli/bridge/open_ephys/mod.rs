@@ -1,5 +1,6 @@
 //! `glauber bridge open-ephys`: the spikes of the Open Ephys GUI, from its ZMQ Interface plugin.
 
+mod facts;
 mod kept;
 mod message;
 mod rate;
@@ -8,9 +9,11 @@ mod report;
 mod roster;
 mod run;
 mod source;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod tracker;
+mod units;
 mod uplink;
 
 use std::path::PathBuf;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use glauber::model::BinWidth;
 
+use super::facts::{Fact, Fatal, Why};
 use super::kept::{Entry, Kept};
 use super::message::{Malformed, Message};
 use super::rate::Rate;
 use super::roster::{Belongs, Policy, Roster};
-use super::tracker::{Fact, Fatal, Tracker, Why};
+use super::tracker::Tracker;
 
 /// Facts kept until the neurons are known; each takes 32 bytes.
 const FACTS_MAX: usize = 4_000_000;

@@ -6,18 +6,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::facts::{Counts, Why};
 use super::message::Malformed;
 use super::relay::{News, Relay};
-use super::tracker::{Counts, Why};
-use crate::cli::error::CliError;
 use crate::cli::{Manner, output, text};
 
 /// Lines of one kind between two reports; the rest is only counted.
 const LINES_MAX: u32 = 5;
 /// Without any message for so long nothing is being acquired.
 const SILENCE: Duration = Duration::from_secs(2);
-/// Unknown units named at the end.
-const UNITS_NAMED: usize = 10;
 
 /// How things stand with the rig.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +39,6 @@ pub(super) struct Reporter {
 /// How far the daemon is.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Progress {
-    /// Spikes that came too late for their bin, and those whose neuron had fired in theirs, if known.
-    pub(super) late_and_merged: Option<(u64, u64)>,
     /// Every bin before this one is safe (in the counts, without a journal).
     pub(super) safe_bins: u64,
     /// Width of a bin, nanoseconds.
@@ -242,103 +237,5 @@ impl Reporter {
                 "daemon_has_s": safe_s, "daemon_connected": progress.is_connected, "kept": relay.kept.len(),
             }),
         );
-    }
-
-    /// What there was, at the end.
-    pub(super) fn summary(
-        &self,
-        relay: &Relay,
-        session: Option<&str>,
-        progress: Progress,
-        is_closed: bool,
-        again: &str,
-    ) -> Result<(), CliError> {
-        let counts = relay.tracker().counts();
-        let (forwarded, malformed) = relay.passed();
-        let unsorted = relay.roster().map_or(0, |roster| roster.unsorted());
-        let empty = std::collections::BTreeMap::new();
-        let unknown = relay.roster().map_or(&empty, |roster| roster.unknown());
-        let unknown_spikes: u64 = unknown.values().sum();
-        let (late, merged) = progress.late_and_merged.unzip();
-        if self.manner.json {
-            return output::print(format_args!(
-                "{}\n",
-                json!({
-                    "event": "summary", "session_id": session, "closed": is_closed, "bins": progress.safe_bins,
-                    "messages": counts.messages, "spikes": counts.spikes, "forwarded": forwarded,
-                    "unsorted": unsorted, "unknown_spikes": unknown_spikes,
-                    "unknown_units": unknown.keys().map(ToString::to_string).collect::<Vec<_>>(),
-                    "before_start": counts.before_start, "malformed": malformed, "duplicates": counts.duplicates,
-                    "other_streams": counts.other_streams, "losses": counts.losses,
-                    "lost_messages": counts.lost_messages, "restarts": counts.restarts,
-                    "unobserved_s": counts.unobserved_ns as f64 / 1e9, "late": late, "merged": merged,
-                })
-            ));
-        }
-        let mut facts = Vec::new();
-        match session {
-            Some(id) => {
-                facts.push(("session", format!("{id}, {}", if is_closed { "closed" } else { "still open" })))
-            }
-            None => facts.push(("session", "none: no neurons were found".to_owned())),
-        }
-        facts.push((
-            "received",
-            format!(
-                "{} in {}",
-                text::counted(counts.spikes, "spike"),
-                text::counted(counts.messages, "message")
-            ),
-        ));
-        facts.push(("forwarded", text::counted(forwarded, "spike")));
-        let mut left_out = |name: &'static str, count: u64, what: String| {
-            if count > 0 {
-                facts.push((name, what));
-            }
-        };
-        left_out("unsorted", unsorted, format!("{} left out", text::counted(unsorted, "spike")));
-        let mut names: Vec<String> = unknown.keys().take(UNITS_NAMED).map(ToString::to_string).collect();
-        if unknown.len() > UNITS_NAMED {
-            names.push(format!("{} more", unknown.len() - UNITS_NAMED));
-        }
-        let units = format!(
-            "{} of units that are no neurons: {}",
-            text::counted(unknown_spikes, "spike"),
-            names.join(", ")
-        );
-        left_out("unknown", unknown_spikes, units);
-        let early = format!(
-            "{} before the session or an acquisition was heard in full",
-            text::counted(counts.before_start, "spike")
-        );
-        left_out("early", counts.before_start, early);
-        let (late, merged) = progress.late_and_merged.unwrap_or_default();
-        left_out(
-            "late",
-            late,
-            format!("{} after their bin was complete, left out", text::counted(late, "spike")),
-        );
-        left_out(
-            "merged",
-            merged,
-            format!("{} of a neuron that had fired in their bin already", text::counted(merged, "spike")),
-        );
-        let gaps = format!(
-            "{} left out: {} lost in {}, {}",
-            text::seconds(counts.unobserved_ns as f64 / 1e9),
-            text::counted(counts.lost_messages, "message"),
-            text::counted(counts.losses, "place"),
-            text::counted(counts.restarts, "restart"),
-        );
-        left_out("gaps", counts.losses + counts.restarts + u64::from(counts.unobserved_ns > 0), gaps);
-        left_out("malformed", malformed, text::counted(malformed, "message"));
-        left_out("duplicates", counts.duplicates, text::counted(counts.duplicates, "message"));
-        if let Some(id) = session {
-            facts.push(("next", format!("glauber couplings --session {id}{again}")));
-            if !is_closed {
-                facts.push(("", format!("glauber close {id}{again}")));
-            }
-        }
-        output::print_facts(&facts)
     }
 }

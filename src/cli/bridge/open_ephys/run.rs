@@ -12,6 +12,7 @@ use super::kept::Entry;
 use super::relay::{News, Relay};
 use super::report::{Progress, Reporter};
 use super::source::{self, Heard};
+use super::summary::Summary;
 use super::uplink::{self, Told, Uplink};
 use crate::cli::Manner;
 use crate::cli::client::Daemon;
@@ -33,6 +34,7 @@ pub(crate) async fn run(args: OpenEphysArgs, manner: Manner) -> Result<(), CliEr
     let reporter = Reporter::new(manner, &args.source);
     let mut bridge = Bridge {
         args,
+        manner,
         daemon,
         is_journaled,
         relay,
@@ -59,6 +61,7 @@ struct Session {
 
 struct Bridge {
     args: OpenEphysArgs,
+    manner: Manner,
     daemon: Daemon,
     is_journaled: bool,
     relay: Relay,
@@ -269,7 +272,6 @@ impl Bridge {
 
     fn progress(&self) -> Progress {
         Progress {
-            late_and_merged: None,
             safe_bins: self.safe_bins,
             width_ns: self.width_ns(),
             is_connected: self.session.as_ref().is_some_and(|session| session.uplink.is_open()),
@@ -279,8 +281,8 @@ impl Bridge {
     /// Close the session if asked for, and tell how it went.
     async fn end(mut self, done: Result<(), CliError>) -> Result<(), CliError> {
         let id = self.session.as_ref().map(|session| session.id.clone());
-        let mut progress = self.progress();
         let mut done = done;
+        let mut session = None;
         let mut is_closed = false;
         if let Some(id) = &id {
             if self.args.close && !matches!(done, Err(CliError::Interrupted(_))) {
@@ -288,14 +290,18 @@ impl Bridge {
                 is_closed = closed.is_ok();
                 done = done.and(closed.map(drop));
             }
-            if let Ok(session) = self.daemon.session(id).await {
-                progress.late_and_merged = Some((session.late_spikes, session.merged_spikes));
-                progress.safe_bins = session.watermarks.map_or(0, |marks| marks.applied_through);
-            }
+            session = self.daemon.session(id).await.ok();
         }
+        // The stream ends with it.
         self.session = None;
-        let again = self.args.connect.again();
-        let told = self.reporter.summary(&self.relay, id.as_deref(), progress, is_closed, &again);
+        let summary = Summary {
+            relay: &self.relay,
+            session_id: id.as_deref(),
+            session: session.as_ref(),
+            is_closed,
+            again: self.args.connect.again(),
+        };
+        let told = summary.print(self.manner);
         done.and(told)
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::facts::{Fact, Fatal, Why};
 use super::kept::Entry;
 use super::message::{Body, Malformed, Message, parse};
 use super::rate::Rate;
 use super::relay::{Neurons, News, OnRestart, Relay, Settings};
 use super::roster::{Policy, Roster};
-use super::tracker::{Fact, Fatal, Tracker, Why};
+use super::tracker::Tracker;
 
 const MS: i64 = 1_000_000;
 /// Samples of a block: 10 ms at 30 kHz.

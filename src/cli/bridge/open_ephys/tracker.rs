@@ -1,20 +1,20 @@
 //! From messages to facts of the session: spikes in nanoseconds, how far the clock has come, what may have been lost, where an acquisition began
 //! anew. No clock of our own, no input and no output: what arrived when is told.
 //!
-//! Three things of the plugin and of the Spike Detector before it decide what is known
-//! (github.com/open-ephys-plugins/zmq-interface, `Source/ZmqInterface.cpp`; github.com/open-ephys/plugin-GUI,
-//! `Plugins/BasicSpikeDisplay/SpikeDetector.cpp` and its successors):
+//! Three things of the plugin and of the GUI's Spike Detector before it decide what is known (the plugin's `process`, see [`super::message`], and
+//! the detector's `process` in `SpikeDetector.cpp`, whose `OVERFLOW_BUFFER_SAMPLES` is 200):
 //!
 //! * The spikes of a block of samples are sent before the block's data. So when data come, all spikes of blocks up to it have been sent, and of
 //!   messages lost between data of the same block none was a spike.
 //! * The detector looks through the block electrode by electrode, so spikes of a block come in no order of time.
 //! * It leaves the last 100 samples of a block to the next one ([`DELAY_SAMPLES`] allows for twice that).
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use super::facts::{Counts, Fact, Fatal, Why};
 use super::message::{Block, Body, Malformed, Message, Spike, Unit};
 use super::rate::Rate;
+use super::units::Units;
 
 /// How far before the end of a block a spike may lie that comes with the next block only, samples.
 const DELAY_SAMPLES: u32 = 200;
@@ -26,76 +26,6 @@ const SPIKE_RANGE_NS: i64 = 10_000_000_000;
 const LEAP_NS: i64 = 3_600_000_000_000;
 /// Spikes kept while the sample rate is not known.
 const PENDING_MAX: usize = 200_000;
-/// Different units told apart.
-const UNITS_MAX: usize = 100_000;
-
-/// What a message tells about the session. All times are on the session's clock, nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fact {
-    /// From here on all spikes are known: the left edge of bin 0, a multiple of the bin width.
-    Begin { origin_ns: i64 },
-    /// A spike of the unit of that number ([`Tracker::unit`]).
-    Spike { unit: u32, time_ns: i64 },
-    /// The stream has come this far.
-    Clock { time_ns: i64 },
-    /// Spikes of these times may have been lost.
-    Unobserved { start_ns: i64, stop_ns: i64, why: Why },
-    /// Acquisition began anew; what comes stands at later times of the same clock.
-    Restarted,
-}
-
-/// Why spikes may be missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
-    /// Messages were lost on the way.
-    Lost,
-    /// The stream left samples out.
-    Skipped,
-    /// Between two acquisitions.
-    Stopped,
-}
-
-/// Why nothing sensible can come of the stream any longer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fatal {
-    #[error(
-        "the sample rate of stream '{stream}' is {now}, before it was {before}: bins of both are not of one recording"
-    )]
-    RateChanged { stream: String, before: String, now: String },
-    #[error("two streams come from there, '{first}' and '{other}': choose one with --stream")]
-    SeveralStreams { first: String, other: String },
-    #[error(
-        "spikes come but no continuous data, so their sample rate is not known: select a channel in the ZMQ Interface's editor, or give --sample-rate"
-    )]
-    NoData,
-    #[error("too many spikes came before the neurons were known: discover for a shorter time")]
-    TooMuchToDiscover,
-    #[error("more than {UNITS_MAX} different units came")]
-    TooManyUnits,
-}
-
-/// How often what has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    /// Messages understood.
-    pub(super) messages: u64,
-    /// Spikes of the chosen stream.
-    pub(super) spikes: u64,
-    /// Messages that never came, by their numbers.
-    pub(super) lost_messages: u64,
-    /// How often messages were missing.
-    pub(super) losses: u64,
-    /// Messages that came twice.
-    pub(super) duplicates: u64,
-    /// Messages of other streams.
-    pub(super) other_streams: u64,
-    /// Spikes of before the session, or of before an acquisition was heard in full.
-    pub(super) before_start: u64,
-    /// Acquisitions after the first.
-    pub(super) restarts: u64,
-    /// Time in which spikes may have been lost, nanoseconds.
-    pub(super) unobserved_ns: i64,
-}
 
 /// The message before.
 #[derive(Debug, Clone, Copy)]
@@ -156,8 +86,7 @@ pub(super) struct Tracker {
     is_whole: bool,
     place: Option<Place>,
     pending: Vec<(u32, i64)>,
-    units: Vec<Unit>,
-    numbers: HashMap<Unit, u32>,
+    units: Units,
     /// How far the session's clock has come; none before the session.
     now_ns: Option<i64>,
     moved: Moment,
@@ -178,8 +107,7 @@ impl Tracker {
             is_whole: false,
             place: None,
             pending: Vec::new(),
-            units: Vec::new(),
-            numbers: HashMap::new(),
+            units: Units::default(),
             now_ns: None,
             moved: Moment { rig_ms: None, arrived: Duration::ZERO },
             open: None,
@@ -189,7 +117,7 @@ impl Tracker {
 
     /// The unit of that number.
     pub(super) fn unit(&self, number: u32) -> Option<&Unit> {
-        self.units.get(number as usize)
+        self.units.get(number)
     }
 
     /// How often what has come.
@@ -471,7 +399,7 @@ impl Tracker {
         facts: &mut Vec<Fact>,
     ) -> Result<(), Fatal> {
         self.counts.spikes += 1;
-        let unit = self.number_of(spike.unit)?;
+        let unit = self.units.number_of(spike.unit)?;
         if let (Some(place), Some(now_ns), Some(rate)) = (self.place, self.now_ns, self.rate)
             && is_after_loss
         {
@@ -529,18 +457,5 @@ impl Tracker {
                 facts.push(Fact::Clock { time_ns: time_ns - BLOCK_NS });
             }
         }
-    }
-
-    fn number_of(&mut self, unit: Unit) -> Result<u32, Fatal> {
-        if let Some(&number) = self.numbers.get(&unit) {
-            return Ok(number);
-        }
-        if self.units.len() == UNITS_MAX {
-            return Err(Fatal::TooManyUnits);
-        }
-        let number = self.units.len() as u32;
-        self.units.push(unit.clone());
-        self.numbers.insert(unit, number);
-        Ok(number)
     }
 }
