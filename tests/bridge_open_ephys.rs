@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use emulator::{Acquisition, BLOCK, Plugin, RATE, True, knock};
+use emulator::{Acquisition, BLOCK, Plugin, RATE, Sent, True, knock};
 use glauber::ingest::{BinnedRecording, bin_recording};
 use serde_json::{Value, json};
 
@@ -142,6 +142,10 @@ fn serve(dir: &Path, listen: &str) -> (Program, String) {
 
 /// Knock until the bridge hears it.
 fn meet(plugin: &mut Plugin, bridge: &Program) {
+    meet_by(plugin, bridge, knock);
+}
+
+fn meet_by(plugin: &mut Plugin, bridge: &Program, knock: impl Fn(i64) -> Sent) {
     for number in 0..10_000 {
         plugin.publish(&[knock(number)]);
         let heard = match bridge.lines.recv_timeout(Duration::from_millis(20)) {
@@ -484,6 +488,45 @@ fn a_stream_that_cannot_be_one_recording_ends_with_one_line() {
         errors,
         "error: the sample rate of stream 'Rhythm Data' is 20000 Hz, before it was 30000 Hz: bins of both are not of one recording\n"
     );
+}
+
+#[test]
+fn without_data_spikes_alone_are_enough() {
+    let lab = Lab::open();
+    let mut plugin = Plugin::start();
+    let mut bridge =
+        lab.bridge(&plugin, &["--sample-rate", "30000", "--discover", "500ms", "--duration", "2s"]);
+    // Nothing that tells a sample.
+    let nothing = json!({"message_num": 5000, "type": "param", "content": {"gain": 1}});
+    meet_by(&mut plugin, &bridge, |_| Sent { envelope: "PARAM", header: nothing.clone(), payload: 0 });
+    let mut acquisition = Acquisition::random(13, 6, &[0], 3 * RATE);
+    acquisition.channels = 0;
+    // Silence is no loss.
+    acquisition.spikes.retain(|spike| !(RATE..RATE * 3 / 2).contains(&spike.sample));
+    plugin.publish(&acquisition.messages(0, 3 * RATE / BLOCK, 0));
+    let origin_ns = bridge.wait_for("began")["origin_ns"].as_i64().unwrap();
+    let summary = bridge.wait_for("summary");
+    bridge.succeeds();
+    assert_eq!((&summary["late"], &summary["losses"]), (&json!(0), &json!(0)));
+    let (spikes, observed) = held(&lab.recording(&summary["session_id"]));
+    assert_eq!(observed, (0..200).collect());
+    assert_eq!(spikes, among(&binned(&acquisition.spikes, origin_ns / WIDTH_NS, electrode), &observed));
+}
+
+#[test]
+fn without_neurons_there_is_no_session() {
+    let mut lab = Lab::open();
+    let mut plugin = Plugin::start();
+    let mut bridge = lab.bridge(&plugin, &["--discover", "100ms"]);
+    meet(&mut plugin, &bridge);
+    let silent = Acquisition { spikes: BTreeSet::new(), ..Acquisition::random(14, 1, &[0], RATE) };
+    plugin.publish(&silent.messages(0, 50, 0));
+    bridge.wait_for("no_neurons_yet");
+    bridge.interrupt();
+    let summary = bridge.wait_for("summary");
+    bridge.succeeds();
+    assert_eq!((&summary["session_id"], &summary["spikes"]), (&Value::Null, &json!(0)));
+    lab.daemon.kill();
 }
 
 #[test]
