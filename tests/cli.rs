@@ -161,6 +161,9 @@ fn help_names_every_subcommand_and_each_shows_examples() {
         assert!(help.contains(&format!("  {name} ")), "{name} is missing: {help}");
         assert!(stdout(&[name, "--help"]).contains(&format!("glauber {name}")), "{name} has no example");
     }
+    assert!(
+        stdout(&["bridge", "open-ephys", "--help"]).contains("glauber bridge open-ephys --bin-width 20ms")
+    );
     assert_eq!(stdout(&["--version"]).trim(), format!("glauber {}", env!("CARGO_PKG_VERSION")));
 }
 

@@ -130,6 +130,9 @@ pub(crate) enum CliError {
     /// No session of that name.
     #[error("no session '{wanted}' at {address}; there are: {known}")]
     UnknownSession { wanted: String, address: String, known: String },
+    /// A rig whose spikes cannot be brought to a session.
+    #[error("{0}")]
+    Bridge(String),
     /// The daemon under load went away or answered wrongly, or a daemon of our own did not start.
     #[error("{0}")]
     Load(String),
@@ -172,7 +175,7 @@ impl CliError {
     pub(crate) fn from_status(doing: &'static str, address: &str, status: &Status) -> Self {
         let owned = || address.to_owned();
         let cause = std::error::Error::source(status);
-        if let Some(problem) = cause.and_then(|cause| trust::refusal(cause)) {
+        if let Some(problem) = cause.and_then(trust::refusal) {
             return Self::NotTrusted { address: owned(), problem };
         }
         // An answer of a daemon has no cause in here. Cancelled is what the transport says of a call that was still waiting to be sent

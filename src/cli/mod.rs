@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each `arguments → one call → exit code`.
 
 mod access;
+mod bridge;
 mod client;
 mod close;
 mod compare;
@@ -104,6 +105,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
     Load(Box<load::LoadArgs>),
+    Bridge(bridge::BridgeArgs),
     Close(close::CloseArgs),
     Status(status::StatusArgs),
     Couplings(couplings::CouplingsArgs),
@@ -175,6 +177,7 @@ fn dispatch(command: Command, manner: Manner) -> Result<(), CliError> {
         Command::Inspect(args) => inspect::run(&args, manner),
         Command::Simulate(args) => simulate::run(&args, manner),
         Command::Load(args) => block_on(load::run(*args, manner)),
+        Command::Bridge(args) => block_on(bridge::run(args, manner)),
         Command::Close(args) => block_on(close::run(args, manner)),
         Command::Status(args) => block_on(status::run(args, manner)),
         Command::Couplings(args) => block_on(couplings::run(args, manner)),

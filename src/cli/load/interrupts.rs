@@ -8,7 +8,7 @@ use super::process;
 use crate::cli::error::CliError;
 
 /// Ctrl-C, the end that a service manager asks for, and the end of the terminal.
-pub(super) struct Interrupts {
+pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
     /// None where it is ignored.
@@ -17,7 +17,7 @@ pub(super) struct Interrupts {
 
 impl Interrupts {
     /// Begin to listen.
-    pub(super) fn listen() -> Result<Self, CliError> {
+    pub(crate) fn listen() -> Result<Self, CliError> {
         let listen =
             |kind| signal(kind).map_err(|source| CliError::System { doing: "listening for signals", source });
         // To listen would undo what nohup has done.
@@ -30,7 +30,7 @@ impl Interrupts {
     }
 
     /// Wait for the next one.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,

@@ -25,7 +25,7 @@ use glauber::model::{BinWidth, Ridges, Window};
 use glauber::proto::v1;
 
 use self::aims::AimArgs;
-use self::interrupts::Interrupts;
+pub(crate) use self::interrupts::Interrupts;
 use self::measure::{Measurement, Target};
 use self::ring::{Encoding, Shape};
 use self::server::{Server, Wanted};
