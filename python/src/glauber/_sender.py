@@ -22,6 +22,7 @@ from .errors import (
     DaemonError,
     GlauberError,
     LimitError,
+    NotReadyError,
     ProducerConnectedError,
     StreamClosedError,
     UnavailableError,
@@ -193,6 +194,9 @@ class Sender(Generic[Item]):
             ended = self._state.wait_for(lambda: self._ended, timeout_s)
             if not ended:
                 self._fail(WaitTimeoutError(f"the stream did not end within {timeout_s} s"))
+            # A session that was closed meanwhile has all of it, as long as nothing was left to be told.
+            if isinstance(self._failure, NotReadyError) and not self._kept:
+                self._failure = None
             if self._failure is not None:
                 failure = self._failure
                 raise type(failure)(failure.details, code=failure.code, field=failure.field) from failure
@@ -214,8 +218,9 @@ class Sender(Generic[Item]):
             except Exception as bug:  # noqa: BLE001 - a thread that dies in silence would leave its pusher waiting for ever
                 log.exception("the stream into session %s failed", self._session_id)
                 done, error = False, DaemonError(f"{type(bug).__name__}: {bug}")
-            finally:
-                channel.close()
+            if not done and isinstance(error, NotReadyError):
+                self._learn_how_far(channel)
+            channel.close()
             with self._state:
                 failures = 0 if self._is_open else failures
                 self._is_open, self._call = False, None
@@ -281,6 +286,18 @@ class Sender(Generic[Item]):
                     self._drop_safe()
         with self._state:
             return self._ending and self._taken == len(self._kept) and self._is_open and self._is_all_safe()
+
+    def _learn_how_far(self, channel: grpc.Channel) -> None:
+        """Ask how far a session is whose stream ended without a last acknowledgement, as that of one which was closed does."""
+        request = session_service_pb2.GetSessionRequest(session_id=self._session_id)
+        try:
+            found = self._transport.call(self._transport.sessions_of(channel).GetSession, request, timeout_s=10)
+        except GlauberError as error:
+            log.warning("session %s: %s", self._session_id, error)
+            return
+        with self._state:
+            self._marks = found.session.watermarks
+            self._drop_safe()
 
     def _is_all_safe(self) -> bool:
         return not self._kept

@@ -234,19 +234,24 @@ class _TimeSender(Sender[_Times]):
         deadline: float | None,
     ) -> None:
         """Keep spikes to be sent; `_state` is held."""
-        told = self._clocks_told.get(source)
-        if clock_ns is not None and told is not None and clock_ns < told:
-            raise InputError(f"clock of source {source}: {clock_ns} ns; it had come to {told} ns before")
         offset = self.offsets_ns[source] if offset_ns is None else offset_ns
+        told = self._clocks_told.get(source)
+        if clock_ns is not None and told is not None and clock_ns + offset < told - self.lateness_us * 1000:
+            came_to = f"it had come to {told - offset} ns, and may go back by lateness_s at most"
+            raise InputError(f"clock of source {source}: {clock_ns} ns; {came_to} (a clock that begins anew needs another offset_s)")
         step = MESSAGE_BYTES // SPIKE_BYTES
+        if len(neurons) > step:
+            # The newest spike of a message moves the clock: those of the next must not be late by that.
+            order = np.argsort(times_ns, kind="stable")
+            neurons, times_ns = neurons[order], times_ns[order]
         for start in range(0, max(len(neurons), 1), step):
             is_last = start + step >= len(neurons)
             part = times_ns[start : start + step]
             clock = clock_ns if is_last else None
-            # A clock says that spikes before it have come: the last message has it.
+            # A clock says that spikes before it have come: the last message has it. What was lost is told before anything moves the clock past it.
             newest = [int(part.max())] if len(part) else []
             newest += [clock] if clock is not None else []
-            lost = unobserved if is_last else []
+            lost = unobserved if start == 0 else []
             reaches = newest + [stop - 1 for _, stop in lost]
             end_bin = max(((reach + offset - self.origin_ns) // self.width_ns + 1 for reach in reaches), default=0)
             changes = offset != self.offsets_ns[source]
@@ -257,7 +262,7 @@ class _TimeSender(Sender[_Times]):
                 known = self.clocks_ns[source]
                 self.clocks_ns[source] = max(newest if known is None else [*newest, known])
         if clock_ns is not None:
-            self._clocks_told[source] = clock_ns
+            self._clocks_told[source] = max(clock_ns + offset, told if told is not None else clock_ns + offset)
 
     def __init__(self, transport: Transport, session: types_pb2.Session, *, epoch: int, buffer_bytes: int) -> None:
         super().__init__(transport, session, epoch=epoch, buffer_bytes=buffer_bytes)
