@@ -1,0 +1,314 @@
+"""Bridges against emulators of what rigs speak."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from conftest import moments, raster, transitions
+
+import glauber
+from glauber.bridge.timeline import RateError, Timeline
+
+N = 20
+
+
+# Where samples belong, without any network.
+
+
+def placed(timestamps: list[float], width_s: float = 0.01, **more: float) -> list[int]:
+    timeline = Timeline(width_s, **more)
+    bins = [bin_ for start in range(0, len(timestamps), 7) for bin_ in timeline.add(timestamps[start : start + 7])]
+    return bins + timeline.end()
+
+
+def test_samples_in_time_follow_each_other() -> None:
+    assert placed(list(100 + 0.01 * np.arange(500))) == list(range(500))
+
+
+def test_late_timestamps_are_no_gaps() -> None:
+    rng = np.random.default_rng(1)
+    stamps = 100 + 0.01 * np.arange(2000) + rng.exponential(0.002, 2000)
+    stamps[500:520] += 0.15  # one stretch of the sender's scheduling
+    assert placed(list(np.maximum.accumulate(stamps))) == list(range(2000))
+
+
+def test_a_clock_that_drifts_is_followed() -> None:
+    assert placed(list(100 + 0.01 * (1 + 2e-4) * np.arange(20_000))) == list(range(20_000))
+
+
+@pytest.mark.parametrize("missing", [1, 2, 17, 5000])
+def test_missing_samples_are_gaps_of_the_right_length(missing: int) -> None:
+    rng = np.random.default_rng(2)
+    true = np.concatenate([np.arange(700), 700 + missing + np.arange(800)])
+    stamps = 100 + 0.01 * true + rng.uniform(0, 0.003, len(true))
+    assert placed(list(stamps)) == list(true)
+    assert placed(list(stamps), first_bin=40) == list(true + 40)
+
+
+def test_a_gap_behind_a_delay_is_found() -> None:
+    true = np.concatenate([np.arange(300), 310 + np.arange(300)])
+    stamps = 100 + 0.01 * true
+    stamps[300:305] += 0.04
+    assert placed(list(stamps)) == list(true)
+
+
+def test_a_clock_that_begins_anew_is_a_gap_of_a_bin() -> None:
+    stamps = [*(100 + 0.01 * np.arange(300)), *(5 + 0.01 * np.arange(300))]
+    assert placed(stamps) == [*range(300), *range(301, 601)]
+
+
+@pytest.mark.parametrize("actual", [0.009, 0.011, 0.02, 0.005])
+def test_another_rate_is_told_before_anything_is_placed(actual: float) -> None:
+    timeline = Timeline(0.01)
+    with pytest.raises(RateError, match="ms apart"):
+        timeline.add(list(100 + actual * np.arange(200)))
+    assert timeline.next_bin == 0
+
+
+def test_chunks_at_another_rate_are_told() -> None:
+    # Timestamps inside a chunk are made up from the rate, so that only chunks tell the truth.
+    stamps = [100 + 0.12 * chunk + 0.01 * k for chunk in range(100) for k in range(10)]
+    with pytest.raises(RateError, match="12 ms apart"):
+        placed(stamps)
+
+
+def test_a_stream_that_keeps_losing_samples_is_told() -> None:
+    true = np.flatnonzero(np.arange(2000) % 12)
+    stamps = 100 + 0.01 * np.concatenate([np.arange(300), 300 + true])
+    with pytest.raises(RateError, match="apart|do not come every 10 ms"):
+        placed(list(stamps), jitter_s=0.02)
+
+
+# Lab Streaming Layer: pylsl's outlet is the emulator.
+
+
+@pytest.fixture(scope="module")
+def lsl(tmp_path_factory: pytest.TempPathFactory) -> object:
+    config = tmp_path_factory.mktemp("lsl") / "lsl_api.cfg"
+    config.write_text(
+        "[ports]\nIPv6 = disable\n[multicast]\nResolveScope = machine\nListenAddress = 127.0.0.1\n"
+        "MachineAddresses = {127.0.0.1}\nAddressesOverride = {127.0.0.1}\n[lab]\nKnownPeers = {127.0.0.1}\n[log]\nlevel = -2\n"
+    )
+    os.environ["LSLAPICFG"] = str(config)
+    return pytest.importorskip("pylsl")
+
+
+class Rig:
+    """An outlet and a bridge to the daemon; timestamps run ahead of the clock, so that a test need not wait for them."""
+
+    def __init__(self, lsl: object, client: glauber.Client, wait_for: Callable[..., None], *more: str) -> None:
+        self.lsl, self.client, self.wait_for = lsl, client, wait_for
+        self.name = f"spikes-{uuid.uuid4().hex[:8]}"
+        self.rate, self.format = 100.0, "int16"
+        self.now_s = lsl.local_clock()  # type: ignore[attr-defined]
+        self.outlet: object = None
+        self.error: BaseException | None = None
+        self.more = more
+        self.bridge: object = None
+        self.thread: threading.Thread | None = None
+
+    def offer(self, n: int = N) -> None:
+        lsl = self.lsl
+        info = lsl.StreamInfo(self.name, "SpikeCounts", n, self.rate, self.format, f"source of {self.name}")
+        channels = info.desc().append_child("channels")
+        for k in range(n):
+            channels.append_child("channel").append_child_value("label", f"unit {k}")
+        self.outlet = lsl.StreamOutlet(info, 0, 360)
+
+    def start(self) -> None:
+        from glauber.bridge import lsl as bridge
+
+        options = bridge.arguments(["--name", self.name, "--session", self.name, "--report", "0.05", "--wait", "20", *self.more])
+        self.bridge = bridge.LslBridge(options, self.client)
+
+        def run() -> None:
+            try:
+                self.bridge.run()
+            except BaseException as error:
+                self.error = error
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        self.heard()
+
+    def heard(self) -> None:
+        """Wait until somebody listens: what is pushed before is not sent."""
+        self.wait_for(lambda: self.error is not None or self.outlet.have_consumers())
+
+    def push(self, counts: np.ndarray) -> None:
+        width_s = 1 / (self.rate or 100.0)
+        for row in counts:
+            self.outlet.push_sample(row.tolist(), self.now_s)
+            self.now_s += width_s
+
+    def received(self, n: int) -> None:
+        """Wait until so many samples have come to the bridge, and those held by it are told from a gap."""
+
+        def has_come() -> bool:
+            if self.error is not None:
+                raise self.error
+            return self.bridge.forwarder is not None and self.bridge.forwarder.account.bins_received >= n
+
+        self.wait_for(has_come)
+
+    def end(self) -> glauber.Session:
+        self.bridge.stop.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        if self.error is not None:
+            raise self.error
+        return self.client.session(self.name)
+
+
+@pytest.fixture
+def rig(lsl, client, wait_for) -> Iterator[Callable[..., Rig]]:
+    made: list[Rig] = []
+
+    def make(*more: str) -> Rig:
+        made.append(Rig(lsl, client, wait_for, *more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.bridge is not None:
+            one.bridge.stop.set()
+            one.thread.join(60)
+        one.outlet = None
+
+
+def test_lsl_counts_gaps_and_a_restart_become_bins(rig, caplog) -> None:
+    caplog.set_level(logging.INFO, logger="glauber.bridge")
+    bins = raster(900, N)
+    counts = bins * np.random.default_rng(5).integers(1, 4, bins.shape)
+    lsl_rig = rig()
+    lsl_rig.offer()
+    lsl_rig.start()
+    lsl_rig.push(counts[:400])
+    lsl_rig.now_s += 25 / 100  # the sender lost 25 samples
+    lsl_rig.push(counts[400:600])
+    lsl_rig.received(600)
+    lsl_rig.outlet = None  # and ends,
+    lsl_rig.wait_for(lambda: "is lost" in caplog.text)
+    lsl_rig.now_s += 1.5  # 150 bins later
+    lsl_rig.offer()  # to be started again
+    lsl_rig.heard()
+    lsl_rig.push(counts[600:])
+    lsl_rig.received(900)
+    session = lsl_rig.end()
+    info = session.info()
+    assert (info.gap_count, info.gap_bins, info.applied_through) == (2, 175, 1075)
+    assert session.labels[3] == "unit 3" and info.bin_width_s == 0.01 and info.origin_ns != 0
+    x, y = transitions(bins, (400, 600))
+    found = session.correlations()
+    assert np.array_equal(found.spikes, bins.sum(0)) and np.array_equal(found.delayed, moments(x, y)[1])
+    merged = int((counts[bins] - 1).sum())
+    assert f"{merged} further spikes merged" in caplog.text and "received 900 bins" in caplog.text
+    assert "gap: 25 bins before bin 425" in caplog.text and "gap: 150 bins" in caplog.text
+
+
+def test_lsl_samples_that_are_no_counts_are_not_observed(rig, caplog) -> None:
+    caplog.set_level(logging.INFO, logger="glauber.bridge")
+    bins = raster(300, N)
+    values = bins.astype(np.float32)
+    values[100, 3], values[150, 0], values[151, 1], values[200, 7] = np.nan, -1, 0.5, np.inf
+    lsl_rig = rig()
+    lsl_rig.format = "float32"
+    lsl_rig.offer()
+    lsl_rig.start()
+    lsl_rig.push(values)
+    lsl_rig.received(300)
+    session = lsl_rig.end()
+    assert (session.info().gap_count, session.info().gap_bins) == (3, 4)
+    assert "bin 100: neuron 3 has nan spikes, which is no count" in caplog.text
+    assert "4 bins unusable" in caplog.text
+    left = np.delete(bins, [100, 150, 151, 200], axis=0)
+    assert np.array_equal(session.correlations().spikes, left.sum(0))
+
+
+def test_lsl_bridge_that_is_started_again_goes_on_after_a_gap(rig, lsl) -> None:
+    bins = raster(400, N)
+    lsl_rig = rig()
+    lsl_rig.offer()
+    lsl_rig.start()
+    lsl_rig.push(bins[:200].astype(int))
+    lsl_rig.received(200)
+    lsl_rig.end()
+    lsl_rig.wait_for(lambda: not lsl_rig.outlet.have_consumers())
+    lsl_rig.push(np.zeros((30, N), int))  # nobody hears these
+    lsl_rig.start()
+    lsl_rig.push(bins[200:].astype(int))
+    lsl_rig.received(200)
+    session = lsl_rig.end()
+    assert (session.info().gap_count, session.info().gap_bins) == (1, 30)
+    assert np.array_equal(session.correlations().spikes, bins.sum(0))
+
+
+def test_lsl_streams_that_do_not_fit_are_refused(rig, client) -> None:
+    irregular = rig()
+    irregular.rate = 0.0
+    irregular.offer()
+    irregular.start()
+    with pytest.raises(glauber.InputError, match="no regular rate"):
+        irregular.end()
+
+    texts = rig()
+    texts.format = "string"
+    texts.offer()
+    texts.start()
+    with pytest.raises(glauber.InputError, match="no numbers"):
+        texts.end()
+
+    client.create_session(N + 1, 0.01, name="wider")
+    other = rig("--session", "wider")
+    other.offer()
+    other.start()
+    other.push(np.zeros((5, N), int))
+    other.wait_for(lambda: other.error is not None)
+    with pytest.raises(glauber.InputError, match=f"has {N + 1} neurons, the stream {N} channels"):
+        other.end()
+
+    slow = rig()
+    slow.offer()
+    slow.start()
+    slow.rate = 80.0  # what it does is not what it said
+    slow.push(np.ones((150, N), int))
+    slow.wait_for(lambda: slow.error is not None)
+    with pytest.raises(RateError, match="12.5 ms apart"):
+        slow.end()
+    assert client.session(slow.name).info().applied_through == 0, "nothing wrong was counted"
+
+
+def test_lsl_stream_that_comes_back_with_other_channels_is_refused(rig, caplog) -> None:
+    caplog.set_level(logging.INFO, logger="glauber.bridge")
+    lsl_rig = rig()
+    lsl_rig.offer()
+    lsl_rig.start()
+    lsl_rig.push(np.ones((150, N), int))
+    lsl_rig.received(150)
+    lsl_rig.outlet = None
+    lsl_rig.wait_for(lambda: "is lost" in caplog.text)
+    lsl_rig.offer(N + 1)
+    lsl_rig.wait_for(lambda: lsl_rig.error is not None)
+    with pytest.raises(glauber.InputError, match=f"another channel_count: {N + 1} instead of {N}"):
+        lsl_rig.end()
+    assert lsl_rig.client.session(lsl_rig.name).info().applied_through == 150
+
+
+def test_lsl_help_and_missing_stream(lsl, client, capsys) -> None:
+    from glauber.bridge import lsl as bridge
+
+    with pytest.raises(SystemExit):
+        bridge.arguments(["--help"])
+    assert "examples:" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        bridge.arguments([])
+    assert "--source-id is needed" in capsys.readouterr().err
+    options = bridge.arguments(["--name", "nobody's".replace("'", ""), "--wait", "0.1"])
+    with pytest.raises(glauber.GlauberError, match="no stream with name='nobodys' appeared"):
+        bridge.LslBridge(options, client).run()
