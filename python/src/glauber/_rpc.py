@@ -22,7 +22,8 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 10_000),
     # A daemon that is started again is found soon.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # Which is also how long an attempt may take.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_http_proxy", 0),
     # Connections of one process to one daemon are not shared: a client that closes takes none along.
