@@ -18,4 +18,5 @@ mod daemon {
     mod sessions;
     mod storm;
     mod subscribers;
+    mod timestamps;
 }

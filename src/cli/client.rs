@@ -55,13 +55,18 @@ impl Daemon {
             .initial_connection_window_size(2 * STREAM_WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES)
             .tcp_nodelay(true);
-        let failed = |error: &(dyn std::error::Error + 'static)| match trust::refusal(&address, error) {
+        let failed = |error: &(dyn std::error::Error + 'static)| match trust::refusal(error) {
             Some(problem) => CliError::NotTrusted { address: address.clone(), problem },
             None => CliError::NoDaemon { address: address.clone(), reason: root_cause(error) },
         };
         let connect = async {
-            if let Some(pem) = &pem {
-                trust::probe(endpoint.uri(), pem).await.map_err(|error| failed(&error))?;
+            match &pem {
+                Some(pem) => trust::probe(endpoint.uri(), pem).await.map_err(|error| failed(&error))?,
+                None if trust::speaks_tls(endpoint.uri()).await => {
+                    let problem = "what listens there speaks TLS: use https:// and --ca FILE".to_owned();
+                    return Err(CliError::NotTrusted { address: address.clone(), problem });
+                }
+                None => {}
             }
             endpoint.connect().await.map_err(|error| failed(&error))
         };

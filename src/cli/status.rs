@@ -221,6 +221,13 @@ fn details(session: &v1::Session) -> Vec<(&'static str, String)> {
         facts.push(("estimators", estimators.join(", ")));
         facts.push(("ridge", client::ridge_text(spec)));
     }
+    let v1::Session { late_spikes: late, merged_spikes: merged, masked_spikes: masked, .. } = *session;
+    if late + merged + masked > 0 {
+        let [late, merged, masked] = [late, merged, masked].map(text::count);
+        let counted =
+            format!("{late} too late, {masked} in bins not observed, {merged} in a bin with another");
+        facts.push(("not counted", format!("of time-stamped spikes {counted}")));
+    }
     if session.snapshot_failures > 0 {
         let failures = text::counted(session.snapshot_failures, "failure");
         facts.push(("snapshots", format!("{failures}, the last: {}", session.last_snapshot_error)));
@@ -260,6 +267,9 @@ fn session_json(session: &v1::Session) -> Value {
         "gap_bins": session.gap_bins,
         "active_entries": session.active_entries,
         "repeated_bins": session.repeated_bins,
+        "late_spikes": session.late_spikes,
+        "merged_spikes": session.merged_spikes,
+        "masked_spikes": session.masked_spikes,
         "refreshes_published": session.refreshes_published,
         "refreshes_skipped": session.refreshes_skipped,
         "refits": session.refits,

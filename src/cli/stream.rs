@@ -54,6 +54,12 @@ impl Plan {
         Self { recording, end_bin, speed: Speed::Max, batch_bins: None, first_epoch: 0, patience: PATIENCE }
     }
 
+    /// The bin after the last one that is sent.
+    fn last_bin(&self) -> u64 {
+        let before_end = self.recording.blocks.iter().rfind(|block| block.first_bin() < self.end_bin);
+        before_end.map_or(0, |block| block.end_bin().min(self.end_bin))
+    }
+
     fn batch_bins(&self) -> u64 {
         let bytes_per_bin = self.recording.neurons.len().div_ceil(8);
         let fit = (MESSAGE_BYTES_MAX / bytes_per_bin.max(1)).max(1) as u64;
@@ -249,6 +255,11 @@ async fn send_once(
                     *last = watermarks;
                     on_ack(watermarks);
                 }
+            }
+            // What a daemon that is killed says last can look like an end.
+            Ok(None) if last.received_through < plan.last_bin() => {
+                feeder.abort();
+                return Err(Interruption::Lost(daemon.protocol("an end before everything was acknowledged")));
             }
             Ok(None) => break,
             Err(status) => {

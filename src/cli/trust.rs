@@ -71,8 +71,21 @@ pub(super) async fn probe(uri: &Uri, pem: &Pem) -> io::Result<()> {
     }
 }
 
+/// Whether what listens there answers the beginning of HTTP/2 with an alert of TLS. Asked on a connection of its own: on that of the calls the
+/// alert is lost where the other side is quicker to close than we are to read.
+pub(super) async fn speaks_tls(uri: &Uri) -> bool {
+    const ALERT: u8 = 21;
+    let host = uri.host().unwrap_or_default();
+    let answer = async {
+        let mut tcp = TcpStream::connect(format!("{host}:{}", uri.port_u16().unwrap_or(80))).await.ok()?;
+        tcp.write_all(PREFACE).await.ok()?;
+        tcp.read_u8().await.ok()
+    };
+    answer.await == Some(ALERT)
+}
+
 /// Why a connection failed because of encryption or certificates, and what to do; `None` when it failed for another reason.
-pub(crate) fn refusal(address: &str, error: &(dyn Error + 'static)) -> Option<String> {
+pub(crate) fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
     let causes = causes(error);
     if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
         return Some(tls_refusal(tls));
@@ -82,15 +95,6 @@ pub(crate) fn refusal(address: &str, error: &(dyn Error + 'static)) -> Option<St
     if says("received fatal alert") {
         let alert = causes.iter().map(ToString::to_string).find(|text| text.contains("received fatal alert"));
         return alert.map(|alert| alert_refusal(&alert));
-    }
-    let is_plain = address.starts_with("http:");
-    // A TLS alert, read as the head of a frame, announces more than a frame can hold.
-    let is_alert = |cause: &&(dyn Error + 'static)| {
-        let reason = cause.downcast_ref::<h2::Error>().and_then(h2::Error::reason);
-        reason == Some(h2::Reason::FRAME_SIZE_ERROR)
-    };
-    if is_plain && causes.iter().any(is_alert) {
-        return Some("what listens there speaks TLS: use https:// and --ca FILE".to_owned());
     }
     None
 }

@@ -79,6 +79,8 @@ pub struct SessionDefaults {
     pub ridge: String,
     /// Recording time between two refreshes of the estimates.
     pub refresh_interval_ms: u64,
+    /// How much later than others a time-stamped spike may come, milliseconds.
+    pub lateness_ms: u64,
     /// Least recording time between two refits of the estimators that read bins.
     pub refit_interval_ms: u64,
     /// Most bins a refit reads.
@@ -267,6 +269,7 @@ impl Default for SessionDefaults {
             estimators: ["nmf", "tap", "exact-mean-field", "exact"].map(String::from).to_vec(),
             ridge: "auto".to_owned(),
             refresh_interval_ms: 1000,
+            lateness_ms: 20,
             refit_interval_ms: 30_000,
             refit_bins_max: 1 << 18,
             score_memory_s: 600,
@@ -455,6 +458,7 @@ impl SessionDefaults {
             let allowed = "'auto', a number from 0 to 1000000, or up to 16 of them separated by commas";
             return Err(ConfigError::new("defaults.ridge", format_args!("'{}'", self.ridge), allowed));
         }
+        in_range("defaults.lateness_ms", self.lateness_ms, 0, 60_000)?;
         in_range("defaults.refresh_interval_ms", self.refresh_interval_ms, 1, 86_400_000)?;
         in_range("defaults.refit_interval_ms", self.refit_interval_ms, 1, 86_400_000)?;
         let (least, most) = (Window::BINS_MIN, SessionSpec::REFIT_BINS_MAX);
@@ -590,7 +594,7 @@ mod tests {
     #[test]
     fn zeros_are_refused_where_nothing_would_work() {
         type Change = fn(&mut DaemonConfig);
-        let zero: [(&str, Change); 34] = [
+        let zero: [(&str, Change); 35] = [
             ("journal.commit_bytes", |c| c.journal.commit_bytes = 0),
             ("journal.bytes_max", |c| c.journal.bytes_max = 0),
             ("defaults.equilibrium_interval_ms", |c| c.defaults.equilibrium_interval_ms = 0),
@@ -607,6 +611,7 @@ mod tests {
             ("server.keepalive_interval_s", |c| c.server.keepalive_interval_s = 0),
             ("server.keepalive_timeout_s", |c| c.server.keepalive_timeout_s = 0),
             ("defaults.refresh_interval_ms", |c| c.defaults.refresh_interval_ms = 0),
+            ("defaults.lateness_ms", |c| c.defaults.lateness_ms = 60_001),
             ("limits.sessions_open_max", |c| c.limits.sessions_open_max = 0),
             ("limits.message_bytes_max", |c| c.limits.message_bytes_max = 0),
             ("limits.message_bins_max", |c| c.limits.message_bins_max = 0),

@@ -34,7 +34,7 @@ pub(super) enum Command {
     Attach { link: Arc<ProducerLink>, reply: oneshot::Sender<u64> },
     /// Count bins, which take `space` of the queue until they are.
     Bins { link: Arc<ProducerLink>, bins: MarkedBins, space: OwnedSemaphorePermit },
-    /// Count time-stamped spikes that did not become entries of bins.
+    /// Count time-stamped spikes that came after all bins and did not become entries of one.
     LostSpikes { link: Arc<ProducerLink>, lost: LostSpikes },
     /// Answer once everything queued before is counted.
     Drained { reply: oneshot::Sender<()> },
@@ -71,6 +71,8 @@ pub(super) struct MarkedBins {
     pub(super) block: SpikeBlock,
     pub(super) trial_edges: Vec<u64>,
     pub(super) trials: Vec<TrialMark>,
+    /// Time-stamped spikes that did not become entries of these bins, or of those before them.
+    pub(super) lost: LostSpikes,
 }
 
 impl MarkedBins {
@@ -79,7 +81,7 @@ impl MarkedBins {
 
     /// Bytes they take in the queue.
     pub(super) fn bytes(&self) -> usize {
-        let Self { block, trial_edges, trials } = self;
+        let Self { block, trial_edges, trials, .. } = self;
         let marks = size_of_val(trial_edges.as_slice()) + size_of_val(trials.as_slice());
         Self::OVERHEAD_BYTES + block.bytes() + marks
     }
@@ -338,7 +340,7 @@ impl Engine {
         let (mut active_entries, mut repeated_bins) = (0, 0);
         for record in journal.records_from(0)? {
             match record? {
-                Record::Bins { block, trial_edges, trials } => {
+                Record::Bins { block, trial_edges, trials, lost } => {
                     let Self { session, refresher, .. } = self;
                     let marks = Marks { trial_edges: &trial_edges, trials: &trials };
                     let outcome = session.push_with_marks(&block, marks, &mut |session| {
@@ -352,6 +354,7 @@ impl Engine {
                     })?;
                     active_entries += outcome.active_entries;
                     repeated_bins += outcome.repeated_bins;
+                    self.handle().counters.lose(lost);
                 }
                 Record::Trial(mark) => self.session.mark_trial(mark.start_bin, mark.stop_bin)?,
                 Record::ProducerEpoch(epoch) => self.epoch = self.epoch.max(epoch),
@@ -442,6 +445,7 @@ impl Engine {
         match self.push(&bins) {
             Ok(outcome) => {
                 self.note(&bins.block, outcome);
+                self.handle().counters.lose(bins.lost);
                 self.tell_applied(&bins.block, outcome);
                 self.keep(bins, outcome, space);
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::equilibrium::ReconstructError;
-use crate::ingest::AdmitError;
+use crate::ingest::{AdmitError, TimestampError};
 use crate::journal::JournalError;
 use crate::model::{
     BinWidthError, EquilibriumMethod, Estimator, LagsError, RidgesError, UnknownEquilibriumMethod,
@@ -76,6 +76,17 @@ pub enum RequestError {
     /// A message that does not describe bins.
     #[error(transparent)]
     Admit(#[from] AdmitError),
+    /// Time-stamped spikes that cannot be taken, or cannot be taken like that.
+    #[error(transparent)]
+    Timestamps(#[from] TimestampError),
+    /// Bins in a stream of time-stamped spikes, or the other way round.
+    #[error("the stream was opened {}: expected '{expected}', got '{found}'", opened_how(expected))]
+    OtherSpikes {
+        /// The message that was expected.
+        expected: &'static str,
+        /// The message that came.
+        found: &'static str,
+    },
     /// Bins or trial edges that the session refuses.
     #[error(transparent)]
     Push(#[from] PushError),
@@ -288,6 +299,10 @@ pub enum RequestError {
         /// Which part.
         what: &'static str,
     },
+}
+
+fn opened_how(expected: &str) -> &'static str {
+    if expected == "times" { "with 'timestamps'" } else { "without 'timestamps'" }
 }
 
 /// Most characters of a text from a client that an error repeats.

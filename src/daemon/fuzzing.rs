@@ -15,7 +15,8 @@ use super::handle::SessionHandle;
 use super::journaling::SessionJournal;
 use super::session_metadata;
 use super::session_spec::session_spec;
-use crate::ingest;
+use super::times::{binner, timed};
+use crate::ingest::{self, TimestampBinner};
 use crate::model::{SpikeBlock, TrialMark};
 use crate::proto::v1;
 use crate::proto::v1::spike_bins::Spikes;
@@ -92,8 +93,20 @@ fn small_session(n_neurons: u32) -> SessionSpec {
 fn bins(messages: &[u8]) {
     let Some((&n_neurons, mut rest)) = messages.split_first() else { return };
     let Ok(mut session) = Session::new(small_session(u32::from(n_neurons).max(1))) else { return };
+    let mut binner = None;
     while let Ok(request) = v1::StreamSpikesRequest::decode_length_delimited(&mut rest) {
-        if let Err(error) = take(request, &mut session) {
+        let taken = match request.message {
+            Some(Message::Open(v1::OpenStream { timestamps: Some(settings), .. })) => {
+                open_times(settings, &session).map(|opened| binner = Some(opened))
+            }
+            Some(Message::Times(times)) => match &mut binner {
+                Some(binner) => take_times(times, binner, &mut session),
+                None => Err(RequestError::NotOpened),
+            },
+            Some(Message::Bins(bins)) => take(bins, &mut session),
+            _ => Err(RequestError::NotOpened),
+        };
+        if let Err(error) = taken {
             return refused(error);
         }
         if rest.is_empty() {
@@ -102,9 +115,29 @@ fn bins(messages: &[u8]) {
     }
 }
 
+fn open_times(settings: v1::TimestampSettings, session: &Session) -> Result<TimestampBinner, RequestError> {
+    let limits = DaemonConfig::default().limits;
+    Ok(binner(settings, session.spec(), 20, limits.message_bins_max)?.begin_at(session.next_bin()))
+}
+
+/// As the ingest service and the engine do. Clocks may leap by an hour a message: what that makes is counted up to a point.
+fn take_times(
+    times: v1::SpikeTimes,
+    binner: &mut TimestampBinner,
+    session: &mut Session,
+) -> Result<(), RequestError> {
+    let given = times.neurons.len() as u64;
+    binner.take(&timed(times))?;
+    for _ in 0..4 {
+        let Some(block) = binner.next_block() else { break };
+        push(session, &block, Marks::default())?;
+    }
+    assert!(binner.take_lost().late <= given);
+    Ok(())
+}
+
 /// As the ingest service and the engine do.
-fn take(request: v1::StreamSpikesRequest, session: &mut Session) -> Result<(), RequestError> {
-    let Some(Message::Bins(bins)) = request.message else { return Err(RequestError::NotOpened) };
+fn take(bins: v1::SpikeBins, session: &mut Session) -> Result<(), RequestError> {
     let v1::SpikeBins { first_bin, spikes, mut trial_edges, trials } = bins;
     ingest::check_trial_edges(first_bin, &trial_edges)?;
     let mark = |v1::Trial { start_bin, stop_bin }| TrialMark { start_bin, stop_bin };

@@ -180,8 +180,8 @@ impl SessionJournal {
 
     /// Make bins durable after which the session expects `next_bin`.
     pub(super) fn bins(&self, bins: MarkedBins, next_bin: u64, done: OnDurable) {
-        let MarkedBins { block, trial_edges, trials } = bins;
-        self.append(Record::Bins { block, trial_edges, trials }, next_bin, done);
+        let MarkedBins { block, trial_edges, trials, lost } = bins;
+        self.append(Record::Bins { block, trial_edges, trials, lost }, next_bin, done);
     }
 
     pub(super) fn trial(&self, mark: TrialMark, next_bin: u64, done: OnDurable) {

@@ -44,6 +44,7 @@ mod session_metadata;
 mod session_spec;
 mod start;
 mod status;
+mod times;
 
 pub use archiver::{SnapshotOrigin, SnapshotWriter, WriteFailed};
 pub use config::{

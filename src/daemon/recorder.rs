@@ -169,7 +169,7 @@ impl Parts {
     }
 
     fn take(&mut self, record: Record) -> Result<(), NotRecorded> {
-        let Record::Bins { mut block, mut trial_edges, mut trials } = record else {
+        let Record::Bins { mut block, mut trial_edges, mut trials, .. } = record else {
             return Ok(push(&mut self.part, &record)?);
         };
         while block.end_bin() > self.cut {
@@ -237,7 +237,7 @@ fn next_cut(roll_bins: Option<u64>, bin: u64) -> u64 {
 
 fn push(part: &mut SessionPart, record: &Record) -> Result<(), PartError> {
     match record {
-        Record::Bins { block, trial_edges, trials } => part.push(block, trial_edges, trials)?,
+        Record::Bins { block, trial_edges, trials, .. } => part.push(block, trial_edges, trials)?,
         Record::Trial(mark) => part.mark_trial(*mark),
         Record::ProducerEpoch(_) | Record::LostSpikes(_) => {}
     }

@@ -4,7 +4,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::error::RequestError;
-use crate::ingest::AdmitError;
+use crate::ingest::{AdmitError, TimestampError};
 use crate::journal::JournalError;
 use crate::model::BlockError;
 use crate::session::PushError;
@@ -31,6 +31,8 @@ fn describe(error: &RequestError) -> (Code, ErrorDetails) {
         E::UnknownNeuron { .. } | E::TooManyNeurons { .. } => bad_field("neurons", error),
         E::TrialBounds { .. } => bad_field("stop_bin", error),
         E::Admit(admit) => bad_field(admitted_field(admit), error),
+        E::Timestamps(stamps) => stamped(stamps, error),
+        E::OtherSpikes { found, .. } => bad_field(found, error),
         E::Backwards { .. } => (Code::OutOfRange, violation("bins.first_bin", error)),
         E::Push(push) => pushed(push, error),
         E::UnknownSession { session_id } => (Code::NotFound, resource("session", session_id, error)),
@@ -81,6 +83,26 @@ fn admitted_field(error: &AdmitError) -> &'static str {
         AdmitError::TrialBeforeRun { .. }
         | AdmitError::TrialBounds { .. }
         | AdmitError::TrialsUnordered { .. } => "bins.trials",
+    }
+}
+
+fn stamped(stamps: &TimestampError, error: &RequestError) -> (Code, ErrorDetails) {
+    use TimestampError as E;
+    match stamps {
+        E::Lateness { .. } => bad_field("open.timestamps.lateness_us", error),
+        E::TooManySources { .. } | E::SourceName { .. } => bad_field("open.timestamps.sources", error),
+        E::UnknownSource { .. } => bad_field("times.source", error),
+        E::Lengths { .. } => bad_field("times.times_ns", error),
+        E::NeuronOutOfRange { .. } => bad_field("times.neurons", error),
+        E::EmptyStretch { .. } => bad_field("times.unobserved", error),
+        E::Leap { what: "clock", .. } | E::ClockBackwards { .. } => {
+            (Code::OutOfRange, violation("times.clock_ns", error))
+        }
+        E::Leap { .. } => (Code::OutOfRange, violation("times.times_ns", error)),
+        E::StretchTooLate { .. } => (Code::OutOfRange, violation("times.unobserved", error)),
+        E::TooManyStretches { .. } | E::TooManyWaiting { .. } => {
+            (Code::ResourceExhausted, ErrorDetails::with_quota_failure_violation("times", error.to_string()))
+        }
     }
 }
 

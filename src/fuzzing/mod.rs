@@ -46,7 +46,7 @@ pub fn journal(input: &[u8]) {
     for record in records {
         // What a daemon would not have written is refused, as at its first time.
         let refused = match record {
-            Record::Bins { block, trial_edges, trials } => {
+            Record::Bins { block, trial_edges, trials, .. } => {
                 let marks = crate::session::Marks { trial_edges: &trial_edges, trials: &trials };
                 session.push_with_marks(&block, marks, &mut |_| ()).is_err()
             }

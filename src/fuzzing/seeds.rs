@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::journal::Record;
 use crate::journal::fuzzing::value;
-use crate::model::{SpikeBlock, TrialMark};
+use crate::model::{LostSpikes, SpikeBlock, TrialMark};
 use crate::proto::v1;
 use crate::proto::v1::spike_bins::Spikes;
 use crate::proto::v1::stream_spikes_request::Message;
@@ -127,7 +127,29 @@ fn requests() {
     let predictions =
         v1::StreamPredictionsRequest { window: "all".to_owned(), neurons: vec![1], ..Default::default() };
     let few = v1::SessionSpec { neuron_count: 16_384, bin_width_us: 1000, ..Default::default() };
+    let settings = v1::TimestampSettings {
+        lateness_us: Some(3000),
+        sources: vec![v1::ClockSource { name: "A".to_owned(), clock_offset_ns: -5 }; 2],
+    };
+    let opened = v1::OpenStream { timestamps: Some(settings), ..Default::default() };
+    let times = |source, clock_ns| v1::SpikeTimes {
+        source,
+        neurons: vec![3, 0, 3],
+        times_ns: vec![9_000_000, 1_000_000, 10_000_000],
+        clock_ns: Some(clock_ns),
+        unobserved: vec![v1::TimeStretch { start_ns: 20_000_000, stop_ns: 31_000_000 }],
+        clock_offset_ns: (clock_ns > 40_000_000).then_some(7),
+    };
+    let stamped = [
+        Message::Open(opened),
+        Message::Times(times(0, 15_000_000)),
+        Message::Times(times(1, 40_000_001)),
+        Message::Times(times(0, 50_000_000)),
+    ];
+    let stamped = stamped.map(|message| v1::StreamSpikesRequest { message: Some(message) });
+    let stamped: Vec<u8> = stamped.iter().flat_map(prost::Message::encode_length_delimited_to_vec).collect();
     let seeds = [
+        ("timestamps", [vec![1, 9], stamped].concat()),
         ("specification", message(0, specification())),
         ("specification_counted", message(0, few)),
         ("sparse", stream(9, vec![sparse(0, vec![2, 0, 1], vec![8, 0, 4]), marked, again])),
@@ -161,12 +183,14 @@ fn journals() {
         block: SpikeBlock::from_lists(5, lists, usize::from(n_neurons)).unwrap(),
         trial_edges: vec![6, 1 << 30],
         trials: vec![TrialMark { start_bin: 8, stop_bin: Some(9) }],
+        lost: LostSpikes { late: 1, merged: u64::MAX, masked: 0 },
     };
     let trial = Record::Trial(TrialMark { start_bin: 20, stop_bin: None });
     let epoch = Record::ProducerEpoch(u64::MAX);
+    let lost = Record::LostSpikes(LostSpikes { late: u64::MAX, merged: 0, masked: 7 });
     let listed = bins(40, &[vec![3], vec![], vec![1, 39], vec![0]]);
     let seeds = [
-        ("listed", input(40, vec![epoch, listed.clone(), trial, listed])),
+        ("listed", input(40, vec![epoch, listed.clone(), trial, listed, lost])),
         ("packed", input(40, vec![bins(40, &[(0..40).collect(), (3..30).collect()])])),
         ("many_neurons", input(16_384, vec![bins(16_384, &[vec![3, 16_383]])])),
         ("empty", input(1, vec![])),

@@ -15,12 +15,14 @@ pub enum Record {
         trial_edges: Vec<u64>,
         /// Trials that came with the bins.
         trials: Vec<TrialMark>,
+        /// Time-stamped spikes that did not become entries of these bins, or of those before them.
+        lost: LostSpikes,
     },
     /// A trial that was marked apart from bins.
     Trial(TrialMark),
     /// A producer of this epoch took over.
     ProducerEpoch(u64),
-    /// Time-stamped spikes that did not become entries of bins, since the record of this kind before.
+    /// Time-stamped spikes that came after all bins and did not become entries of one.
     LostSpikes(LostSpikes),
 }
 
@@ -62,17 +64,16 @@ pub(super) fn decode(value: &[u8], n_neurons: usize) -> Result<Committed, String
 
 fn kind(record: &Record, n_neurons: usize) -> Kind {
     match record {
-        Record::Bins { block, trial_edges, trials } => {
+        Record::Bins { block, trial_edges, trials, lost } => {
             let mut bins = shorter(block, n_neurons);
+            bins.lost_spikes = (!lost.is_empty()).then(|| lost_to_stored(*lost));
             bins.trial_edges.clone_from(trial_edges);
             bins.trials = trials.iter().map(trial).collect();
             Kind::Bins(bins)
         }
         Record::Trial(mark) => Kind::Trial(trial(mark)),
         Record::ProducerEpoch(epoch) => Kind::ProducerEpoch(*epoch),
-        &Record::LostSpikes(LostSpikes { late, merged, masked }) => {
-            Kind::LostSpikes(stored::LostSpikes { late, merged, masked })
-        }
+        Record::LostSpikes(lost) => Kind::LostSpikes(lost_to_stored(*lost)),
     }
 }
 
@@ -129,16 +130,23 @@ fn record(entry: stored::Entry, n_neurons: usize) -> Result<Record, String> {
         Some(Kind::Bins(bins)) => {
             let trials = bins.trials.iter().map(mark).collect();
             let block = block(&bins, n_neurons)?;
-            Ok(Record::Bins { block, trial_edges: bins.trial_edges, trials })
+            let lost = bins.lost_spikes.map_or_else(LostSpikes::default, lost);
+            Ok(Record::Bins { block, trial_edges: bins.trial_edges, trials, lost })
         }
         Some(Kind::Trial(trial)) => Ok(Record::Trial(mark(&trial))),
         Some(Kind::ProducerEpoch(epoch)) => Ok(Record::ProducerEpoch(epoch)),
-        Some(Kind::LostSpikes(stored::LostSpikes { late, merged, masked })) => {
-            Ok(Record::LostSpikes(LostSpikes { late, merged, masked }))
-        }
+        Some(Kind::LostSpikes(stored)) => Ok(Record::LostSpikes(lost(stored))),
         // Written by a later version: to pass over it would be to lose what it did.
         None => Err("it is of an unknown kind".to_owned()),
     }
+}
+
+fn lost_to_stored(LostSpikes { late, merged, masked }: LostSpikes) -> stored::LostSpikes {
+    stored::LostSpikes { late, merged, masked }
+}
+
+fn lost(stored::LostSpikes { late, merged, masked }: stored::LostSpikes) -> LostSpikes {
+    LostSpikes { late, merged, masked }
 }
 
 fn mark(&stored::Trial { start_bin, stop_bin }: &stored::Trial) -> TrialMark {
@@ -225,7 +233,9 @@ mod tests {
             let trials: Vec<TrialMark> = marks.iter().map(mark).collect();
             let mut records = vec![Record::ProducerEpoch(epoch)];
             records.extend(trials.iter().map(|&mark| Record::Trial(mark)));
-            records.push(Record::Bins { block, trial_edges: vec![first_bin, first_bin + 3], trials });
+            let lost = LostSpikes { late: first_bin, merged: 1, masked: 2 };
+            records.push(Record::Bins { block, trial_edges: vec![first_bin, first_bin + 3], trials, lost });
+            records.push(Record::LostSpikes(lost));
             let committed = Committed { records, next_bin: epoch };
             prop_assert_eq!(decode(&encode(&committed, n_neurons), n_neurons), Ok(committed));
         }
@@ -233,7 +243,7 @@ mod tests {
         #[test]
         fn a_changed_byte_is_found(place: prop::sample::Index, flip in 1_u8..) {
             let block = SpikeBlock::from_lists(7, &[vec![1, 2], vec![], vec![0]], 3).unwrap();
-            let records = vec![Record::Bins { block, trial_edges: vec![], trials: vec![] }];
+            let records = vec![Record::Bins { block, trial_edges: vec![], trials: vec![], lost: LostSpikes::default() }];
             let mut value = encode(&Committed { records, next_bin: 10 }, 3);
             let place = place.index(value.len());
             value[place] ^= flip;
@@ -245,7 +255,8 @@ mod tests {
     fn busy_bins_take_a_bit_per_neuron() {
         let all: Vec<u16> = (0..1000).collect();
         let block = SpikeBlock::from_lists(0, &[all.clone(), all], 1000).unwrap();
-        let records = vec![Record::Bins { block, trial_edges: vec![], trials: vec![] }];
+        let records =
+            vec![Record::Bins { block, trial_edges: vec![], trials: vec![], lost: LostSpikes::default() }];
         let value = encode(&Committed { records, next_bin: 2 }, 1000);
         assert!((250..280).contains(&value.len()), "{}", value.len());
     }

@@ -9,7 +9,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::model::SpikeBlock;
+use crate::model::{LostSpikes, SpikeBlock};
 
 /// Smallest piece of a write that reaches a disk whole.
 const SECTOR_BYTES: usize = 512;
@@ -157,7 +157,7 @@ fn bins(session: u64, first_bin: u64) -> Record {
     let lists: Vec<Vec<u16>> =
         (0..3).map(|_| (0..N_NEURONS as u16).filter(|_| rng.random_bool(0.2)).collect()).collect();
     let block = SpikeBlock::from_lists(first_bin, &lists, N_NEURONS).unwrap();
-    Record::Bins { block, trial_edges: vec![first_bin], trials: vec![] }
+    Record::Bins { block, trial_edges: vec![first_bin], trials: vec![], lost: LostSpikes::default() }
 }
 
 /// A call's end, to be waited for.

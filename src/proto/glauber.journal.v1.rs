@@ -45,12 +45,12 @@ pub mod entry {
         /// A producer of this epoch took over; those of lower epochs are refused from then on.
         #[prost(uint64, tag = "3")]
         ProducerEpoch(u64),
-        /// Time-stamped spikes that did not become entries of bins.
+        /// Time-stamped spikes that did not become entries of bins, and came after all bins.
         #[prost(message, tag = "4")]
         LostSpikes(super::LostSpikes),
     }
 }
-/// Time-stamped spikes since the entry of this kind before.
+/// Numbers of time-stamped spikes since they were told before.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LostSpikes {
     /// They came after their bin was complete, or lie before bin 0.
@@ -90,6 +90,9 @@ pub struct Bins {
     /// The same as `neurons` in less time: one byte each in a session of at most 256 neurons, otherwise two, little-endian.
     #[prost(bytes = "vec", tag = "8")]
     pub neuron_bytes: ::prost::alloc::vec::Vec<u8>,
+    /// Time-stamped spikes that did not become entries of these bins, or of those before them.
+    #[prost(message, optional, tag = "9")]
+    pub lost_spikes: ::core::option::Option<LostSpikes>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Trial {

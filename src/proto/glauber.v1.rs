@@ -2593,10 +2593,12 @@ pub struct SpikeTimes {
     #[prost(sfixed64, repeated, tag = "3")]
     pub times_ns: ::prost::alloc::vec::Vec<i64>,
     /// How far the source's clock has come, nanoseconds: how bins without spikes become complete. Its spikes move the clock as well. A clock that
-    /// goes backwards is OUT_OF_RANGE, and so is one that leaps too far ahead.
+    /// goes backwards by more than the lateness is OUT_OF_RANGE, and so is a clock or spike more than an hour past all that came before it, stretches
+    /// of `unobserved` included.
     #[prost(sfixed64, optional, tag = "4")]
     pub clock_ns: ::core::option::Option<i64>,
-    /// Stretches of which spikes may have been lost: every bin that touches one is left out as not observed, a gap.
+    /// Stretches of which spikes may have been lost: every bin that touches one is left out as not observed, a gap. OUT_OF_RANGE when one of them
+    /// is complete already: tell of a stretch before, or with, what moves the clock past it.
     #[prost(message, repeated, tag = "5")]
     pub unobserved: ::prost::alloc::vec::Vec<TimeStretch>,
     /// A new offset of the source's clock, for this message and those after it.

@@ -184,8 +184,13 @@ impl Producer {
     }
 
     pub(crate) async fn open(channel: &Channel, session_id: &str, epoch: u64) -> Result<Self, Status> {
+        Self::open_with(channel, open(session_id, epoch)).await
+    }
+
+    /// With this first message.
+    pub(crate) async fn open_with(channel: &Channel, open: v1::StreamSpikesRequest) -> Result<Self, Status> {
         let (requests, mut replies) = Self::raw(channel).await;
-        requests.send(open(session_id, epoch)).await.unwrap();
+        requests.send(open).await.unwrap();
         match replies.message().await?.and_then(|reply| reply.message) {
             Some(Reply::Opened(opened)) => {
                 Ok(Self { requests, replies, resume_from_bin: opened.resume_from_bin })

@@ -38,6 +38,8 @@ use super::{Manner, config, output, text};
 
 /// How long a daemon of our own whose connections have ended may take to end.
 const END_WAIT: Duration = Duration::from_secs(5);
+/// The same where something else has gone wrong, which the end of the daemon may have caused.
+const END_WAIT_UNSURE: Duration = Duration::from_millis(500);
 /// What a daemon whose configuration we do not know may take at most, bytes: the end of the range of limits.message_bytes_max.
 const MESSAGE_BYTES_LARGEST: usize = 256 << 20;
 /// What Ctrl-C means before the measured interval.
@@ -262,16 +264,18 @@ pub(crate) async fn run(args: LoadArgs, manner: Manner) -> Result<(), CliError> 
     let target = target(&args, own.as_ref());
     let daemon = interrupts.during(Daemon::connect(&target.connect), NOTHING_MEASURED).await?;
     let outcome = load(&args, &target, &daemon, &mut interrupts, manner).await;
-    match (outcome, own) {
-        // Its connections end before it does.
-        (Err(gone @ CliError::NoDaemon { .. }), Some(mut server)) => {
-            let end = server.end(END_WAIT).await;
-            Err(end.map_or(went_away(gone), |end| {
-                CliError::Load(format!("the daemon {end}; what it had not acknowledged is lost"))
-            }))
+    let (error, mut server) = match (outcome, own) {
+        (Err(error), Some(server)) if !matches!(error, CliError::Interrupted(_) | CliError::Told) => {
+            (error, server)
         }
-        (outcome, _) => outcome.map_err(went_away),
-    }
+        (outcome, _) => return outcome.map_err(went_away),
+    };
+    // Its connections end before it does, and of several things that go wrong when it does any can be the first that is noticed.
+    let patience = if matches!(error, CliError::NoDaemon { .. }) { END_WAIT } else { END_WAIT_UNSURE };
+    Err(match server.end(patience).await {
+        Some(end) => CliError::Load(format!("the daemon {end}; what it had not acknowledged is lost")),
+        None => went_away(error),
+    })
 }
 
 /// A daemon that was there when the load began, and then was not.

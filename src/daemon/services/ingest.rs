@@ -14,9 +14,10 @@ use crate::daemon::handle::SessionHandle;
 use crate::daemon::journaling::unhealthy;
 use crate::daemon::producer::ProducerGuard;
 use crate::daemon::registry::Registry;
-use crate::ingest;
+use crate::daemon::times::{binner, timed};
+use crate::ingest::{self, TimestampBinner};
 use crate::journal::Health;
-use crate::model::TrialMark;
+use crate::model::{LostSpikes, TrialMark};
 use crate::proto::v1;
 use crate::proto::v1::ingest_service_server::IngestService;
 use crate::proto::v1::spike_bins::Spikes;
@@ -108,6 +109,10 @@ struct Producer<'a> {
     durable_acks_only: bool,
     durable: watch::Receiver<u64>,
     journal: watch::Receiver<Health>,
+    /// Of a stream of time-stamped spikes.
+    binner: Option<TimestampBinner>,
+    /// Whether it was logged that spikes come too late.
+    is_late: bool,
     /// First bin of the message before.
     previous: Option<u64>,
     acknowledged: Option<v1::Watermarks>,
@@ -133,11 +138,17 @@ impl<'a> Producer<'a> {
         if session.is_closed() {
             return Err(session.closed_error().into());
         }
+        let binner = open.timestamps.map(|settings| {
+            let config = &registry.config;
+            binner(settings, &session.spec, config.defaults.lateness_ms, config.limits.message_bins_max)
+        });
+        let binner = binner.transpose().map_err(RequestError::from)?;
         let guard = session.producer.take(&session.id, open.producer_epoch)?;
         let link = Arc::clone(&guard.link);
         // The engine answers when it has counted all that producers before this one had sent.
         let resume_from_bin = session.ask(|reply| Command::Attach { link, reply }).await?;
-        tracing::info!(session = %session.id, epoch = open.producer_epoch, resume_from_bin, "producer connected");
+        let stamped = binner.is_some();
+        tracing::info!(session = %session.id, epoch = open.producer_epoch, resume_from_bin, stamped, "producer connected");
         let producer = Self {
             faults: guard.link.watch_fault(),
             durable_acks_only: open.durable_acks_only,
@@ -149,6 +160,8 @@ impl<'a> Producer<'a> {
             bins_max: registry.config.limits.message_bins_max,
             bytes_max: registry.config.limits.message_bytes_max,
             ack_interval: Duration::from_millis(registry.config.server.ack_interval_ms),
+            binner: binner.map(|binner| binner.begin_at(resume_from_bin)),
+            is_late: false,
             previous: None,
             acknowledged: None,
         };
@@ -179,7 +192,10 @@ impl<'a> Producer<'a> {
                     Some(request) => if let Err(error) = self.take(request).await {
                         return Err(self.first_error(error).await.into());
                     },
-                    None => return Ok(self.finish(shutdown).await?),
+                    None => {
+                        self.end_of_times().await?;
+                        return Ok(self.finish(shutdown).await?);
+                    }
                 },
             }
         }
@@ -187,9 +203,12 @@ impl<'a> Producer<'a> {
 
     async fn take(&mut self, request: v1::StreamSpikesRequest) -> Result<(), RequestError> {
         let bins = match request.message {
-            Some(Message::Bins(bins)) => bins,
+            Some(Message::Bins(bins)) if self.binner.is_none() => bins,
+            Some(Message::Bins(_)) => {
+                return Err(RequestError::OtherSpikes { expected: "times", found: "bins" });
+            }
             Some(Message::Open(_)) => return Err(RequestError::OpenedTwice),
-            Some(Message::Times(_)) => return Err(RequestError::Missing { field: "open.timestamps" }),
+            Some(Message::Times(times)) => return self.take_times(times).await,
             None => return Err(RequestError::Missing { field: "message" }),
         };
         let v1::SpikeBins { first_bin, spikes, mut trial_edges, trials } = bins;
@@ -207,7 +226,7 @@ impl<'a> Producer<'a> {
                 let block =
                     ingest::from_sparse(first_bin, counts, &sparse.neurons, n_neurons, self.bins_max)?;
                 drop(sparse);
-                self.queue(MarkedBins { block, trial_edges, trials }).await?;
+                self.queue(MarkedBins { block, trial_edges, trials, lost: LostSpikes::default() }).await?;
             }
             Some(Spikes::Packed(packed)) => {
                 let v1::PackedBins { bin_count, bits } = packed;
@@ -215,12 +234,48 @@ impl<'a> Producer<'a> {
                     // The marks of the whole message go with its first piece: all are marked, or the message is refused.
                     let (trial_edges, trials) =
                         (std::mem::take(&mut trial_edges), std::mem::take(&mut trials));
-                    self.queue(MarkedBins { block, trial_edges, trials }).await?;
+                    self.queue(MarkedBins { block, trial_edges, trials, lost: LostSpikes::default() })
+                        .await?;
                 }
             }
             None => return Err(RequestError::Missing { field: "bins.spikes" }),
         }
         self.previous = Some(first_bin);
+        Ok(())
+    }
+
+    /// Put time-stamped spikes into bins, and count those that are complete.
+    async fn take_times(&mut self, times: v1::SpikeTimes) -> Result<(), RequestError> {
+        let Some(binner) = &mut self.binner else {
+            return Err(RequestError::OtherSpikes { expected: "bins", found: "times" });
+        };
+        binner.take(&timed(times))?;
+        self.queue_complete().await
+    }
+
+    /// The client has nothing more to send.
+    async fn end_of_times(&mut self) -> Result<(), RequestError> {
+        let Some(binner) = &mut self.binner else { return Ok(()) };
+        binner.finish();
+        self.queue_complete().await?;
+        let lost = self.binner.as_mut().map_or_else(LostSpikes::default, TimestampBinner::take_lost);
+        if !lost.is_empty() {
+            self.session.send(Command::LostSpikes { link: Arc::clone(&self.guard.link), lost }).await?;
+        }
+        Ok(())
+    }
+
+    async fn queue_complete(&mut self) -> Result<(), RequestError> {
+        while let Some(binner) = &mut self.binner
+            && let Some(block) = binner.next_block()
+        {
+            let lost = binner.take_lost();
+            if lost.late > 0 && !std::mem::replace(&mut self.is_late, true) {
+                let (session, late_spikes) = (&self.session.id, lost.late);
+                tracing::warn!(%session, late_spikes, "spikes come later than the lateness allows: they are left out and counted");
+            }
+            self.queue(MarkedBins { block, trial_edges: vec![], trials: vec![], lost }).await?;
+        }
         Ok(())
     }
 
