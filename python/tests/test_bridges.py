@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import socket
+import socketserver
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -312,3 +315,152 @@ def test_lsl_help_and_missing_stream(lsl, client, capsys) -> None:
     options = bridge.arguments(["--name", "nobody's".replace("'", ""), "--wait", "0.1"])
     with pytest.raises(glauber.GlauberError, match="no stream with name='nobodys' appeared"):
         bridge.LslBridge(options, client).run()
+
+
+# BRAND: a server that speaks as much of Redis as the bridge asks for.
+
+
+class RedisEmulator:
+    """XREVRANGE and XREAD of one stream, in RESP 2, on a port of this machine."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, list[bytes]]] = []
+        self.state = threading.Condition()
+        self.server: socketserver.ThreadingTCPServer | None = None
+        self.connections: list[socket.socket] = []
+        self.port = 0
+        self.start()
+
+    def add(self, **fields: bytes) -> None:
+        with self.state:
+            flat = [part for name, value in fields.items() for part in (name.encode(), value)]
+            self.entries.append((f"{len(self.entries) + 1}-0", flat))
+            self.state.notify_all()
+
+    def start(self) -> None:
+        emulator = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                emulator.connections.append(self.connection)
+                try:
+                    while command := self.command():
+                        self.wfile.write(emulator.answer(command))
+                except OSError:
+                    pass
+
+            def command(self) -> list[bytes]:
+                line = self.rfile.readline()
+                parts = []
+                for _ in range(int(line[1:]) if line else 0):
+                    size = int(self.rfile.readline()[1:])
+                    parts.append(self.rfile.read(size + 2)[:-2])
+                return parts
+
+        socketserver.ThreadingTCPServer.allow_reuse_address = True
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", self.port), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.connections.clear()
+
+    def answer(self, command: list[bytes]) -> bytes:
+        name = command[0].upper()
+        if name == b"XREVRANGE":
+            return resp([self.message(entry) for entry in self.entries[-1:]])
+        if name == b"XREAD":
+            after = int(command[-1].split(b"-")[0])
+            block_ms = int(command[[part.upper() for part in command].index(b"BLOCK") + 1])
+            with self.state:
+                self.state.wait_for(lambda: len(self.entries) > after, block_ms / 1000)
+                found = self.entries[after : after + 256]
+            return resp([[command[-2], [self.message(entry) for entry in found]]]) if found else b"*-1\r\n"
+        return b"+OK\r\n"
+
+    @staticmethod
+    def message(entry: tuple[str, list[bytes]]) -> list[object]:
+        return [entry[0].encode(), list(entry[1])]
+
+
+def resp(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return b"$%d\r\n%s\r\n" % (len(value), value)
+    return b"*%d\r\n" % len(value) + b"".join(resp(one) for one in value)
+
+
+def test_brand_gaps_restarts_and_malformed_entries(client, wait_for, caplog) -> None:
+    pytest.importorskip("redis")
+    from glauber.bridge import brand
+
+    caplog.set_level(logging.INFO, logger="glauber.bridge")
+    bins = raster(600, N)
+    counts = (bins * 3).astype(np.int8)
+    emulator = RedisEmulator()
+    emulator.add(samples=b"\x01" * N, i=b"0", ts=b"0")  # before the bridge: not its business
+    options = brand.arguments(
+        ["--bin-width", "10", "--redis", f"redis://127.0.0.1:{emulator.port}", "--session", "brand", "--report", "0.05"]
+    )
+    bridge = brand.BrandBridge(options, client)
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            bridge.run()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def add(rows: range, number: int, time_ms: int) -> None:
+        for k, row in enumerate(rows):
+            stamp = (10**6 * (time_ms + 10 * k)).to_bytes(8, "little")
+            emulator.add(samples=counts[row].tobytes(), i=str(number + k).encode(), ts=stamp, sync=b"{}")
+
+    def forwarded(n: int) -> None:
+        wait_for(lambda: failures or (bridge.forwarder is not None and bridge.forwarder.account.bins_forwarded >= n))
+        assert not failures
+
+    try:
+        wait_for(lambda: bridge._last_id != "$")
+        add(range(0, 200), 1, 10)
+        add(range(200, 300), 1 + 220, 2210)  # 20 bins lost
+        emulator.add(samples=b"\x00" * (N - 1), i=b"321", ts=b"3210000000")  # a neuron is missing
+        emulator.add(other=b"x")
+        forwarded(300)
+        emulator.stop()  # the connection breaks
+        wait_for(lambda: "redis: " in caplog.text)
+        emulator.start()
+        add(range(300, 400), 322, 3220)
+        add(range(400, 600), 0, 5000)  # the node was away from 4.22 s to 5 s, and counts anew
+        forwarded(600)
+    finally:
+        bridge.stop.set()
+        thread.join(60)
+        emulator.stop()
+    assert not failures and not thread.is_alive()
+    session = client.session("brand")
+    info = session.info()
+    assert (info.gap_count, info.gap_bins) == (3, 20 + 1 + 78)
+    x, y = transitions(bins, (200, 300, 400))
+    found = session.correlations()
+    assert np.array_equal(found.spikes, bins.sum(0)) and np.array_equal(found.delayed, moments(x, y)[1])
+    assert f"entry 321 has {N - 1} counts; expected {N}" in caplog.text
+    assert "an entry has no field 'samples', only other" in caplog.text
+    assert "entry 0 after entry 421: the node began anew; 78 bins" in caplog.text
+    assert f"{2 * int(bins.sum())} further spikes merged" in caplog.text
+
+
+def test_brand_help(capsys) -> None:
+    from glauber.bridge import brand
+
+    with pytest.raises(SystemExit):
+        brand.arguments(["--help"])
+    assert "examples:" in capsys.readouterr().out

@@ -17,12 +17,13 @@ from .names import RowStatus, estimator_name, method_name, row_status
 
 def floats(values: Sequence[float]) -> Floats:
     """Repeated numbers as an array."""
-    return np.fromiter(values, dtype=np.float64, count=len(values))
+    # By far the fastest where protobuf hands its memory over, and as fast as any other way where it does not.
+    return np.array(values, dtype=np.float64)
 
 
 def integers(values: Sequence[int]) -> NDArray[np.int64]:
     """Repeated whole numbers as an array."""
-    return np.fromiter(values, dtype=np.int64, count=len(values))
+    return np.array(values, dtype=np.int64)
 
 
 def nan_for_none(errors: Floats) -> Floats:

@@ -218,7 +218,7 @@ class PredictionStream(Follower[Predictions]):
                 continue
             received_at = time.perf_counter()
             told = part.predictions
-            values = np.fromiter(told.probabilities, dtype=np.float32, count=len(told.probabilities))
+            values = np.array(told.probabilities, dtype=np.float32)
             yield Predictions(
                 first_bin=told.first_bin,
                 probabilities=values.reshape(told.bin_count, len(neurons)),
