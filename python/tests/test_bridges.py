@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -301,6 +304,24 @@ def test_lsl_stream_that_comes_back_with_other_channels_is_refused(rig, caplog) 
     with pytest.raises(glauber.InputError, match=f"another channel_count: {N + 1} instead of {N}"):
         lsl_rig.end()
     assert lsl_rig.client.session(lsl_rig.name).info().applied_through == 150
+
+
+def test_lsl_bridge_as_a_program(lsl, daemon, client, wait_for) -> None:
+    rig = Rig(lsl, client, wait_for)
+    rig.offer()
+    command = [sys.executable, "-m", "glauber.bridge.lsl", "--name", rig.name, "--session", rig.name, "--connect", daemon.address]
+    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        rig.heard()
+        rig.push(np.ones((200, N), int))
+        wait_for(lambda: any(one.name == rig.name and one.applied_through > 0 for one in client.sessions()))
+        program.send_signal(signal.SIGTERM)
+        _, log = program.communicate(timeout=60)
+    finally:
+        program.kill()
+    assert program.returncode == 0, log
+    assert client.session(rig.name).info().durable_through == 200, log
+    assert "created session" in log and "received 200 bins" in log and "all bins before 200 have arrived" in log
 
 
 def test_lsl_help_and_missing_stream(lsl, client, capsys) -> None:

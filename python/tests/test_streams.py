@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -239,3 +241,14 @@ def test_tokens(tmp_path) -> None:
             assert session.info().applied_through == 10
     finally:
         daemon.stop()
+
+
+def test_a_program_that_does_not_close_its_stream_loses_nothing(daemon, client) -> None:
+    script = (
+        "import glauber, numpy, sys\n"
+        "session = glauber.connect(sys.argv[1]).create_session(8, 0.01, name='left open', equilibrium_methods=[])\n"
+        "session.stream().push(numpy.ones((50000, 8), bool))\n"
+    )
+    left = subprocess.run([sys.executable, "-c", script, daemon.address], capture_output=True, text=True, timeout=60)
+    assert left.returncode == 0, left.stderr
+    assert client.session("left open").info().durable_through == 50_000, left.stderr

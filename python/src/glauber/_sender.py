@@ -6,9 +6,11 @@ on its way, so that a daemon that is behind slows down who pushes. Everything sh
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Generic, Protocol, TypeVar
@@ -53,6 +55,20 @@ class Kept(Protocol):
 
 
 Item = TypeVar("Item", bound=Kept)
+
+#: Streams that nobody has closed yet.
+_open_senders: weakref.WeakSet[Any] = weakref.WeakSet()
+#: How long a program that ends without closing its streams waits for each.
+EXIT_WAIT_S = 10.0
+
+
+@atexit.register
+def _end_open_senders() -> None:
+    for sender in list(_open_senders):
+        try:
+            sender._end(EXIT_WAIT_S)
+        except GlauberError as error:
+            log.error("a stream into session %s was not closed, and not all of it has arrived: %s", sender._session_id, error)
 
 
 class Sender(Generic[Item]):
@@ -100,6 +116,7 @@ class Sender(Generic[Item]):
     def start(self, timeout_s: float) -> None:
         """Connect, and wait until the daemon says where to go on."""
         self._thread.start()
+        _open_senders.add(self)
         deadline = time.monotonic() + timeout_s
         with self._state:
             while not self._was_open:
@@ -186,6 +203,7 @@ class Sender(Generic[Item]):
 
     def _end(self, timeout_s: float | None) -> None:
         """End the stream in order: all that was pushed is sent and acknowledged first."""
+        _open_senders.discard(self)
         with self._state:
             if self._ended and self._failure is None:
                 return

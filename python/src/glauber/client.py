@@ -125,7 +125,7 @@ class Client:
         self._transport = transport
 
     def close(self) -> None:
-        """Close the connection; streams and followers of it end."""
+        """Close the connection; who follows a session over it ends. Streams have connections of their own and go on."""
         self._transport.close()
 
     def __enter__(self) -> Client:

@@ -204,7 +204,7 @@ class BrandBridge:
             log.warning("%s: left out as not observed (%d so far)", problem, self.malformed)
 
     def _forward(self, stream: BinStream, entries: list[Entry], width_ns: int) -> None:
-        self.forwarder = forwarder = Forwarder(stream, report_interval_s=self._options.report)
+        self.forwarder = forwarder = Forwarder(stream, self.stop, report_interval_s=self._options.report)
         # A bin at least between what was forwarded before and what comes now, so that no transition crosses.
         numbering = Numbering(stream.next_bin + (1 if stream.next_bin > 0 else 0), width_ns)
         while not self.stop.is_set():
@@ -216,7 +216,7 @@ class BrandBridge:
                     self._tell_malformed(f"entry {entry.number} has {len(entry.counts)} counts; expected {stream.n_neurons}")
             forwarder.report()
             entries = self._read()
-        forwarder.report(now=True)
+        forwarder.finish()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

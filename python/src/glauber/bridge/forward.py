@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..client import Client
-from ..errors import InputError, NotFoundError
+from ..errors import InputError, NotFoundError, WaitTimeoutError
 from ..session import Session
 from ..stream import BinStream
 
 log = logging.getLogger("glauber.bridge")
+
+#: Wait for room in a full buffer, after which it is told, and looked whether to stop.
+FULL_S = 1.0
+#: Longest wait for the last bins to become durable.
+FINISH_S = 30.0
 
 
 @dataclass
@@ -34,8 +40,9 @@ class Account:
 class Forwarder:
     """Binarises counts and pushes them; a bin that is no counts is left out as not observed."""
 
-    def __init__(self, stream: BinStream, *, report_interval_s: float = 5.0) -> None:
+    def __init__(self, stream: BinStream, stop: threading.Event, *, report_interval_s: float = 5.0) -> None:
         self._stream = stream
+        self._stop = stop
         self.account = Account()
         self._report_interval_s = report_interval_s
         self._reported_at = time.monotonic()
@@ -81,11 +88,38 @@ class Forwarder:
             account.gaps += 1
             account.gap_bins += missing
             log.warning("gap: %d bins before bin %d were lost and are left out as not observed", missing, first_bin)
-        self._stream.push(fired, first_bin)
+        self._push_all(fired, first_bin)
         self._has_pushed = True
         account.bins_forwarded += len(counts)
         account.active += int(fired.sum())
         account.merged += int((counts[fired] - 1).sum())
+
+    def _push_all(self, fired: NDArray[np.bool_], first_bin: int) -> None:
+        """Push, waiting for room until told to stop."""
+        done = 0
+        while True:
+            try:
+                self._stream.push(fired[done:], first_bin + done, timeout_s=FULL_S)
+            except WaitTimeoutError as full:
+                log.warning("the daemon is behind or away, and the buffer is full: %s", full)
+                # Of a long push, what there was room for was taken.
+                done = max(self._stream.next_bin - first_bin, 0)
+                if self._stop.is_set():
+                    raise
+            else:
+                return
+
+    def finish(self) -> None:
+        """Wait until everything is durable, and end the stream.
+
+        Raises
+        ------
+        WaitTimeoutError
+            When the daemon does not answer: what is missing is said.
+        """
+        self.report(now=True)
+        self._stream.close(FINISH_S)
+        log.info("ended: all bins before %d have arrived", self._stream.next_bin)
 
     def _tell_unusable(self, bin_: int, row: NDArray[Any], n_bad: int) -> None:
         # The first is worth a line of its own; then the regular report counts them.

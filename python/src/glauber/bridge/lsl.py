@@ -204,7 +204,7 @@ class LslBridge:
 
     def _forward(self, stream: BinStream, samples: NDArray[Any], stamps: list[float], origin_s: float) -> Forwarder:
         width_s = self._bin_width_s(self._info)
-        self.forwarder = forwarder = Forwarder(stream, report_interval_s=self._options.report)
+        self.forwarder = forwarder = Forwarder(stream, self.stop, report_interval_s=self._options.report)
         first_bin = round((stamps[0] - origin_s) / width_s)
         if first_bin < 0:
             raise InputError("the session's clock began later than this stream's: was the machine started anew? Use another session")
@@ -234,7 +234,7 @@ class LslBridge:
         except Stopped:
             pass
         _release(forwarder, rows, timeline.end())
-        forwarder.report(now=True)
+        forwarder.finish()
         return forwarder
 
 
