@@ -1,0 +1,1 @@
+"""Bridges from what rigs speak: ``python -m glauber.bridge.lsl``, ``python -m glauber.bridge.brand``."""
