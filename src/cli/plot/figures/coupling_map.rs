@@ -86,7 +86,11 @@ impl CouplingMap {
             significant,
             outlined: n <= OUTLINED_MAX,
             scale,
-            list_title: if listed.is_empty() { String::new() } else { "surest pairs: J ± SE, q".to_owned() },
+            list_title: if listed.is_empty() {
+                String::new()
+            } else {
+                "surest pairs: J ± SE and q".to_owned()
+            },
             listed,
         }
     }
@@ -251,22 +255,8 @@ fn score_words(score: &EstimatorScore) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{couplings, neurons};
+    use super::super::tests::{couplings, material};
     use super::*;
-
-    fn material(n: usize) -> Material {
-        Material {
-            name: "rig".to_owned(),
-            origin: "a test".to_owned(),
-            bin_width: "20 ms".to_owned(),
-            bin_s: 0.02,
-            neurons: neurons(n),
-            couplings: None,
-            scores: Vec::new(),
-            equilibrium: None,
-            missing: Vec::new(),
-        }
-    }
 
     #[test]
     fn rows_without_a_valid_estimate_show_no_coupling_and_are_counted() {

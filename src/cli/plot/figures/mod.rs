@@ -62,7 +62,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::cli::plot::material::{Couplings, Span};
+    use crate::cli::plot::material::{Couplings, Material, Span};
 
     /// Couplings of `n` neurons that are all OK, with standard errors of 0.1 and a q of 0.01 beyond 0.3.
     pub(crate) fn couplings(n: usize, of: impl Fn(usize, usize) -> f64) -> Couplings {
@@ -80,8 +80,22 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn neurons(n: usize) -> Vec<Neuron> {
+    fn neurons(n: usize) -> Vec<Neuron> {
         (0..n).map(|k| Neuron { id: 100 + k as i64, label: String::new() }).collect()
+    }
+
+    pub(crate) fn material(n: usize) -> Material {
+        Material {
+            name: "rig".to_owned(),
+            origin: "a test".to_owned(),
+            bin_width: "20 ms".to_owned(),
+            bin_s: 0.02,
+            neurons: neurons(n),
+            couplings: None,
+            scores: Vec::new(),
+            equilibrium: None,
+            missing: Vec::new(),
+        }
     }
 
     #[test]
