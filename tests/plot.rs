@@ -305,12 +305,10 @@ fn a_live_session_is_drawn_with_what_its_daemon_has_published() {
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let first = &listed["pairs"][0];
     let pair = format!("{} → {}", first["sender_id"], first["receiver_id"]);
-    let value = format!(
-        "{:+.2} ± {:.2}",
-        first["coupling"].as_f64().unwrap(),
-        first["standard_error"].as_f64().unwrap()
-    );
-    assert!(found.contains(&pair) && found.contains(&value.replace('-', "−")), "{pair} {value}: {found:?}");
+    let (coupling, error) = (first["coupling"].as_f64().unwrap(), first["standard_error"].as_f64().unwrap());
+    let decimals = (1.0 - error.log10().floor()).max(2.0) as usize;
+    let value = format!("{coupling:+.decimals$} ± {error:.decimals$}").replace('-', "−");
+    assert!(found.contains(&pair) && found.contains(&value), "{pair} {value}: {found:?}");
     let unknown = [&["plot", "--session", "cortex", "-o", &desk.path("none.png")][..], &to].concat();
     assert!(refusal(&unknown, 1).contains("no session 'cortex'"));
     assert!(!desk.files().contains(&"none.png".to_owned()));

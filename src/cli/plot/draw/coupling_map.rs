@@ -5,7 +5,7 @@ use super::page::{self, LABELS, MARGIN, SMALL};
 use super::scene::{Anchor, Cells, Color, Frame, Scene, Style};
 use super::{letters, scene};
 use crate::cli::plot::figures::coupling_map::{Cell, CouplingMap};
-use crate::cli::plot::figures::{signed, ticks};
+use crate::cli::plot::figures::{signed, ticks, with_error};
 use crate::cli::text;
 
 /// Room that the matrix has, and where it begins.
@@ -179,7 +179,7 @@ fn draw_list(page: &mut Scene, map: &CouplingMap, frame: Frame) -> f64 {
     let listed = &map.listed[..rows];
     page.text((frame.x, frame.y - 12.0), &map.list_title, Style::sized(LABELS));
     let names = listed.iter().map(|pair| letters::width(&pair.pair, SMALL)).fold(0.0, f64::max);
-    let numbers = 138.0;
+    let numbers = 156.0;
     let (left, right) = (frame.x + names + 8.0, frame.right() - numbers);
     let reach = |end: f64| {
         let ends = listed.iter().map(|pair| pair.coupling + end * pair.standard_error);
@@ -197,7 +197,7 @@ fn draw_list(page: &mut Scene, map: &CouplingMap, frame: Frame) -> f64 {
         page.line((x(from), y), (x(to), y), color, 1.5);
         page.dot((x(pair.coupling), y), 2.5, color);
         let style = Style::sized(SMALL).anchored(Anchor::End).colored(Color::SOFT);
-        let value = format!("{} ± {:.2}", signed(pair.coupling, 2), pair.standard_error);
+        let value = with_error(pair.coupling, pair.standard_error);
         page.text((frame.right() - 52.0, y), value, style);
         page.text((frame.right(), y), q_words(pair.q), style);
     }

@@ -60,6 +60,8 @@ pub(crate) fn png(scene: &Scene, title: &str) -> Result<Vec<u8>, RenderError> {
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
+    // Flat colours repeat; differences between neighbours do not.
+    encoder.set_filter(png::Filter::NoFilter);
     // So that the picture is as large on a page as its text is meant to be: pixels per metre of two to a unit, 96 units to an inch.
     let per_metre = (96.0 * Scene::DENSITY / 0.0254).round() as u32;
     let dimensions = png::PixelDimensions { xppu: per_metre, yppu: per_metre, unit: png::Unit::Meter };

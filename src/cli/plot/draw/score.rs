@@ -5,7 +5,7 @@ use super::letters;
 use super::page::{self, LABELS, MARGIN, SMALL};
 use super::scene::{Anchor, Color, Frame, Scene, Shape, Style};
 use crate::cli::plot::figures::score::{Bar, Path, ScoreFigure};
-use crate::cli::plot::figures::signed;
+use crate::cli::plot::figures::{signed, with_error};
 
 /// Colours of the paths, told apart with any common colour blindness (Wong 2011), and by the names at their ends.
 const PATHS: [Color; 7] = [
@@ -98,8 +98,11 @@ fn draw_bar(page: &mut Scene, bar: &Bar, axes: &Axes, y: f64) {
     if let Some(total) = bar.total.filter(|total| axes.x.holds(*total)) {
         diamond(page, (axes.x(total), y - 2.0));
     }
-    let error = error.map_or_else(|| "± ?".to_owned(), |error| format!("± {error:.2}"));
-    page.text((frame.right() + 8.0, y - 2.0), format!("{} {error}", signed(bits, 2)), Style::sized(LABELS));
+    let score = match error {
+        Some(error) => with_error(bits, error),
+        None => format!("{} ± ?", signed(bits, 2)),
+    };
+    page.text((frame.right() + 8.0, y - 2.0), score, Style::sized(SMALL));
 }
 
 fn diamond(page: &mut Scene, (x, y): (f64, f64)) {
