@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Cursor};
 use std::process::{Child, Command, Stdio};
 
+use glauber::recording::{NwbMetadata, Overwrite, Subject, write_nwb};
 use serde_json::Value;
 
 const WIDTH: &str = "10ms";
@@ -163,15 +164,16 @@ fn a_recording_shows_its_spikes_its_gaps_and_what_is_fitted_to_it() {
     session.invalid = vec![glauber::model::Interval { start_ns: 5 * second, stop_ns: 9 * second }];
     // A neuron that never fires: no row of couplings.
     session.units[2].spike_times_ns.clear();
-    let metadata = glauber::recording::NwbMetadata {
+    let metadata = NwbMetadata {
         identifier: "gap".to_owned(),
         session_description: "a gap".to_owned(),
         session_start: std::time::UNIX_EPOCH,
         created: std::time::UNIX_EPOCH,
-        ..Default::default()
+        resolution_seconds: 0.01,
+        subject: Subject::simulated(),
     };
     let (gap, png) = (desk.path("gap.nwb"), desk.path("gap.png"));
-    glauber::recording::write_nwb(&gap, &session, &metadata, glauber::recording::Overwrite::Refuse).unwrap();
+    write_nwb(&gap, &session, &metadata, None, Overwrite::Refuse).unwrap();
     let told = stdout(&["plot", &gap, "-o", &png, "--json", "--duration", "20s"]);
     assert!(told.contains("Grey: not observed."), "{told}");
     let grey = |path: &str| {
@@ -206,12 +208,12 @@ fn what_cannot_be_drawn_is_one_line_and_leaves_nothing() {
     let (rig, snapshot, out) = (desk.path("rig.nwb"), desk.path("fit.h5"), desk.path("out.png"));
     let before = desk.files();
     let deep = desk.path("missing/out.png");
-    let text = desk.path("out.txt");
+    let (text, bare, none) = (desk.path("out.txt"), desk.path("out"), desk.path("none.h5"));
     let cases: [(&[&str], i32, &str); 13] = [
         (&["plot", &snapshot, "-o", &deep], 1, "writing to"),
         (&["plot", &snapshot, "-o", &text], 2, "'.txt' is no format of figures: expected .png or .svg"),
-        (&["plot", &snapshot, "-o", &desk.path("out")], 2, "does not say its format"),
-        (&["plot", &desk.path("none.h5"), "-o", &out], 1, "none.h5: no such file"),
+        (&["plot", &snapshot, "-o", &bare], 2, "does not say its format"),
+        (&["plot", &none, "-o", &out], 1, "none.h5: no such file"),
         (&["plot", &snapshot, "-o", &out, "--what", "raster"], 1, "holds no spikes"),
         (
             &["plot", &snapshot, "-o", &out, "--estimator", "exact"],
@@ -253,7 +255,8 @@ fn what_cannot_be_drawn_is_one_line_and_leaves_nothing() {
     assert!(picture(&out).0 > 0 && desk.files().len() == before.len() + 1);
     // No more HDF5 than anything else: what is no snapshot and no recording says so.
     std::fs::write(desk.path("bad.h5"), b"\x89HDF\r\n\x1a\nnothing").unwrap();
-    refusal(&["plot", &desk.path("bad.h5"), "-o", &desk.path("bad.png")], 1);
+    let (bad, figure) = (desk.path("bad.h5"), desk.path("bad.png"));
+    refusal(&["plot", &bad, "-o", &figure], 1);
     assert!(!desk.files().contains(&"bad.png".to_owned()));
 }
 
@@ -309,7 +312,8 @@ fn a_live_session_is_drawn_with_what_its_daemon_has_published() {
     let decimals = (1.0 - error.log10().floor()).max(2.0) as usize;
     let value = format!("{coupling:+.decimals$} ± {error:.decimals$}").replace('-', "−");
     assert!(found.contains(&pair) && found.contains(&value), "{pair} {value}: {found:?}");
-    let unknown = [&["plot", "--session", "cortex", "-o", &desk.path("none.png")][..], &to].concat();
+    let none = desk.path("none.png");
+    let unknown = [&["plot", "--session", "cortex", "-o", &none][..], &to].concat();
     assert!(refusal(&unknown, 1).contains("no session 'cortex'"));
     assert!(!desk.files().contains(&"none.png".to_owned()));
 }
