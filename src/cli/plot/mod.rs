@@ -122,7 +122,7 @@ pub(crate) struct RasterArgs {
     #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
     pub(crate) from: Option<Duration>,
     /// How much of a recording the raster shows
-    #[arg(long, value_name = "TIME", default_value = "1min", value_parser = values::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::parse_duration)]
     pub(crate) duration: Duration,
 }
 

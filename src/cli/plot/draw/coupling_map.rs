@@ -5,7 +5,7 @@ use super::page::{self, LABELS, MARGIN, SMALL};
 use super::scene::{Anchor, Cells, Color, Frame, Scene, Style};
 use super::{letters, scene};
 use crate::cli::plot::figures::coupling_map::{Cell, CouplingMap};
-use crate::cli::plot::figures::{signed, ticks};
+use crate::cli::plot::figures::{signed, ticks, with_error};
 use crate::cli::text;
 
 /// Room that the matrix has, and where it begins.
@@ -32,7 +32,11 @@ pub(crate) fn draw(map: &CouplingMap) -> Scene {
     if !map.outlined {
         below = draw_significant(&mut page, map, right, matrix.y);
     }
-    let listed = draw_list(&mut page, map, Frame::new(right, below, page::WIDTH - MARGIN - right, side));
+    let listed = draw_list(
+        &mut page,
+        map,
+        Frame::new(right, below, page::WIDTH - MARGIN - right, matrix.bottom() - below),
+    );
     page::end(page, matrix.bottom().max(bar.bottom() + 24.0).max(listed) + 44.0, &map.words)
 }
 
@@ -158,6 +162,11 @@ fn draw_significant(page: &mut Scene, map: &CouplingMap, x: f64, y: f64) -> f64 
     y + side + 38.0
 }
 
+/// A q in a few letters.
+fn q_words(q: f64) -> String {
+    if q < 1e-99 { "<1e−99".to_owned() } else { text::probability(q).replace('-', "−") }
+}
+
 /// The surest pairs with their errors; gives where the list ends.
 fn draw_list(page: &mut Scene, map: &CouplingMap, frame: Frame) -> f64 {
     const ROW: f64 = 19.0;
@@ -165,12 +174,12 @@ fn draw_list(page: &mut Scene, map: &CouplingMap, frame: Frame) -> f64 {
         page.text((frame.x, frame.y), "no pair can be estimated", Style::sized(LABELS));
         return frame.y + ROW;
     }
-    let room = (frame.height - (frame.y - frame.y)).max(6.0 * ROW);
+    let room = frame.height.max(6.0 * ROW);
     let rows = map.listed.len().min((room / ROW) as usize);
     let listed = &map.listed[..rows];
     page.text((frame.x, frame.y - 12.0), &map.list_title, Style::sized(LABELS));
     let names = listed.iter().map(|pair| letters::width(&pair.pair, SMALL)).fold(0.0, f64::max);
-    let numbers = 62.0;
+    let numbers = 156.0;
     let (left, right) = (frame.x + names + 8.0, frame.right() - numbers);
     let reach = |end: f64| {
         let ends = listed.iter().map(|pair| pair.coupling + end * pair.standard_error);
@@ -188,7 +197,9 @@ fn draw_list(page: &mut Scene, map: &CouplingMap, frame: Frame) -> f64 {
         page.line((x(from), y), (x(to), y), color, 1.5);
         page.dot((x(pair.coupling), y), 2.5, color);
         let style = Style::sized(SMALL).anchored(Anchor::End).colored(Color::SOFT);
-        page.text((frame.right(), y), format!("q {}", text::probability(pair.q)), style);
+        let value = with_error(pair.coupling, pair.standard_error);
+        page.text((frame.right() - 52.0, y), value, style);
+        page.text((frame.right(), y), q_words(pair.q), style);
     }
     let style = Style::sized(SMALL).across(Anchor::Start).colored(Color::SOFT);
     page.text((x(0.0), bottom + 3.0), "0", style.anchored(Anchor::Middle));
@@ -197,4 +208,58 @@ fn draw_list(page: &mut Scene, map: &CouplingMap, frame: Frame) -> f64 {
         page.text((x(end), bottom + 3.0), signed(end, 2), style.anchored(Anchor::Middle));
     }
     bottom + 16.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::plot::draw::scene::Shape;
+    use crate::cli::plot::figures::order::Sort;
+    use crate::cli::plot::figures::tests::{couplings, material};
+
+    #[test]
+    fn each_cell_has_the_colour_of_its_coupling_and_unknown_ones_are_grey() {
+        let mut found = couplings(3, |i, j| [[0.1, -0.5, 0.2], [0.4, 0.0, 0.0], [0.0, 0.0, 0.0]][i][j]);
+        found.status[2] = "SILENT".to_owned();
+        let map = CouplingMap::of(&material(3), &found, Sort::Index, Some(0.5));
+        let scene = draw(&map);
+        let is_matrix = |shape: &&Shape| matches!(shape, Shape::Cells(cells) if cells.columns == 3);
+        let Some(Shape::Cells(cells)) = scene.shapes.iter().find(is_matrix) else { panic!("no matrix") };
+        assert_eq!(cells.colors[1], map.scale.color(-0.5));
+        assert_eq!(cells.colors[3], map.scale.color(0.4));
+        assert!(cells.colors[6..].iter().all(|color| *color == Color::UNKNOWN.rgb));
+        // In the picture, a little inside the cell of receiver 0 and sender 1.
+        let bytes = crate::cli::plot::draw::png(&scene, "matrix").unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        let (x, y) = ((cells.x * Scene::DENSITY) as u32, (cells.y * Scene::DENSITY) as u32);
+        let pixel = |row: u32, column: u32| {
+            let (x, y) =
+                (x + column * cells.cell.0 + cells.cell.0 / 3, y + row * cells.cell.1 + cells.cell.1 / 3);
+            let at = (y * info.width + x) as usize * 3;
+            [pixels[at], pixels[at + 1], pixels[at + 2]]
+        };
+        assert_eq!([pixel(0, 1), pixel(1, 0)], [map.scale.color(-0.5), map.scale.color(0.4)]);
+    }
+
+    #[test]
+    fn no_two_names_of_many_neurons_stand_on_each_other() {
+        let map =
+            CouplingMap::of(&material(400), &couplings(400, |i, j| (i + j) as f64 * 1e-4), Sort::Index, None);
+        let scene = draw(&map);
+        let rows: Vec<f64> = scene
+            .shapes
+            .iter()
+            .filter_map(|shape| match shape {
+                Shape::Text((x, y), _, style)
+                    if *x < LEFT && style.anchor == Anchor::End && !style.upwards =>
+                {
+                    Some(*y)
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(rows.len() > 10 && rows.windows(2).all(|two| two[1] - two[0] >= 9.0), "{rows:?}");
+    }
 }

@@ -5,7 +5,7 @@ use super::scene::{Anchor, Color, Scene, Style};
 use crate::cli::plot::figures::Words;
 
 /// Width of every page.
-pub(super) const WIDTH: f64 = 960.0;
+pub(super) const WIDTH: f64 = 1040.0;
 /// Room to the left and right of text.
 pub(super) const MARGIN: f64 = 22.0;
 const TITLE: f64 = 19.0;

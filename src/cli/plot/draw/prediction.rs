@@ -5,7 +5,7 @@ use super::page::{self, LABELS, SMALL};
 use super::scene::{Anchor, Color, Frame, Scene, Shape, Style};
 use crate::cli::plot::figures::prediction::{PairPoint, PredictionFigure};
 
-const SIDE: f64 = 390.0;
+const SIDE: f64 = 420.0;
 /// Most pairs whose errors are drawn.
 const ERRORS_MAX: usize = 800;
 
@@ -14,7 +14,7 @@ pub(crate) fn draw(figure: &PredictionFigure) -> Scene {
     let (mut page, top) = page::begin(&figure.words);
     let frame = Frame::new(92.0, top + 22.0, SIDE, SIDE);
     draw_pairs(&mut page, figure, frame);
-    let frame = Frame::new(584.0, frame.y, page::WIDTH - 24.0 - 584.0, SIDE);
+    let frame = Frame::new(620.0, frame.y, page::WIDTH - 24.0 - 620.0, SIDE);
     draw_active_counts(&mut page, figure, frame);
     page::end(page, frame.bottom() + 48.0, &figure.words)
 }

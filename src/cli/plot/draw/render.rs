@@ -50,7 +50,7 @@ pub(crate) fn png(scene: &Scene, title: &str) -> Result<Vec<u8>, RenderError> {
             match shape {
                 Shape::Cells(cells) => draw_cells(&mut backend, cells)?,
                 Shape::Text(point, text, style) => letters::write(&mut backend, at(*point), text, style)?,
-                shape => draw(&mut backend, shape, 1)?,
+                shape => draw(&mut backend, shape)?,
             }
         }
         backend.present().map_err(failed)?;
@@ -60,6 +60,8 @@ pub(crate) fn png(scene: &Scene, title: &str) -> Result<Vec<u8>, RenderError> {
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
+    // Flat colours repeat; differences between neighbours do not.
+    encoder.set_filter(png::Filter::NoFilter);
     // So that the picture is as large on a page as its text is meant to be: pixels per metre of two to a unit, 96 units to an inch.
     let per_metre = (96.0 * Scene::DENSITY / 0.0254).round() as u32;
     let dimensions = png::PixelDimensions { xppu: per_metre, yppu: per_metre, unit: png::Unit::Meter };
@@ -109,7 +111,11 @@ fn drawn(shapes: &[Shape], size: (u32, u32)) -> Result<String, RenderError> {
     {
         let mut backend = SVGBackend::with_string(&mut document, size);
         for shape in shapes {
-            draw(&mut backend, shape, 0)?;
+            match shape {
+                // One element instead of four.
+                Shape::Outline(frame, color, width) => draw(&mut backend, &edges(*frame, *color, *width))?,
+                shape => draw(&mut backend, shape)?,
+            }
         }
         backend.present().map_err(failed)?;
     }
@@ -118,15 +124,22 @@ fn drawn(shapes: &[Shape], size: (u32, u32)) -> Result<String, RenderError> {
     Ok(inside.trim_end().trim_end_matches("</svg>").replace("dy=\"0.5ex\"", "dy=\"0.34em\""))
 }
 
+/// An outline as one closed line inside its frame.
+fn edges(frame: Frame, color: Color, width: f64) -> Shape {
+    let half = width / 2.0;
+    let (left, top, right, bottom) =
+        (frame.x + half, frame.y + half, frame.right() - half, frame.bottom() - half);
+    Shape::Path(vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], color, width)
+}
+
 fn size(scene: &Scene) -> (u32, u32) {
     let device = |units: f64| (units * Scene::DENSITY).ceil() as u32;
     (device(scene.width), device(scene.height))
 }
 
-/// Draw a shape on a surface where a box ends `last` pixels before its right and lower edge: bitmaps include the pixel that is named last.
-fn draw<B: DrawingBackend>(backend: &mut B, shape: &Shape, last: i32) -> Result<(), RenderError> {
+fn draw<B: DrawingBackend>(backend: &mut B, shape: &Shape) -> Result<(), RenderError> {
     match shape {
-        Shape::Box(frame, color) => fill(backend, frame, *color, last),
+        Shape::Box(frame, color) => fill(backend, frame, *color),
         Shape::Outline(frame, color, width) => {
             let Frame { x, y, width: wide, height: high } = *frame;
             let sides = [
@@ -135,9 +148,9 @@ fn draw<B: DrawingBackend>(backend: &mut B, shape: &Shape, last: i32) -> Result<
                 Frame::new(x, y, *width, high),
                 Frame::new(x + wide - width, y, *width, high),
             ];
-            sides.iter().try_for_each(|side| fill(backend, side, *color, last))
+            sides.iter().try_for_each(|side| fill(backend, side, *color))
         }
-        Shape::Line([from, to], color, width) => line(backend, [*from, *to], *color, *width, last),
+        Shape::Line([from, to], color, width) => line(backend, [*from, *to], *color, *width),
         Shape::Path(points, color, width) => {
             let style = rgba(*color).stroke_width(device(*width).max(1).unsigned_abs());
             backend.draw_path(points.iter().map(|&point| at(point)), &style).map_err(failed)
@@ -157,15 +170,10 @@ fn draw<B: DrawingBackend>(backend: &mut B, shape: &Shape, last: i32) -> Result<
 }
 
 /// Edges lie where those of a neighbour do: on the nearest pixel.
-fn fill<B: DrawingBackend>(
-    backend: &mut B,
-    frame: &Frame,
-    color: Color,
-    last: i32,
-) -> Result<(), RenderError> {
+fn fill<B: DrawingBackend>(backend: &mut B, frame: &Frame, color: Color) -> Result<(), RenderError> {
     let (left, top) = at((frame.x, frame.y));
     let (right, bottom) = at((frame.right(), frame.bottom()));
-    let corner = (right.max(left + 1) - last, bottom.max(top + 1) - last);
+    let corner = (right.max(left + 1), bottom.max(top + 1));
     backend.draw_rect((left, top), corner, &rgba(color), true).map_err(failed)
 }
 
@@ -174,16 +182,15 @@ fn line<B: DrawingBackend>(
     [from, to]: [(f64, f64); 2],
     color: Color,
     width: f64,
-    last: i32,
 ) -> Result<(), RenderError> {
     // Straight ones are sharp as boxes.
     if from.0 == to.0 {
         let (top, bottom) = (from.1.min(to.1), from.1.max(to.1));
-        return fill(backend, &Frame::new(from.0 - width / 2.0, top, width, bottom - top), color, last);
+        return fill(backend, &Frame::new(from.0 - width / 2.0, top, width, bottom - top), color);
     }
     if from.1 == to.1 {
         let (left, right) = (from.0.min(to.0), from.0.max(to.0));
-        return fill(backend, &Frame::new(left, from.1 - width / 2.0, right - left, width), color, last);
+        return fill(backend, &Frame::new(left, from.1 - width / 2.0, right - left, width), color);
     }
     let style = rgba(color).stroke_width(device(width).max(1).unsigned_abs());
     backend.draw_line(at(from), at(to), &style).map_err(failed)
@@ -224,7 +231,7 @@ fn draw_cells(backend: &mut BitmapBackend<'_>, cells: &Cells) -> Result<(), Rend
         let (column, row) = ((place % cells.columns) as i32, (place / cells.columns) as i32);
         let (x, y) = (left + column * wide, top + row * high);
         let color = rgba(Color { rgb, alpha: 1.0 });
-        backend.draw_rect((x, y), (x + wide - 1, y + high - 1), &color, true).map_err(failed)?;
+        backend.draw_rect((x, y), (x + wide, y + high), &color, true).map_err(failed)?;
     }
     Ok(())
 }
@@ -279,6 +286,47 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Width and pixels of a PNG.
+    fn decoded(bytes: &[u8]) -> (usize, Vec<[u8; 3]>) {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!(info.color_type, png::ColorType::Rgb);
+        (info.width as usize, pixels.as_chunks::<3>().0.to_vec())
+    }
+
+    #[test]
+    fn boxes_and_cells_fill_the_very_pixels_that_are_theirs() {
+        let mut scene = Scene { width: 10.0, height: 5.0, ..Scene::default() };
+        scene.fill(Frame::new(1.0, 1.0, 2.0, 0.5), Color::BLUE);
+        let colors = vec![[1, 2, 3], [4, 5, 6]];
+        scene.shapes.push(Shape::Cells(Cells { x: 5.0, y: 2.0, columns: 2, rows: 1, cell: (3, 1), colors }));
+        let (width, pixels) = decoded(&png(&scene, "boxes").unwrap());
+        assert_eq!((width, pixels.len()), (20, 200));
+        let places = |rgb: [u8; 3]| -> Vec<(usize, usize)> {
+            let found = pixels.iter().enumerate().filter(|(_, pixel)| **pixel == rgb);
+            found.map(|(place, _)| (place % width, place / width)).collect()
+        };
+        assert_eq!(places(Color::BLUE.rgb), [(2, 2), (3, 2), (4, 2), (5, 2)]);
+        assert_eq!(places([1, 2, 3]), [(10, 4), (11, 4), (12, 4)]);
+        assert_eq!(places([4, 5, 6]), [(13, 4), (14, 4), (15, 4)]);
+    }
+
+    #[test]
+    fn letters_are_drawn_and_the_same_scene_gives_the_same_bytes() {
+        let mut scene = Scene { width: 60.0, height: 60.0, ..Scene::default() };
+        scene.text((5.0, 30.0), "J ± SE", Style::sized(12.0));
+        scene.text((50.0, 55.0), "q", Style::sized(12.0).upwards());
+        let bytes = png(&scene, "letters").unwrap();
+        let (width, pixels) = decoded(&bytes);
+        let dark = |pixel: &[u8; 3]| pixel[0] < 100;
+        assert!(pixels.iter().filter(|pixel| dark(pixel)).count() > 50);
+        // Written upwards: above its point, beside nothing else.
+        let right = pixels.iter().enumerate().filter(|(at, pixel)| at % width > 90 && dark(pixel));
+        assert!(right.clone().count() > 5 && right.into_iter().all(|(at, _)| at / width <= 110));
+        assert_eq!(png(&scene, "letters").unwrap(), bytes);
+    }
 
     #[test]
     fn base64_is_that_of_the_standard() {

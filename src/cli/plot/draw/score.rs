@@ -5,7 +5,7 @@ use super::letters;
 use super::page::{self, LABELS, MARGIN, SMALL};
 use super::scene::{Anchor, Color, Frame, Scene, Shape, Style};
 use crate::cli::plot::figures::score::{Bar, Path, ScoreFigure};
-use crate::cli::plot::figures::signed;
+use crate::cli::plot::figures::{signed, with_error};
 
 /// Colours of the paths, told apart with any common colour blindness (Wong 2011), and by the names at their ends.
 const PATHS: [Color; 7] = [
@@ -17,7 +17,9 @@ const PATHS: [Color; 7] = [
     Color::of(130, 100, 20),
     Color::of(60, 60, 60),
 ];
+/// Height of an estimator, at least and at most.
 const ROW: f64 = 44.0;
+const ROW_MAX: f64 = 80.0;
 const GREEN: Color = Color::of(0, 120, 90);
 
 /// The figure as a page.
@@ -26,13 +28,18 @@ pub(crate) fn draw(figure: &ScoreFigure) -> Scene {
     let names = figure.bars.iter().map(|bar| letters::width(&bar.estimator, LABELS)).fold(60.0, f64::max);
     let left = MARGIN + names + 12.0;
     let has_paths = !figure.paths.is_empty();
-    let right = if has_paths { 560.0 } else { page::WIDTH - MARGIN } - 92.0;
-    let height = ROW * figure.bars.len().max(1) as f64;
+    let right = if has_paths { 600.0 } else { page::WIDTH - MARGIN } - 92.0;
+    let count = figure.bars.len().max(1) as f64;
+    let height = if has_paths {
+        (ROW_MAX * count).clamp(ROW * count, 240.0_f64.max(ROW * count))
+    } else {
+        ROW * count
+    };
     let frame = Frame::new(left, top + 8.0, right - left, height);
     draw_bars(&mut page, figure, frame);
     let mut bottom = frame.bottom();
     if has_paths {
-        let frame = Frame::new(642.0, frame.y, page::WIDTH - MARGIN - 642.0, height.max(240.0));
+        let frame = Frame::new(694.0, frame.y, page::WIDTH - MARGIN - 694.0, height.max(240.0));
         draw_paths(&mut page, &figure.paths, frame);
         bottom = bottom.max(frame.bottom() + 24.0 + 16.0 * (figure.paths.len() as f64 / 2.0).ceil());
     }
@@ -57,7 +64,7 @@ fn draw_bars(page: &mut Scene, figure: &ScoreFigure, frame: Frame) {
     let axes = Axes { frame, x: Range::linear(low, high + spare), y: Range::linear(0.0, 1.0) };
     axes.draw_x(page, 5, "bits per spike over rates");
     for (place, bar) in figure.bars.iter().enumerate() {
-        draw_bar(page, bar, &axes, frame.y + (place as f64 + 0.5) * ROW);
+        draw_bar(page, bar, &axes, frame.y + (place as f64 + 0.5) * frame.height / figure.bars.len() as f64);
     }
     page.line((axes.x(0.0), frame.y - 4.0), (axes.x(0.0), frame.bottom()), Color::INK, 1.0);
     let style = Style::sized(SMALL).anchored(Anchor::Middle).across(Anchor::End).colored(Color::SOFT);
@@ -91,8 +98,11 @@ fn draw_bar(page: &mut Scene, bar: &Bar, axes: &Axes, y: f64) {
     if let Some(total) = bar.total.filter(|total| axes.x.holds(*total)) {
         diamond(page, (axes.x(total), y - 2.0));
     }
-    let error = error.map_or_else(|| "± ?".to_owned(), |error| format!("± {error:.2}"));
-    page.text((frame.right() + 8.0, y - 2.0), format!("{} {error}", signed(bits, 2)), Style::sized(LABELS));
+    let score = match error {
+        Some(error) => with_error(bits, error),
+        None => format!("{} ± ?", signed(bits, 2)),
+    };
+    page.text((frame.right() + 8.0, y - 2.0), score, Style::sized(SMALL));
 }
 
 fn diamond(page: &mut Scene, (x, y): (f64, f64)) {

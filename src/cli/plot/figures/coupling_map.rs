@@ -4,7 +4,7 @@ use glauber::model::Neuron;
 
 use super::colors::ColorScale;
 use super::order::{Sort, of_couplings};
-use super::{Words, label, median, signed, title_name};
+use super::{Words, label, median, signed, title_name, two_digits, with_error};
 use crate::cli::plot::material::{Couplings, EstimatorScore, Material};
 use crate::cli::{fit, pairs, text};
 
@@ -86,7 +86,11 @@ impl CouplingMap {
             significant,
             outlined: n <= OUTLINED_MAX,
             scale,
-            list_title: if listed.is_empty() { String::new() } else { "surest pairs: J ± SE, q".to_owned() },
+            list_title: if listed.is_empty() {
+                String::new()
+            } else {
+                "surest pairs: J ± SE and q".to_owned()
+            },
             listed,
         }
     }
@@ -190,7 +194,7 @@ fn words(material: &Material, couplings: &Couplings, told: &Told) -> Words {
 
 fn caption(couplings: &Couplings, told: &Told) -> Vec<String> {
     let n = couplings.status.len();
-    let limit = told.scale.limit;
+    let limit = two_digits(told.scale.limit);
     let beyond = match told.beyond {
         0 => String::new(),
         1 => ", beyond which 1 pair lies".to_owned(),
@@ -214,7 +218,8 @@ fn caption(couplings: &Couplings, told: &Told) -> Vec<String> {
     let errors = (0..n * n).filter(|k| k / n != k % n && known(couplings, k / n, k % n));
     if let Some(middle) = median(errors.map(|k| couplings.errors[k]).collect()) {
         caption.push(format!(
-            "Standard errors: {middle:.2} in the median; they are of sampling alone, not of the {}.",
+            "Standard errors: {} in the median; they are of sampling alone, not of the {}.",
+            two_digits(middle),
             if couplings.ridge > 0.0 {
                 "ridge, the method, or common input"
             } else {
@@ -240,7 +245,7 @@ fn caption(couplings: &Couplings, told: &Told) -> Vec<String> {
 fn score_words(score: &EstimatorScore) -> String {
     match super::score::bits_per_spike(&score.recent) {
         Some((bits, Some(error))) => {
-            format!("score {} ± {error:.2} bits/spike on bins not fitted to", signed(bits, 2))
+            format!("score {} bits/spike on bins not fitted to", with_error(bits, error))
         }
         Some((bits, None)) => {
             format!("score {} bits/spike on bins not fitted to (error not known)", signed(bits, 2))
@@ -251,22 +256,8 @@ fn score_words(score: &EstimatorScore) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{couplings, neurons};
+    use super::super::tests::{couplings, material};
     use super::*;
-
-    fn material(n: usize) -> Material {
-        Material {
-            name: "rig".to_owned(),
-            origin: "a test".to_owned(),
-            bin_width: "20 ms".to_owned(),
-            bin_s: 0.02,
-            neurons: neurons(n),
-            couplings: None,
-            scores: Vec::new(),
-            equilibrium: None,
-            missing: Vec::new(),
-        }
-    }
 
     #[test]
     fn rows_without_a_valid_estimate_show_no_coupling_and_are_counted() {

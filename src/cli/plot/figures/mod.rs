@@ -52,6 +52,18 @@ pub(crate) fn signed(value: f64, decimals: usize) -> String {
     format!("{value:+.decimals$}").replace('-', "−")
 }
 
+/// A value with its standard error, to two digits of that.
+pub(crate) fn with_error(value: f64, error: f64) -> String {
+    let decimals = if error > 0.0 { (1.0 - error.log10().floor()).clamp(2.0, 6.0) as usize } else { 2 };
+    format!("{} ± {error:.decimals$}", signed(value, decimals))
+}
+
+/// A number above 0 to two digits, without what rounding has left behind.
+pub(crate) fn two_digits(value: f64) -> String {
+    let decimals = (1.0 - value.log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{value:.decimals$}")
+}
+
 /// The middle one of some values; `None` of none.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
@@ -62,7 +74,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::cli::plot::material::{Couplings, Span};
+    use crate::cli::plot::material::{Couplings, Material, Span};
 
     /// Couplings of `n` neurons that are all OK, with standard errors of 0.1 and a q of 0.01 beyond 0.3.
     pub(crate) fn couplings(n: usize, of: impl Fn(usize, usize) -> f64) -> Couplings {
@@ -80,8 +92,22 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn neurons(n: usize) -> Vec<Neuron> {
+    fn neurons(n: usize) -> Vec<Neuron> {
         (0..n).map(|k| Neuron { id: 100 + k as i64, label: String::new() }).collect()
+    }
+
+    pub(crate) fn material(n: usize) -> Material {
+        Material {
+            name: "rig".to_owned(),
+            origin: "a test".to_owned(),
+            bin_width: "20 ms".to_owned(),
+            bin_s: 0.02,
+            neurons: neurons(n),
+            couplings: None,
+            scores: Vec::new(),
+            equilibrium: None,
+            missing: Vec::new(),
+        }
     }
 
     #[test]
@@ -90,6 +116,17 @@ pub(crate) mod tests {
         assert_eq!(label(&neuron(" a\u{7}1 ")), "a1");
         assert_eq!(label(&neuron("")), "-7");
         assert_eq!(label(&neuron("electrode 12 unit 3")), "-7");
+    }
+
+    #[test]
+    fn errors_keep_two_digits() {
+        assert_eq!(with_error(-0.1234, 0.0071), "−0.1234 ± 0.0071");
+        assert_eq!(with_error(1.25, 0.31), "+1.25 ± 0.31");
+        assert_eq!(with_error(12.5, 3.0), "+12.50 ± 3.00");
+        assert_eq!(
+            (two_digits(0.072_000_000_000_000_01), two_digits(32.0)),
+            ("0.072".to_owned(), "32".to_owned())
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Words, label, median, title_name};
 use crate::cli::text;
 
 /// Columns that time is cut into: as many as are told apart.
-pub(crate) const COLUMNS: usize = 640;
+pub(crate) const COLUMNS: usize = 700;
 /// Stretches of time that the rate of all neurons is told of.
 pub(crate) const STRETCHES: usize = 160;
 
