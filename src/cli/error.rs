@@ -165,7 +165,7 @@ impl CliError {
     pub(crate) fn from_status(doing: &'static str, address: &str, status: &Status) -> Self {
         let owned = || address.to_owned();
         let cause = std::error::Error::source(status);
-        if let Some(problem) = cause.and_then(|cause| trust::refusal(cause)) {
+        if let Some(problem) = cause.and_then(trust::refusal) {
             return Self::NotTrusted { address: owned(), problem };
         }
         // An answer of a daemon has no cause in here. Cancelled is what the transport says of a call that was still waiting to be sent
