@@ -8,4 +8,5 @@ mod operations {
     mod packaging;
     mod program;
     mod service;
+    mod upgrade;
 }

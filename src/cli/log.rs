@@ -85,7 +85,9 @@ fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let thread = std::thread::current();
-        let what = panic.payload_as_str().unwrap_or("");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let what = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default();
         tracing::error!(thread = thread.name(), place, "internal error: {what}");
     }));
 }

@@ -4,6 +4,7 @@
 //! Labels are sessions, windows and estimators, never neurons or pairs.
 
 mod daemon;
+#[cfg(target_os = "linux")]
 mod process;
 
 use std::fmt::Write;
@@ -153,6 +154,7 @@ pub(super) async fn serve(
 fn render(registry: &Registry) -> String {
     let (sessions, durability) = (&registry.list()[..], &registry.durability);
     let mut out = Text::default();
+    #[cfg(target_os = "linux")]
     process::tell(&mut out);
     daemon::tell(&mut out, registry, sessions);
     for metric in &METRICS {

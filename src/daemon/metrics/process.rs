@@ -39,12 +39,6 @@ pub(super) fn tell(out: &mut Text) {
 }
 
 impl Process {
-    #[cfg(not(target_os = "linux"))]
-    fn read() -> Option<Self> {
-        None
-    }
-
-    #[cfg(target_os = "linux")]
     fn read() -> Option<Self> {
         use rustix::param::{clock_ticks_per_second, page_size};
         use rustix::process::{Resource, getrlimit};
@@ -110,7 +104,6 @@ mod tests {
         assert_eq!(booted_s("cpu 1 2\nbtime 1700000000\n"), Some(1.7e9));
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn this_process_is_found() {
         let process = Process::read().unwrap();
