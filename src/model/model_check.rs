@@ -24,7 +24,7 @@ pub struct ModelCheck {
 }
 
 /// The correlation of a pair of neurons, as observed and as a model predicts it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CheckedPair {
     /// Indices of the neurons, the first below the second.
     pub neurons: [u32; 2],
