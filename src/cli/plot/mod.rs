@@ -75,7 +75,7 @@ pub(crate) struct PlotArgs {
     #[arg(long, value_name = "ORDER", default_value = "index")]
     sort: Sort,
     /// End of the colour scale of couplings [default: what 99.5 % of them reach]
-    #[arg(long, value_name = "J", value_parser = parse_limit)]
+    #[arg(long, value_name = "J", value_parser = parse_limit, allow_negative_numbers = true)]
     limit: Option<f64>,
     /// Whose couplings: an estimator, or 'best' [default: best by score, or the first]
     #[arg(long, value_name = "NAME")]
