@@ -485,3 +485,28 @@ def test_brand_help(capsys) -> None:
     with pytest.raises(SystemExit):
         brand.arguments(["--help"])
     assert "examples:" in capsys.readouterr().out
+
+
+def test_lsl_bridge_keeps_what_comes_while_the_daemon_is_away(lsl, own_daemon, wait_for) -> None:
+    bins = raster(900, N)
+    with glauber.connect(own_daemon.address) as client:
+        rig = Rig(lsl, client, wait_for)
+        rig.offer()
+        rig.start()
+        try:
+            rig.push(bins[:300].astype(int))
+            rig.received(300)
+            own_daemon.stop()
+            rig.push(bins[300:600].astype(int))
+            rig.received(600)
+            own_daemon.start()
+            rig.push(bins[600:].astype(int))
+            rig.received(900)
+            session = rig.end()
+        finally:
+            rig.bridge.stop.set()
+            rig.thread.join(60)
+        info = session.info()
+        assert (info.gap_count, info.durable_through) == (0, 900)
+        x, y = transitions(bins)
+        assert np.array_equal(session.correlations().delayed, moments(x, y)[1])

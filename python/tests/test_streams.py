@@ -207,7 +207,7 @@ def test_what_the_daemon_refuses_is_typed_and_told_in_its_words(client) -> None:
 
 
 def test_nobody_there(tmp_path) -> None:
-    with pytest.raises(glauber.UnavailableError) as nobody:
+    with pytest.raises(glauber.UnavailableError, match="no daemon answers at 127.0.0.1:9") as nobody:
         glauber.connect("127.0.0.1:9")
     assert nobody.value.code == "UNAVAILABLE"
     for address in ("127.0.0.1:0", "ftp://127.0.0.1", ":50051", "host:port"):

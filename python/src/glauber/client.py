@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ._proto import session_service_pb2, types_pb2
 from ._rpc import Tls, Transport, read_token
-from .errors import InputError, NotFoundError
+from .errors import InputError, NotFoundError, UnavailableError
 from .names import EquilibriumMethod, Estimator, estimator_number, method_number
 from .session import Session, SessionInfo, session_info
 
@@ -112,6 +112,10 @@ def connect(
     client = Client(transport)
     try:
         client.sessions()
+    except UnavailableError as error:
+        client.close()
+        where = f"no daemon answers at {transport.target} (is `glauber serve` running there?)"
+        raise UnavailableError(f"{where}: {error.details}", code=error.code) from None
     except BaseException:
         client.close()
         raise
