@@ -522,7 +522,7 @@ async fn every_file_that_the_page_names_is_there() {
             }
         }
     }
-    assert!(seen.len() >= 14, "{seen:?}");
+    assert!(seen.len() >= 17, "{seen:?}");
 }
 
 #[tokio::test]

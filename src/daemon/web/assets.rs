@@ -24,18 +24,21 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 15] = assets![
+static ASSETS: [Asset; 18] = assets![
     "page.css": CSS,
     "api.js": JS,
     "colours.js": JS,
+    "couplings.js": JS,
     "facts.js": JS,
     "format.js": JS,
     "heatmap.js": JS,
     "main.js": JS,
     "order.js": JS,
+    "panels.js": JS,
     "raster.js": JS,
     "scatter.js": JS,
     "scores.js": JS,
+    "state.js": JS,
     "icon.svg": SVG,
     "uPlot.iife.min.js": JS,
     "uPlot.min.css": CSS,

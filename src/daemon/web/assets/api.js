@@ -32,7 +32,9 @@ async function get(path, asked = {}) {
   let told = {};
   try {
     told = JSON.parse(new TextDecoder().decode(body));
-  } catch { /* A refusal in no words. */ }
+  } catch {
+    /* A refusal in no words. */
+  }
   throw new Refused(response.status, told.code ?? "", told.error ?? `the daemon answers ${response.status}`);
 }
 
@@ -69,7 +71,8 @@ export const api = {
     const all = new Float32Array(body, offset);
     if (all.length !== n * n * matrices) throw new Gone("a matrix of another size");
     if (!asked.q) return { header, n, couplings: all, q: null };
-    const couplings = new Float32Array(n * n), q = new Float32Array(n * n);
+    const couplings = new Float32Array(n * n),
+      q = new Float32Array(n * n);
     for (let i = 0; i < n; i++) {
       couplings.set(all.subarray(2 * i * n, (2 * i + 1) * n), i * n);
       q.set(all.subarray((2 * i + 1) * n, (2 * i + 2) * n), i * n);
@@ -81,7 +84,8 @@ export const api = {
   async spikes(session, asked) {
     const { header, body, offset } = await getPacked(`${of(session)}/spikes`, asked);
     const bins = header.runs.reduce((sum, run) => sum + run.bins, 0);
-    let count = offset, spike = offset + 2 * bins;
+    let count = offset,
+      spike = offset + 2 * bins;
     const runs = header.runs.map((run) => {
       const counts = new Uint16Array(body.slice(count, (count += 2 * run.bins)));
       const neurons = new Uint16Array(body.slice(spike, (spike += 2 * run.spikes)));

@@ -28,7 +28,10 @@ export const count = (value) => Math.round(value).toLocaleString("en").replaceAl
 export function bytes(value) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let place = 0;
-  while (value >= 1000 && place < units.length - 1) { value /= 1000; place += 1; }
+  while (value >= 1000 && place < units.length - 1) {
+    value /= 1000;
+    place += 1;
+  }
   return `${place && value < 100 ? value.toPrecision(3) : Math.round(value)} ${units[place]}`;
 }
 

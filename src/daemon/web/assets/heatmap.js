@@ -22,11 +22,17 @@ export class HeatMap {
     this.drawn = 0;
     canvas.addEventListener("pointermove", (event) => this.#pointer(event));
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
-    canvas.addEventListener("pointerup", () => { this.dragging = null; });
-    canvas.addEventListener("pointercancel", () => { this.dragging = null; });
+    canvas.addEventListener("pointerup", () => {
+      this.dragging = null;
+    });
+    canvas.addEventListener("pointercancel", () => {
+      this.dragging = null;
+    });
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     canvas.addEventListener("keydown", (event) => this.#key(event));
-    canvas.addEventListener("focus", () => { if (!this.cursor && this.n) this.#place(0, Math.min(1, this.n - 1)); });
+    canvas.addEventListener("focus", () => {
+      if (!this.cursor && this.n) this.#place(0, Math.min(1, this.n - 1));
+    });
     new ResizeObserver(() => this.later()).observe(canvas);
   }
 
@@ -53,15 +59,21 @@ export class HeatMap {
     this.later();
   }
 
+  /** Show neurons in another order; the cursor stays at its pair. */
   setOrder(order) {
+    const pair = this.pair();
     this.order = order;
+    if (pair) this.cursor = { row: order.indexOf(pair.receiver), column: order.indexOf(pair.sender) };
     this.later();
   }
 
   /** Colours reach to this share of |J| of pairs of different neurons. */
   setShare(share) {
     this.share = share;
-    if (this.n) { this.#limits(); this.later(); }
+    if (this.n) {
+      this.#limits();
+      this.later();
+    }
   }
 
   setMostQ(mostQ) {
@@ -77,14 +89,20 @@ export class HeatMap {
       // As exact as colours need: of many pairs, some.
       const step = Math.max(1, Math.floor((n * n) / 40000));
       const sizes = new Float32Array(Math.ceil((n * n) / step));
-      let largest = 0, kept = 0, next = 0, seen = 0;
+      let largest = 0,
+        kept = 0,
+        next = 0,
+        seen = 0;
       for (let i = 0; i < n; i++) {
         if (noRow[i]) continue;
         for (let j = 0, k = i * n; j < n; j++, k++) {
           if (i === j || noColumn[j]) continue;
           const size = Math.abs(couplings[k]);
           if (size > largest) largest = size;
-          if (seen++ === next) { sizes[kept++] = size; next += step; }
+          if (seen++ === next) {
+            sizes[kept++] = size;
+            next += step;
+          }
         }
       }
       this.sizes = sizes.subarray(0, kept).sort();
@@ -99,7 +117,8 @@ export class HeatMap {
   /** The place of each pair in the scale of colours, BARE where there is no estimate. */
   #levels() {
     if (this.levels) return this.levels;
-    const { n, couplings, noRow, noColumn, limit, mostQ } = this, q = mostQ ? this.q : null;
+    const { n, couplings, noRow, noColumn, limit, mostQ } = this,
+      q = mostQ ? this.q : null;
     const levels = new Int16Array(n * n);
     for (let i = 0; i < n; i++) {
       for (let j = 0, k = i * n; j < n; j++, k++) {
@@ -117,7 +136,10 @@ export class HeatMap {
   later() {
     if (this.waiting) return;
     this.waiting = true;
-    requestAnimationFrame(() => { this.waiting = false; this.draw(); });
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.draw();
+    });
   }
 
   draw() {
@@ -138,8 +160,10 @@ export class HeatMap {
   }
 
   #image(pixels) {
-    const image = new ImageData(pixels, pixels), out = new Uint32Array(image.data.buffer);
-    const colours = scale(), [hatch, ground] = [pixel(variable("--hatch")), pixel(variable("--card"))];
+    const image = new ImageData(pixels, pixels),
+      out = new Uint32Array(image.data.buffer);
+    const colours = scale(),
+      [hatch, ground] = [pixel(variable("--hatch")), pixel(variable("--card"))];
     const bare = (x, y) => ((x + y) % 8 < 2 ? hatch : ground);
     if (pixels >= this.view.span) this.#cells(pixels, out, colours, bare);
     else this.#strongest(pixels, out, colours, bare);
@@ -148,13 +172,21 @@ export class HeatMap {
 
   /** A pixel or more for each pair. */
   #cells(pixels, out, colours, bare) {
-    const { n, order, noRow, noColumn, view } = this, levels = this.#levels(), perCell = pixels / view.span;
+    const { n, order, noRow, noColumn, view } = this,
+      levels = this.#levels(),
+      perCell = pixels / view.span;
     const neurons = (from) => Int32Array.from({ length: pixels }, (_, p) => order[Math.min(n - 1, Math.floor(from + (p + 0.5) / perCell))]);
-    const rows = neurons(view.y), columns = neurons(view.x);
+    const rows = neurons(view.y),
+      columns = neurons(view.x);
     const hatched = Int32Array.from(columns.keys()).filter((x) => noColumn[columns[x]]);
     for (let y = 0; y < pixels; y++) {
-      const row = rows[y], at = y * pixels, from = row * n;
-      if (noRow[row]) { for (let x = 0; x < pixels; x++) out[at + x] = bare(x, y); continue; }
+      const row = rows[y],
+        at = y * pixels,
+        from = row * n;
+      if (noRow[row]) {
+        for (let x = 0; x < pixels; x++) out[at + x] = bare(x, y);
+        continue;
+      }
       // The lines of a row are equal but for what is hatched.
       if (y > 0 && row === rows[y - 1]) out.copyWithin(at, at - pixels, at);
       else for (let x = 0; x < pixels; x++) out[at + x] = colours[levels[from + columns[x]]];
@@ -164,32 +196,45 @@ export class HeatMap {
 
   /** More pairs than pixels: each pixel shows the strongest of its pairs. */
   #strongest(pixels, out, colours, bare) {
-    const { n, order, noRow, view } = this, levels = this.#levels(), perCell = pixels / view.span;
-    const found = new Int16Array(pixels * pixels).fill(BARE), strength = new Int16Array(pixels * pixels).fill(-1);
+    const { n, order, noRow, view } = this,
+      levels = this.#levels(),
+      perCell = pixels / view.span;
+    const found = new Int16Array(pixels * pixels).fill(BARE),
+      strength = new Int16Array(pixels * pixels).fill(-1);
     const within = (place) => Math.max(0, Math.min(pixels - 1, Math.floor(place)));
     const last = (from) => Math.min(n, Math.ceil(from + view.span));
-    const left = Math.floor(view.x), xs = Int32Array.from({ length: last(view.x) - left }, (_, c) => within((left + c - view.x) * perCell));
+    const left = Math.floor(view.x),
+      xs = Int32Array.from({ length: last(view.x) - left }, (_, c) => within((left + c - view.x) * perCell));
     for (let r = Math.floor(view.y); r < last(view.y); r++) {
-      const row = order[r], at = within((r - view.y) * perCell) * pixels, from = row * n;
+      const row = order[r],
+        at = within((r - view.y) * perCell) * pixels,
+        from = row * n;
       if (noRow[row]) continue;
       for (let c = 0; c < xs.length; c++) {
         const level = levels[from + order[left + c]];
         if (level === BARE) continue;
-        const size = level < STEPS ? STEPS - level : level - STEPS, into = at + xs[c];
-        if (size > strength[into]) { strength[into] = size; found[into] = level; }
+        const size = level < STEPS ? STEPS - level : level - STEPS,
+          into = at + xs[c];
+        if (size > strength[into]) {
+          strength[into] = size;
+          found[into] = level;
+        }
       }
     }
-    for (let y = 0, k = 0; y < pixels; y++) for (let x = 0; x < pixels; x++, k++) out[k] = found[k] === BARE ? bare(x, y) : colours[found[k]];
+    for (let y = 0, k = 0; y < pixels; y++)
+      for (let x = 0; x < pixels; x++, k++) out[k] = found[k] === BARE ? bare(x, y) : colours[found[k]];
   }
 
   /** Names of neurons, statuses of rows, titles. */
   #frame(context) {
-    const { left, top, side } = this.plot, { view, n, order, names, status } = this;
+    const { left, top, side } = this.plot,
+      { view, n, order, names, status } = this;
     const cell = side / view.span;
     context.fillStyle = variable("--ink");
     context.strokeStyle = variable("--line");
     context.strokeRect(left - 0.5, top - 0.5, side + 1, side + 1);
-    const first = Math.max(0, Math.floor(view.y)), last = Math.min(n, Math.ceil(view.y + view.span));
+    const first = Math.max(0, Math.floor(view.y)),
+      last = Math.min(n, Math.ceil(view.y + view.span));
     const bad = variable("--bad");
     for (let r = first; r < last; r++) {
       const y = top + (r - view.y) * cell;
@@ -208,7 +253,12 @@ export class HeatMap {
       const y = top + (r + 0.5 - view.y) * cell;
       if (y > top && y < top + side) context.fillText(short(names[order[r]]), left - STATUS_WIDTH - 6, y);
     }
-    const widest = Math.max(...Array.from({ length: Math.min(50, n) }, (_, k) => context.measureText(short(names[order[Math.floor((k * n) / Math.min(50, n))]])).width));
+    const widest = Math.max(
+      ...Array.from(
+        { length: Math.min(50, n) },
+        (_, k) => context.measureText(short(names[order[Math.floor((k * n) / Math.min(50, n))]])).width,
+      ),
+    );
     const across = step(widest + 8);
     context.textAlign = "center";
     context.textBaseline = "top";
@@ -228,8 +278,11 @@ export class HeatMap {
 
   /** The scale of the colours. */
   #bar(context) {
-    const { left, top, side } = this.plot, x = left + side + 16, width = 14;
-    const height = Math.min(side, 260), colours = scale();
+    const { left, top, side } = this.plot,
+      x = left + side + 16,
+      width = 14;
+    const height = Math.min(side, 260),
+      colours = scale();
     for (let y = 0; y < height; y++) {
       context.fillStyle = css(colours[Math.round((1 - y / (height - 1)) * 2 * STEPS)]);
       context.fillRect(x, top + 14 + y, width, 1.5);
@@ -243,7 +296,11 @@ export class HeatMap {
     context.textBaseline = "middle";
     for (const part of [1, 0.5, 0, -0.5, -1]) {
       const value = part * this.limit;
-      context.fillText((part > 0 ? "+" : "") + significant(value, 2).replace(/\.0$/, ""), x + width + 4, top + 14 + ((1 - part) / 2) * height);
+      context.fillText(
+        (part > 0 ? "+" : "") + significant(value, 2).replace(/\.0$/, ""),
+        x + width + 4,
+        top + 14 + ((1 - part) / 2) * height,
+      );
     }
     if (this.largest > this.limit) {
       context.fillStyle = variable("--muted");
@@ -255,8 +312,10 @@ export class HeatMap {
   drawCursor() {
     const { context } = sized(this.cursorCanvas);
     if (!this.cursor || !this.n || !this.plot) return;
-    const { left, top, side } = this.plot, cell = side / this.view.span;
-    const x = left + (this.cursor.column - this.view.x) * cell, y = top + (this.cursor.row - this.view.y) * cell;
+    const { left, top, side } = this.plot,
+      cell = side / this.view.span;
+    const x = left + (this.cursor.column - this.view.x) * cell,
+      y = top + (this.cursor.row - this.view.y) * cell;
     context.save();
     context.beginPath();
     context.rect(left, top, side, side);
@@ -265,19 +324,23 @@ export class HeatMap {
     context.lineWidth = 1;
     context.globalAlpha = 0.45;
     context.beginPath();
-    context.moveTo(left, y + cell / 2); context.lineTo(left + side, y + cell / 2);
-    context.moveTo(x + cell / 2, top); context.lineTo(x + cell / 2, top + side);
+    context.moveTo(left, y + cell / 2);
+    context.lineTo(left + side, y + cell / 2);
+    context.moveTo(x + cell / 2, top);
+    context.lineTo(x + cell / 2, top + side);
     context.stroke();
     context.globalAlpha = 1;
     context.lineWidth = 2;
-    const grown = Math.max(cell, 7), off = (grown - cell) / 2;
+    const grown = Math.max(cell, 7),
+      off = (grown - cell) / 2;
     context.strokeRect(x - off - 1, y - off - 1, grown + 2, grown + 2);
     context.restore();
   }
 
   /** Move the cursor to a pair of neurons, into view. */
   show(receiver, sender) {
-    const row = this.order.indexOf(receiver), column = this.order.indexOf(sender);
+    const row = this.order.indexOf(receiver),
+      column = this.order.indexOf(sender);
     if (row >= 0 && column >= 0) this.#place(row, column, true);
   }
 
@@ -292,8 +355,12 @@ export class HeatMap {
     if (follow) {
       const { view } = this;
       const kept = (from, place) => (place < from ? place : place + 1 > from + view.span ? place + 1 - view.span : from);
-      const x = kept(view.x, this.cursor.column), y = kept(view.y, this.cursor.row);
-      if (x !== view.x || y !== view.y) { this.view = { ...view, x, y }; this.later(); }
+      const x = kept(view.x, this.cursor.column),
+        y = kept(view.y, this.cursor.row);
+      if (x !== view.x || y !== view.y) {
+        this.view = { ...view, x, y };
+        this.later();
+      }
     }
     this.drawCursor();
     const pair = this.pair();
@@ -301,15 +368,18 @@ export class HeatMap {
   }
 
   #at(event) {
-    const box = this.canvas.getBoundingClientRect(), { left, top, side } = this.plot ?? {};
+    const box = this.canvas.getBoundingClientRect(),
+      { left, top, side } = this.plot ?? {};
     if (!side || !this.n) return null;
-    const x = (event.clientX - box.left - left) / side, y = (event.clientY - box.top - top) / side;
+    const x = (event.clientX - box.left - left) / side,
+      y = (event.clientY - box.top - top) / side;
     return x >= 0 && x < 1 && y >= 0 && y < 1 ? { x, y } : null;
   }
 
   #pointer(event) {
     if (this.dragging) {
-      const { view, x, y } = this.dragging, cell = this.plot.side / view.span;
+      const { view, x, y } = this.dragging,
+        cell = this.plot.side / view.span;
       this.#look({ ...view, x: view.x - (event.clientX - x) / cell, y: view.y - (event.clientY - y) / cell });
       return;
     }
@@ -335,7 +405,8 @@ export class HeatMap {
   /** Show so much more or less, around a place of the plot, the cursor, or the middle. */
   zoom(factor, at) {
     if (!this.n) return;
-    const { view } = this, span = Math.max(Math.min(this.n, 4), Math.min(this.n, view.span * factor));
+    const { view } = this,
+      span = Math.max(Math.min(this.n, 4), Math.min(this.n, view.span * factor));
     const seen = (place, from) => (place + 0.5 - from) / view.span;
     const cursor = this.cursor && { x: seen(this.cursor.column, view.x), y: seen(this.cursor.row, view.y) };
     const inside = cursor && cursor.x >= 0 && cursor.x <= 1 && cursor.y >= 0 && cursor.y <= 1;
@@ -355,10 +426,17 @@ export class HeatMap {
 
   #key(event) {
     if (!this.n || event.ctrlKey || event.metaKey || event.altKey) return;
-    const { row, column } = this.cursor ?? { row: 0, column: 0 }, far = event.shiftKey ? 10 : 1;
+    const { row, column } = this.cursor ?? { row: 0, column: 0 },
+      far = event.shiftKey ? 10 : 1;
     const moves = {
-      ArrowUp: [row - far, column], ArrowDown: [row + far, column], ArrowLeft: [row, column - far], ArrowRight: [row, column + far],
-      Home: [row, 0], End: [row, this.n - 1], PageUp: [row - 10, column], PageDown: [row + 10, column],
+      ArrowUp: [row - far, column],
+      ArrowDown: [row + far, column],
+      ArrowLeft: [row, column - far],
+      ArrowRight: [row, column + far],
+      Home: [row, 0],
+      End: [row, this.n - 1],
+      PageUp: [row - 10, column],
+      PageDown: [row + 10, column],
     };
     const zooms = { "+": 1 / 1.25, "=": 1 / 1.25, "-": 1.25, "−": 1.25 };
     if (moves[event.key]) this.#place(...moves[event.key], true);
@@ -368,4 +446,3 @@ export class HeatMap {
     event.preventDefault();
   }
 }
-

@@ -13,7 +13,8 @@ onmessage = ({ data: { ticket, n, couplings, takesPart, limit } }) => {
 
 /** Correlation coefficients of the descriptions, m × m. A few huge couplings would outweigh all others: they are cut to the limit. */
 function similarities(members, n, couplings, limit) {
-  const m = members.length, length = 2 * m;
+  const m = members.length,
+    length = 2 * m;
   const described = new Float32Array(m * length);
   const cut = (value) => Math.max(-limit, Math.min(limit, value));
   for (let a = 0; a < m; a++) {
@@ -26,7 +27,10 @@ function similarities(members, n, couplings, limit) {
     }
     const mean = sum / length;
     let square = 0;
-    for (let k = 0; k < length; k++) { row[k] -= mean; square += row[k] * row[k]; }
+    for (let k = 0; k < length; k++) {
+      row[k] -= mean;
+      square += row[k] * row[k];
+    }
     const size = Math.sqrt(square) || 1;
     for (let k = 0; k < length; k++) row[k] /= size;
   }
@@ -35,8 +39,13 @@ function similarities(members, n, couplings, limit) {
     const left = described.subarray(a * length, (a + 1) * length);
     for (let b = a + 1; b < m; b++) {
       const at = b * length;
-      let s0 = 0, s1 = 0, k = 0;
-      for (; k + 1 < length; k += 2) { s0 += left[k] * described[at + k]; s1 += left[k + 1] * described[at + k + 1]; }
+      let s0 = 0,
+        s1 = 0,
+        k = 0;
+      for (; k + 1 < length; k += 2) {
+        s0 += left[k] * described[at + k];
+        s1 += left[k + 1] * described[at + k + 1];
+      }
       similar[a * m + b] = similar[b * m + a] = s0 + s1;
     }
   }
@@ -45,17 +54,32 @@ function similarities(members, n, couplings, limit) {
 
 /** The tree: clusters 0 to m − 1 are the neurons, each merge adds one. */
 function merge({ similar, whole }, m) {
-  const size = new Float32Array(m).fill(1), alive = new Uint8Array(m).fill(1);
+  const size = new Float32Array(m).fill(1),
+    alive = new Uint8Array(m).fill(1);
   const name = Int32Array.from({ length: m }, (_, k) => k);
   const trees = Array.from({ length: m }, (_, k) => [k]);
-  let chain = [], left = m, next = 0;
+  let chain = [],
+    left = m,
+    next = 0;
   while (left > 1) {
-    if (!chain.length) { while (!alive[next]) next += 1; chain.push(next); }
+    if (!chain.length) {
+      while (!alive[next]) next += 1;
+      chain.push(next);
+    }
     for (;;) {
-      const a = chain[chain.length - 1], before = chain.length > 1 ? chain[chain.length - 2] : -1;
-      let best = before, most = before >= 0 ? similar[a * m + before] : -Infinity;
-      for (let b = 0; b < m; b++) if (alive[b] && b !== a && similar[a * m + b] > most) { most = similar[a * m + b]; best = b; }
-      if (best !== before) { chain.push(best); continue; }
+      const a = chain[chain.length - 1],
+        before = chain.length > 1 ? chain[chain.length - 2] : -1;
+      let best = before,
+        most = before >= 0 ? similar[a * m + before] : -Infinity;
+      for (let b = 0; b < m; b++)
+        if (alive[b] && b !== a && similar[a * m + b] > most) {
+          most = similar[a * m + b];
+          best = b;
+        }
+      if (best !== before) {
+        chain.push(best);
+        continue;
+      }
       chain.length -= 2;
       for (let c = 0; c < m; c++) {
         if (!alive[c] || c === a || c === best) continue;
@@ -76,9 +100,15 @@ function merge({ similar, whole }, m) {
 /** Two stretches, turned so that the ends that meet are the most similar ones. */
 function joined(one, other, whole, m) {
   const ends = (list) => [list[0], list[list.length - 1]];
-  const [a, b] = ends(one), [c, d] = ends(other);
+  const [a, b] = ends(one),
+    [c, d] = ends(other);
   const of = (x, y) => whole[x * m + y];
-  const ways = [[of(b, c), one, other], [of(b, d), one, other.slice().reverse()], [of(a, c), one.slice().reverse(), other], [of(a, d), other, one]];
+  const ways = [
+    [of(b, c), one, other],
+    [of(b, d), one, other.slice().reverse()],
+    [of(a, c), one.slice().reverse(), other],
+    [of(a, d), other, one],
+  ];
   const [, left, right] = ways.reduce((best, way) => (way[0] > best[0] ? way : best));
   return left.concat(right);
 }

@@ -16,9 +16,12 @@ export class Raster {
       const y = event.offsetY - MARGIN.top;
       if (this.n && y >= 0 && y < this.height) this.#place(Math.floor((y / this.height) * this.n));
     });
-    canvas.addEventListener("focus", () => { if (this.n && this.cursor === null) this.#place(0); });
+    canvas.addEventListener("focus", () => {
+      if (this.n && this.cursor === null) this.#place(0);
+    });
     canvas.addEventListener("keydown", (event) => {
-      const far = event.shiftKey ? 10 : 1, at = this.cursor ?? 0;
+      const far = event.shiftKey ? 10 : 1,
+        at = this.cursor ?? 0;
       const moves = { ArrowUp: at - far, ArrowDown: at + far, PageUp: at - 10, PageDown: at + 10, Home: 0, End: this.n - 1 };
       if (!this.n || moves[event.key] === undefined) return;
       this.#place(moves[event.key]);
@@ -50,7 +53,11 @@ export class Raster {
 
   /** Add newer bins; what lies between is a gap. */
   add({ first_bin, end_bin, runs }) {
-    if (first_bin > this.endBin || end_bin < this.endBin) { this.runs = []; this.gaps = []; this.firstBin = first_bin; }
+    if (first_bin > this.endBin || end_bin < this.endBin) {
+      this.runs = [];
+      this.gaps = [];
+      this.firstBin = first_bin;
+    }
     let expected = Math.max(first_bin, this.endBin);
     for (const run of runs) {
       if (run.first_bin > expected) this.gaps.push([expected, run.first_bin]);
@@ -75,7 +82,10 @@ export class Raster {
   later() {
     if (this.waiting) return;
     this.waiting = true;
-    requestAnimationFrame(() => { this.waiting = false; this.draw(); });
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.draw();
+    });
   }
 
   draw() {
@@ -96,21 +106,32 @@ export class Raster {
 
   #spikes(context, ratio, { left, top, across }) {
     const [w, h] = [Math.round(across * ratio), Math.round(this.height * ratio)];
-    const image = new ImageData(w, h), out = new Uint32Array(image.data.buffer);
-    const ink = pixel(variable("--spike")), hatch = pixel(variable("--hatch"));
-    const { n, bins, endBin } = this, oldest = endBin - bins, perBin = w / bins, row = h / n;
+    const image = new ImageData(w, h),
+      out = new Uint32Array(image.data.buffer);
+    const ink = pixel(variable("--spike")),
+      hatch = pixel(variable("--hatch"));
+    const { n, bins, endBin } = this,
+      oldest = endBin - bins,
+      perBin = w / bins,
+      row = h / n;
     for (const [first, end] of this.gaps) {
-      const from = Math.max(0, Math.floor((first - oldest) * perBin)), to = Math.min(w, Math.ceil((end - oldest) * perBin));
+      const from = Math.max(0, Math.floor((first - oldest) * perBin)),
+        to = Math.min(w, Math.ceil((end - oldest) * perBin));
       for (let y = 0; y < h; y++) for (let x = from; x < to; x++) if ((x + y) % 8 < 2) out[y * w + x] = hatch;
     }
     // A tick is nearly as tall as its row and at least a pixel wide.
-    const tall = Math.max(1, Math.floor(row * 0.75)), wide = Math.max(1, Math.min(Math.ceil(2 * ratio), Math.floor(perBin)) || 1);
+    const tall = Math.max(1, Math.floor(row * 0.75)),
+      wide = Math.max(1, Math.min(Math.ceil(2 * ratio), Math.floor(perBin)) || 1);
     const tops = Int32Array.from({ length: n }, (_, k) => Math.min(h - tall, Math.floor(k * row)));
     for (const { first_bin, counts, neurons } of this.runs) {
       let spike = 0;
       for (let k = 0; k < counts.length; k++) {
-        const x = Math.floor((first_bin + k - oldest) * perBin), end = spike + counts[k];
-        if (x < 0 || x >= w) { spike = end; continue; }
+        const x = Math.floor((first_bin + k - oldest) * perBin),
+          end = spike + counts[k];
+        if (x < 0 || x >= w) {
+          spike = end;
+          continue;
+        }
         const right = Math.min(w, x + wide);
         for (; spike < end; spike++) {
           let at = tops[neurons[spike]] * w;
@@ -125,13 +146,15 @@ export class Raster {
     context.strokeStyle = variable("--line");
     context.strokeRect(left - 0.5, MARGIN.top - 0.5, across, this.height + 1);
     if (!this.hz) return;
-    const most = nice(this.hz.reduce((a, b) => Math.max(a, b), 0)), row = this.height / this.n;
+    const most = nice(this.hz.reduce((a, b) => Math.max(a, b), 0)),
+      row = this.height / this.n;
     context.fillStyle = variable("--bar");
     for (let k = 0; k < this.n; k++) context.fillRect(left, MARGIN.top + k * row, (across * this.hz[k]) / most, Math.max(1, row * 0.8));
     context.fillStyle = variable("--muted");
     context.textBaseline = "top";
     context.textAlign = "center";
-    for (const value of [0, most]) context.fillText(significant(value, 2).replace(/\.0$/, ""), left + (across * value) / most, MARGIN.top + this.height + 5);
+    for (const value of [0, most])
+      context.fillText(significant(value, 2).replace(/\.0$/, ""), left + (across * value) / most, MARGIN.top + this.height + 5);
     context.fillStyle = variable("--ink");
     context.fillText("rate (Hz)", left + across / 2, MARGIN.top + this.height + 22);
   }
@@ -139,14 +162,16 @@ export class Raster {
   #axes(context, { left, top, across }) {
     context.strokeStyle = variable("--line");
     context.strokeRect(left - 0.5, top - 0.5, across + 1, this.height + 1);
-    const span = this.bins * this.binSeconds, shown = ticks(-span, 0, Math.max(2, across / 90));
+    const span = this.bins * this.binSeconds,
+      shown = ticks(-span, 0, Math.max(2, across / 90));
     context.fillStyle = variable("--muted");
     context.textBaseline = "top";
     context.textAlign = "center";
     for (const { at, text } of shown) context.fillText(text, left + (1 + at / span) * across, top + this.height + 5);
     context.fillStyle = variable("--ink");
     context.fillText(`time (s) before ${clock(this.endBin * this.binSeconds)} of the recording`, left + across / 2, top + this.height + 22);
-    const row = this.height / this.n, step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((one) => one * row >= 15) ?? 2000;
+    const row = this.height / this.n,
+      step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((one) => one * row >= 15) ?? 2000;
     context.fillStyle = variable("--muted");
     context.textAlign = "right";
     context.textBaseline = "middle";
@@ -167,7 +192,10 @@ export class Raster {
 
   #place(neuron) {
     const at = Math.max(0, Math.min(this.n - 1, neuron));
-    if (at !== this.cursor) { this.cursor = at; this.later(); }
+    if (at !== this.cursor) {
+      this.cursor = at;
+      this.later();
+    }
     this.moved(at);
   }
 }
