@@ -34,7 +34,8 @@ from .errors import (
 )
 from .estimates import Correlations, Couplings, Pair, Score, ScoreSum, StrongestPairs, TrialFields
 from .names import EquilibriumMethod, Estimator, RowStatus
-from .session import ClosedSession, Reconstruction, Refit, Session, SessionInfo, SnapshotFile
+from .session import Session
+from .session_info import ClosedSession, Reconstruction, Refit, SessionInfo, SnapshotFile
 from .snapshot import Snapshot, open_snapshot
 from .stream import BinStream
 from .times import TimeStream

@@ -16,7 +16,8 @@ from ._proto import session_service_pb2, types_pb2
 from ._rpc import Tls, Transport, read_token
 from .errors import InputError, NotFoundError, UnavailableError
 from .names import EquilibriumMethod, Estimator, estimator_number, method_number
-from .session import Session, SessionInfo, session_info
+from .session import Session
+from .session_info import SessionInfo, session_info
 
 
 @dataclass(frozen=True)
