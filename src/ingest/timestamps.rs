@@ -507,6 +507,8 @@ fn problem_of_name(name: &str) -> Option<&'static str> {
     name.chars().any(char::is_control).then_some("a control character")
 }
 
+// Lists of stretches with one in them are what is meant.
+#[allow(clippy::single_range_in_vec_init)]
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
