@@ -3,6 +3,7 @@
 Protocol: https://chromedevtools.github.io/devtools-protocol/ (messages are JSON, each ended by a NUL byte).
 """
 import base64
+import fcntl
 import json
 import os
 import select
@@ -32,10 +33,16 @@ class Browser:
         self.profile = tempfile.TemporaryDirectory(prefix="glauber-page-", ignore_cleanup_errors=True)
         read_commands, self.commands = os.pipe()
         self.answers, write_answers = os.pipe()
-        # The browser reads from descriptor 3 and writes to 4.
-        shell = f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}'
-        command = ["sh", "-c", shell, find(), *FLAGS, f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}", "about:blank"]
-        self.process = subprocess.Popen(command, pass_fds=(read_commands, write_answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [find(), *FLAGS, f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}", "about:blank"]
+
+        def place():
+            # The browser reads from descriptor 3 and writes to 4; from above first, as either may stand in the other's place.
+            ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read_commands, write_answers)]
+            for place, end in enumerate(ends, 3):
+                os.dup2(end, place)
+
+        quiet = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, preexec_fn=place, pass_fds=(3, 4), stdout=quiet, stderr=quiet)
         os.close(read_commands)
         os.close(write_answers)
         self.buffer, self.ticket, self.session = b"", 0, None

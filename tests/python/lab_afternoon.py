@@ -31,6 +31,7 @@ FIRST_SAMPLE = 0
 SAMPLES = np.zeros(BLOCK)
 SPEED = 30
 WAIT_S = 120
+STARTED = []
 
 
 def said(text):
@@ -66,6 +67,7 @@ class Daemon:
         command += ["--archive-dir", self.directory / "archive", "--journal-dir", self.directory / "journal"]
         log = open(self.directory / "daemon.log", "a")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        STARTED.append(self.process)
         told = json.loads(self.process.stdout.readline())
         self.address, self.web = told["address"].removeprefix("http://"), told["web"].removeprefix("http://").rstrip("/")
 
@@ -112,8 +114,9 @@ def main(program, directory):
     bridge = subprocess.Popen(
         [program, "bridge", "open-ephys", "--source", f"tcp://127.0.0.1:{rig.data_port}", "--heartbeat", f"tcp://127.0.0.1:{rig.listen_port}",
          "--connect", f"http://{daemon.address}", "--bin-width", "10ms", "--neurons", neurons, "--session-name", "afternoon",
-         "--windows", "all,30s", "--estimators", "nmf,tap,exact-mean-field", "--no-equilibrium", "--close", "--report-every", "1s"],
+         "--windows", "all,30s", "--estimators", "nmf,exact", "--ridge", "0", "--close", "--report-every", "1s"],
         stdout=bridge_log, stderr=bridge_log)
+    STARTED.append(bridge)
     assert rig.heard.wait(WAIT_S), "no heartbeat of the bridge"
     # Its subscription may be a moment behind: events of an acquisition before, which hold nothing.
     rig.number = 1000
@@ -130,8 +133,9 @@ def main(program, directory):
 
     with browser.Browser() as page:
         page.open(f"http://{daemon.web}/")
-        page.until("document.body.innerText.includes('afternoon')")
-        picture(page, directory / "page.png")
+        page.until("document.querySelectorAll('#pairs tbody tr').length > 0 && document.querySelector('#map-empty').hidden")
+        assert "afternoon" in page.text("#session")
+        page.picture(directory / "page.png")
         assert not page.complaints, page.complaints
     said("the live page shows it")
 
@@ -164,9 +168,10 @@ def main(program, directory):
     assert np.array_equal(correlations.delayed_counts, (y.T @ x).astype(np.int64)), "spikes were lost or counted twice"
     said(f"nothing is lost: {info.active_entries} entries of {n_bins} bins, every pair's count is that of numpy")
 
-    estimate = session.couplings("nmf", window="all", standard_errors=True, q=True)
+    estimate = session.couplings("exact", window="all", standard_errors=True, q=True)
     z = (estimate.couplings - truth) / estimate.standard_errors
-    assert estimate.valid.all() and z.std() < 1.5, f"couplings are {z.std():.2f} standard errors from the truth"
+    # Of 144 couplings the spread is known to 6 %.
+    assert estimate.valid.all() and 0.75 < z.std() < 1.25, f"couplings are {z.std():.2f} standard errors from the truth"
     said(f"the couplings are {z.std():.2f} standard errors from the truth, r = {np.corrcoef(estimate.couplings.ravel(), truth.ravel())[0, 1]:.3f}")
 
     import pynwb
@@ -183,9 +188,9 @@ def main(program, directory):
 
     subprocess.check_call(
         [program, "--quiet", "replay", file, "--connect", f"http://{daemon.address}", "--bin-width", "10ms", "--speed", "max", "--name", "again",
-         "--windows", "all,30s", "--estimators", "nmf,tap,exact-mean-field", "--no-equilibrium"])
+         "--windows", "all,30s", "--estimators", "nmf,exact", "--ridge", "0"])
     again = client.session("again")
-    for estimator in ("nmf", "tap", "exact-mean-field"):
+    for estimator in ("nmf", "exact"):
         live, replayed = (one.couplings(estimator, window="all", standard_errors=True) for one in (session, again))
         assert np.array_equal(live.couplings, replayed.couplings) and np.array_equal(live.standard_errors, replayed.standard_errors), estimator
     said("replayed, the file gives the same couplings, bit for bit")
@@ -197,11 +202,9 @@ def times_offset(times, raster):
     return first - np.flatnonzero(raster.any(1))[0] * BIN_NS / 1e9
 
 
-def picture(page, path):
-    page.until("document.querySelector('canvas') !== null")
-    time.sleep(1)
-    page.picture(path)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    try:
+        main(sys.argv[1], Path(sys.argv[2]))
+    finally:
+        for process in STARTED:
+            process.kill()

@@ -16,7 +16,7 @@ from . import matrices_pb2 as glauber_dot_v1_dot_matrices__pb2
 from . import types_pb2 as glauber_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cglauber/v1/equilibrium.proto\x12\nglauber.v1\x1a\x19glauber/v1/matrices.proto\x1a\x16glauber/v1/types.proto\"\xc1\x01\n\x1aGetEquilibriumModelRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12-\n\x06method\x18\x02 \x01(\x0e\x32\x1d.glauber.v1.EquilibriumMethod\x12\x0e\n\x06window\x18\x03 \x01(\t\x12\x0f\n\x07neurons\x18\x04 \x03(\r\x12\x11\n\ttop_pairs\x18\x05 \x01(\r\x12\x13\n\x0bheader_only\x18\x06 \x01(\x08\x12\x17\n\x0fstandard_errors\x18\x07 \x01(\x08\"\xac\x01\n\x1bGetEquilibriumModelResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.glauber.v1.EquilibriumHeaderH\x00\x12(\n\x04rows\x18\x02 \x01(\x0b\x32\x18.glauber.v1.CouplingRowsH\x00\x12*\n\x05pairs\x18\x03 \x01(\x0b\x32\x19.glauber.v1.CouplingPairsH\x00\x42\x06\n\x04part\"\xe2\x05\n\x11\x45quilibriumHeader\x12\x31\n\x08identity\x18\x01 \x01(\x0b\x32\x1f.glauber.v1.EquilibriumIdentity\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12\x15\n\rbins_observed\x18\x03 \x01(\x04\x12\x1f\n\x17\x64istinct_configurations\x18\x04 \x01(\x04\x12%\n\x06status\x18\x05 \x03(\x0e\x32\x15.glauber.v1.RowStatus\x12\x0e\n\x06\x66ields\x18\x06 \x03(\x01\x12\x1d\n\x15\x66ield_standard_errors\x18\x07 \x03(\x01\x12\x14\n\x0c\x65rror_blocks\x18\x08 \x01(\r\x12\x12\n\nneuron_ids\x18\t \x03(\x03\x12\x12\n\niterations\x18\n \x01(\r\x12\x31\n\x07\x65rasure\x18\x0b \x01(\x0b\x32\x1e.glauber.v1.ErasureDiagnosticsH\x00\x12\x44\n\x11pseudo_likelihood\x18\x0c \x01(\x0b\x32\'.glauber.v1.PseudoLikelihoodDiagnosticsH\x00\x12\x46\n\x12maximum_likelihood\x18\r \x01(\x0b\x32(.glauber.v1.MaximumLikelihoodDiagnosticsH\x00\x12\x35\n\tboltzmann\x18\x0e \x01(\x0b\x32 .glauber.v1.BoltzmannDiagnosticsH\x00\x12\x38\n\x0bmany_states\x18\x0f \x01(\x0b\x32!.glauber.v1.ManyStatesDiagnosticsH\x00\x12 \n\x05score\x18\x10 \x01(\x0b\x32\x11.glauber.v1.Score\x12%\n\x05\x63heck\x18\x11 \x01(\x0b\x32\x16.glauber.v1.ModelCheck\x12\x0e\n\x06\x61ge_ms\x18\x12 \x01(\x04\x12\x12\n\nbins_since\x18\x13 \x01(\x04\x12\x0f\n\x07skipped\x18\x14 \x01(\x04\x42\r\n\x0b\x64iagnostics\"\xa1\x01\n\x13\x45quilibriumIdentity\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12-\n\x06method\x18\x02 \x01(\x0e\x32\x1d.glauber.v1.EquilibriumMethod\x12\x0e\n\x06window\x18\x03 \x01(\t\x12\x11\n\tfirst_bin\x18\x04 \x01(\x04\x12\x0f\n\x07\x65nd_bin\x18\x05 \x01(\x04\x12\x13\n\x0bpublication\x18\x06 \x01(\x04\"K\n\x12\x45rasureDiagnostics\x12\x0e\n\x06\x63hosen\x18\x01 \x01(\r\x12%\n\x04path\x18\x02 \x03(\x0b\x32\x17.glauber.v1.ErasureStep\"\x87\x01\n\x0b\x45rasureStep\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\x13\n\x0bmean_energy\x18\x02 \x01(\x01\x12\x19\n\x11\x65\x66\x66\x65\x63tive_samples\x18\x03 \x01(\x01\x12\x10\n\x08residual\x18\x04 \x01(\x01\x12\x12\n\niterations\x18\x05 \x01(\r\x12\x11\n\tconverged\x18\x06 \x01(\x08\"r\n\x1bPseudoLikelihoodDiagnostics\x12\r\n\x05ridge\x18\x01 \x01(\x01\x12-\n\x04path\x18\x02 \x03(\x0b\x32\x1f.glauber.v1.CrossValidatedRidge\x12\x15\n\rgradient_norm\x18\x03 \x03(\x01\":\n\x13\x43rossValidatedRidge\x12\r\n\x05ridge\x18\x01 \x01(\x01\x12\x14\n\x0c\x62its_per_bin\x18\x02 \x01(\x01\"R\n\x1cMaximumLikelihoodDiagnostics\x12\x15\n\rgradient_norm\x18\x01 \x01(\x01\x12\x1b\n\x13log_likelihood_bits\x18\x02 \x01(\x01\"\xcf\x01\n\x14\x42oltzmannDiagnostics\x12\x0e\n\x06\x63hains\x18\x01 \x01(\r\x12\x0e\n\x06sweeps\x18\x02 \x01(\x04\x12\x17\n\x0fmoment_residual\x18\x03 \x01(\x01\x12\x1b\n\x13moment_residual_max\x18\x04 \x01(\x01\x12\x19\n\x11monte_carlo_error\x18\x05 \x01(\x01\x12\x17\n\x0fparameter_error\x18\x06 \x01(\x01\x12\x11\n\tconverged\x18\x07 \x01(\x08\x12\x1a\n\x12\x63hain_disagreement\x18\x08 \x01(\x01\"7\n\x15ManyStatesDiagnostics\x12\x0c\n\x04\x62ins\x18\x01 \x03(\x04\x12\x10\n\x08residual\x18\x02 \x01(\x01\"\xe6\x01\n\nModelCheck\x12\r\n\x05\x64rawn\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ins\x18\x02 \x01(\x04\x12$\n\x05means\x18\x03 \x01(\x0b\x32\x15.glauber.v1.Agreement\x12\x30\n\x11pair_correlations\x18\x04 \x01(\x0b\x32\x15.glauber.v1.Agreement\x12\x33\n\x14triplet_correlations\x18\x05 \x01(\x0b\x32\x15.glauber.v1.Agreement\x12.\n\ractive_counts\x18\x06 \x03(\x0b\x32\x17.glauber.v1.ActiveCount\"\xbf\x01\n\tAgreement\x12\x0e\n\x06values\x18\x01 \x01(\x04\x12\x18\n\x0b\x63orrelation\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\x0erms_difference\x18\x03 \x01(\x01\x12\x14\n\x0crms_observed\x18\x04 \x01(\x01\x12\x11\n\trms_error\x18\x05 \x01(\x01\x12\x1b\n\x13rms_predicted_error\x18\x06 \x01(\x01\x12\x1a\n\x12rms_observed_error\x18\x07 \x01(\x01\x42\x0e\n\x0c_correlation\"[\n\x0b\x41\x63tiveCount\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\r\x12\x10\n\x08observed\x18\x02 \x01(\x01\x12\x11\n\tpredicted\x18\x03 \x01(\x01\x12\x17\n\x0fpredicted_error\x18\x04 \x01(\x01\"\xa3\x01\n\x12ReconstructRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12-\n\x06method\x18\x02 \x01(\x0e\x32\x1d.glauber.v1.EquilibriumMethod\x12\x0e\n\x06window\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x04 \x03(\r\x12\x0e\n\x06silent\x18\x05 \x03(\r\x12\x11\n\x04seed\x18\x06 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_seed\"\x89\x01\n\x13ReconstructResponse\x12\x31\n\x08identity\x18\x01 \x01(\x0b\x32\x1f.glauber.v1.EquilibriumIdentity\x12\x30\n\x07neurons\x18\x02 \x03(\x0b\x32\x1f.glauber.v1.ReconstructedNeuron\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\"\xdf\x01\n\x13ReconstructedNeuron\x12\x0e\n\x06neuron\x18\x01 \x01(\r\x12\x11\n\tneuron_id\x18\x02 \x01(\x03\x12\x13\n\x06\x61\x63tive\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x18\n\x0bprobability\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11probability_error\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12%\n\x06status\x18\x06 \x01(\x0e\x32\x15.glauber.v1.RowStatusB\t\n\x07_activeB\x0e\n\x0c_probabilityB\x14\n\x12_probability_errorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cglauber/v1/equilibrium.proto\x12\nglauber.v1\x1a\x19glauber/v1/matrices.proto\x1a\x16glauber/v1/types.proto\"\xd8\x01\n\x1aGetEquilibriumModelRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12-\n\x06method\x18\x02 \x01(\x0e\x32\x1d.glauber.v1.EquilibriumMethod\x12\x0e\n\x06window\x18\x03 \x01(\t\x12\x0f\n\x07neurons\x18\x04 \x03(\r\x12\x11\n\ttop_pairs\x18\x05 \x01(\r\x12\x13\n\x0bheader_only\x18\x06 \x01(\x08\x12\x17\n\x0fstandard_errors\x18\x07 \x01(\x08\x12\x15\n\rchecked_pairs\x18\x08 \x01(\x08\"\xac\x01\n\x1bGetEquilibriumModelResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.glauber.v1.EquilibriumHeaderH\x00\x12(\n\x04rows\x18\x02 \x01(\x0b\x32\x18.glauber.v1.CouplingRowsH\x00\x12*\n\x05pairs\x18\x03 \x01(\x0b\x32\x19.glauber.v1.CouplingPairsH\x00\x42\x06\n\x04part\"\xe2\x05\n\x11\x45quilibriumHeader\x12\x31\n\x08identity\x18\x01 \x01(\x0b\x32\x1f.glauber.v1.EquilibriumIdentity\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12\x15\n\rbins_observed\x18\x03 \x01(\x04\x12\x1f\n\x17\x64istinct_configurations\x18\x04 \x01(\x04\x12%\n\x06status\x18\x05 \x03(\x0e\x32\x15.glauber.v1.RowStatus\x12\x0e\n\x06\x66ields\x18\x06 \x03(\x01\x12\x1d\n\x15\x66ield_standard_errors\x18\x07 \x03(\x01\x12\x14\n\x0c\x65rror_blocks\x18\x08 \x01(\r\x12\x12\n\nneuron_ids\x18\t \x03(\x03\x12\x12\n\niterations\x18\n \x01(\r\x12\x31\n\x07\x65rasure\x18\x0b \x01(\x0b\x32\x1e.glauber.v1.ErasureDiagnosticsH\x00\x12\x44\n\x11pseudo_likelihood\x18\x0c \x01(\x0b\x32\'.glauber.v1.PseudoLikelihoodDiagnosticsH\x00\x12\x46\n\x12maximum_likelihood\x18\r \x01(\x0b\x32(.glauber.v1.MaximumLikelihoodDiagnosticsH\x00\x12\x35\n\tboltzmann\x18\x0e \x01(\x0b\x32 .glauber.v1.BoltzmannDiagnosticsH\x00\x12\x38\n\x0bmany_states\x18\x0f \x01(\x0b\x32!.glauber.v1.ManyStatesDiagnosticsH\x00\x12 \n\x05score\x18\x10 \x01(\x0b\x32\x11.glauber.v1.Score\x12%\n\x05\x63heck\x18\x11 \x01(\x0b\x32\x16.glauber.v1.ModelCheck\x12\x0e\n\x06\x61ge_ms\x18\x12 \x01(\x04\x12\x12\n\nbins_since\x18\x13 \x01(\x04\x12\x0f\n\x07skipped\x18\x14 \x01(\x04\x42\r\n\x0b\x64iagnostics\"\xa1\x01\n\x13\x45quilibriumIdentity\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12-\n\x06method\x18\x02 \x01(\x0e\x32\x1d.glauber.v1.EquilibriumMethod\x12\x0e\n\x06window\x18\x03 \x01(\t\x12\x11\n\tfirst_bin\x18\x04 \x01(\x04\x12\x0f\n\x07\x65nd_bin\x18\x05 \x01(\x04\x12\x13\n\x0bpublication\x18\x06 \x01(\x04\"K\n\x12\x45rasureDiagnostics\x12\x0e\n\x06\x63hosen\x18\x01 \x01(\r\x12%\n\x04path\x18\x02 \x03(\x0b\x32\x17.glauber.v1.ErasureStep\"\x87\x01\n\x0b\x45rasureStep\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\x13\n\x0bmean_energy\x18\x02 \x01(\x01\x12\x19\n\x11\x65\x66\x66\x65\x63tive_samples\x18\x03 \x01(\x01\x12\x10\n\x08residual\x18\x04 \x01(\x01\x12\x12\n\niterations\x18\x05 \x01(\r\x12\x11\n\tconverged\x18\x06 \x01(\x08\"r\n\x1bPseudoLikelihoodDiagnostics\x12\r\n\x05ridge\x18\x01 \x01(\x01\x12-\n\x04path\x18\x02 \x03(\x0b\x32\x1f.glauber.v1.CrossValidatedRidge\x12\x15\n\rgradient_norm\x18\x03 \x03(\x01\":\n\x13\x43rossValidatedRidge\x12\r\n\x05ridge\x18\x01 \x01(\x01\x12\x14\n\x0c\x62its_per_bin\x18\x02 \x01(\x01\"R\n\x1cMaximumLikelihoodDiagnostics\x12\x15\n\rgradient_norm\x18\x01 \x01(\x01\x12\x1b\n\x13log_likelihood_bits\x18\x02 \x01(\x01\"\xcf\x01\n\x14\x42oltzmannDiagnostics\x12\x0e\n\x06\x63hains\x18\x01 \x01(\r\x12\x0e\n\x06sweeps\x18\x02 \x01(\x04\x12\x17\n\x0fmoment_residual\x18\x03 \x01(\x01\x12\x1b\n\x13moment_residual_max\x18\x04 \x01(\x01\x12\x19\n\x11monte_carlo_error\x18\x05 \x01(\x01\x12\x17\n\x0fparameter_error\x18\x06 \x01(\x01\x12\x11\n\tconverged\x18\x07 \x01(\x08\x12\x1a\n\x12\x63hain_disagreement\x18\x08 \x01(\x01\"7\n\x15ManyStatesDiagnostics\x12\x0c\n\x04\x62ins\x18\x01 \x03(\x04\x12\x10\n\x08residual\x18\x02 \x01(\x01\"\x8f\x02\n\nModelCheck\x12\r\n\x05\x64rawn\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ins\x18\x02 \x01(\x04\x12$\n\x05means\x18\x03 \x01(\x0b\x32\x15.glauber.v1.Agreement\x12\x30\n\x11pair_correlations\x18\x04 \x01(\x0b\x32\x15.glauber.v1.Agreement\x12\x33\n\x14triplet_correlations\x18\x05 \x01(\x0b\x32\x15.glauber.v1.Agreement\x12.\n\ractive_counts\x18\x06 \x03(\x0b\x32\x17.glauber.v1.ActiveCount\x12\'\n\x05pairs\x18\x07 \x01(\x0b\x32\x18.glauber.v1.CheckedPairs\"\x83\x01\n\x0c\x43heckedPairs\x12\r\n\x05\x66irst\x18\x01 \x03(\r\x12\x0e\n\x06second\x18\x02 \x03(\r\x12\x10\n\x08observed\x18\x03 \x03(\x01\x12\x16\n\x0eobserved_error\x18\x04 \x03(\x01\x12\x11\n\tpredicted\x18\x05 \x03(\x01\x12\x17\n\x0fpredicted_error\x18\x06 \x03(\x01\"\xbf\x01\n\tAgreement\x12\x0e\n\x06values\x18\x01 \x01(\x04\x12\x18\n\x0b\x63orrelation\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\x0erms_difference\x18\x03 \x01(\x01\x12\x14\n\x0crms_observed\x18\x04 \x01(\x01\x12\x11\n\trms_error\x18\x05 \x01(\x01\x12\x1b\n\x13rms_predicted_error\x18\x06 \x01(\x01\x12\x1a\n\x12rms_observed_error\x18\x07 \x01(\x01\x42\x0e\n\x0c_correlation\"[\n\x0b\x41\x63tiveCount\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\r\x12\x10\n\x08observed\x18\x02 \x01(\x01\x12\x11\n\tpredicted\x18\x03 \x01(\x01\x12\x17\n\x0fpredicted_error\x18\x04 \x01(\x01\"\xa3\x01\n\x12ReconstructRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12-\n\x06method\x18\x02 \x01(\x0e\x32\x1d.glauber.v1.EquilibriumMethod\x12\x0e\n\x06window\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x04 \x03(\r\x12\x0e\n\x06silent\x18\x05 \x03(\r\x12\x11\n\x04seed\x18\x06 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_seed\"\x89\x01\n\x13ReconstructResponse\x12\x31\n\x08identity\x18\x01 \x01(\x0b\x32\x1f.glauber.v1.EquilibriumIdentity\x12\x30\n\x07neurons\x18\x02 \x03(\x0b\x32\x1f.glauber.v1.ReconstructedNeuron\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\"\xdf\x01\n\x13ReconstructedNeuron\x12\x0e\n\x06neuron\x18\x01 \x01(\r\x12\x11\n\tneuron_id\x18\x02 \x01(\x03\x12\x13\n\x06\x61\x63tive\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x18\n\x0bprobability\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11probability_error\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12%\n\x06status\x18\x06 \x01(\x0e\x32\x15.glauber.v1.RowStatusB\t\n\x07_activeB\x0e\n\x0c_probabilityB\x14\n\x12_probability_errorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,37 +24,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'glauber.v1.equilibrium_pb2'
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_GETEQUILIBRIUMMODELREQUEST']._serialized_start=96
-  _globals['_GETEQUILIBRIUMMODELREQUEST']._serialized_end=289
-  _globals['_GETEQUILIBRIUMMODELRESPONSE']._serialized_start=292
-  _globals['_GETEQUILIBRIUMMODELRESPONSE']._serialized_end=464
-  _globals['_EQUILIBRIUMHEADER']._serialized_start=467
-  _globals['_EQUILIBRIUMHEADER']._serialized_end=1205
-  _globals['_EQUILIBRIUMIDENTITY']._serialized_start=1208
-  _globals['_EQUILIBRIUMIDENTITY']._serialized_end=1369
-  _globals['_ERASUREDIAGNOSTICS']._serialized_start=1371
-  _globals['_ERASUREDIAGNOSTICS']._serialized_end=1446
-  _globals['_ERASURESTEP']._serialized_start=1449
-  _globals['_ERASURESTEP']._serialized_end=1584
-  _globals['_PSEUDOLIKELIHOODDIAGNOSTICS']._serialized_start=1586
-  _globals['_PSEUDOLIKELIHOODDIAGNOSTICS']._serialized_end=1700
-  _globals['_CROSSVALIDATEDRIDGE']._serialized_start=1702
-  _globals['_CROSSVALIDATEDRIDGE']._serialized_end=1760
-  _globals['_MAXIMUMLIKELIHOODDIAGNOSTICS']._serialized_start=1762
-  _globals['_MAXIMUMLIKELIHOODDIAGNOSTICS']._serialized_end=1844
-  _globals['_BOLTZMANNDIAGNOSTICS']._serialized_start=1847
-  _globals['_BOLTZMANNDIAGNOSTICS']._serialized_end=2054
-  _globals['_MANYSTATESDIAGNOSTICS']._serialized_start=2056
-  _globals['_MANYSTATESDIAGNOSTICS']._serialized_end=2111
-  _globals['_MODELCHECK']._serialized_start=2114
-  _globals['_MODELCHECK']._serialized_end=2344
-  _globals['_AGREEMENT']._serialized_start=2347
-  _globals['_AGREEMENT']._serialized_end=2538
-  _globals['_ACTIVECOUNT']._serialized_start=2540
-  _globals['_ACTIVECOUNT']._serialized_end=2631
-  _globals['_RECONSTRUCTREQUEST']._serialized_start=2634
-  _globals['_RECONSTRUCTREQUEST']._serialized_end=2797
-  _globals['_RECONSTRUCTRESPONSE']._serialized_start=2800
-  _globals['_RECONSTRUCTRESPONSE']._serialized_end=2937
-  _globals['_RECONSTRUCTEDNEURON']._serialized_start=2940
-  _globals['_RECONSTRUCTEDNEURON']._serialized_end=3163
+  _globals['_GETEQUILIBRIUMMODELREQUEST']._serialized_end=312
+  _globals['_GETEQUILIBRIUMMODELRESPONSE']._serialized_start=315
+  _globals['_GETEQUILIBRIUMMODELRESPONSE']._serialized_end=487
+  _globals['_EQUILIBRIUMHEADER']._serialized_start=490
+  _globals['_EQUILIBRIUMHEADER']._serialized_end=1228
+  _globals['_EQUILIBRIUMIDENTITY']._serialized_start=1231
+  _globals['_EQUILIBRIUMIDENTITY']._serialized_end=1392
+  _globals['_ERASUREDIAGNOSTICS']._serialized_start=1394
+  _globals['_ERASUREDIAGNOSTICS']._serialized_end=1469
+  _globals['_ERASURESTEP']._serialized_start=1472
+  _globals['_ERASURESTEP']._serialized_end=1607
+  _globals['_PSEUDOLIKELIHOODDIAGNOSTICS']._serialized_start=1609
+  _globals['_PSEUDOLIKELIHOODDIAGNOSTICS']._serialized_end=1723
+  _globals['_CROSSVALIDATEDRIDGE']._serialized_start=1725
+  _globals['_CROSSVALIDATEDRIDGE']._serialized_end=1783
+  _globals['_MAXIMUMLIKELIHOODDIAGNOSTICS']._serialized_start=1785
+  _globals['_MAXIMUMLIKELIHOODDIAGNOSTICS']._serialized_end=1867
+  _globals['_BOLTZMANNDIAGNOSTICS']._serialized_start=1870
+  _globals['_BOLTZMANNDIAGNOSTICS']._serialized_end=2077
+  _globals['_MANYSTATESDIAGNOSTICS']._serialized_start=2079
+  _globals['_MANYSTATESDIAGNOSTICS']._serialized_end=2134
+  _globals['_MODELCHECK']._serialized_start=2137
+  _globals['_MODELCHECK']._serialized_end=2408
+  _globals['_CHECKEDPAIRS']._serialized_start=2411
+  _globals['_CHECKEDPAIRS']._serialized_end=2542
+  _globals['_AGREEMENT']._serialized_start=2545
+  _globals['_AGREEMENT']._serialized_end=2736
+  _globals['_ACTIVECOUNT']._serialized_start=2738
+  _globals['_ACTIVECOUNT']._serialized_end=2829
+  _globals['_RECONSTRUCTREQUEST']._serialized_start=2832
+  _globals['_RECONSTRUCTREQUEST']._serialized_end=2995
+  _globals['_RECONSTRUCTRESPONSE']._serialized_start=2998
+  _globals['_RECONSTRUCTRESPONSE']._serialized_end=3135
+  _globals['_RECONSTRUCTEDNEURON']._serialized_start=3138
+  _globals['_RECONSTRUCTEDNEURON']._serialized_end=3361
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetEquilibriumModelRequest(_message.Message):
-    __slots__ = ("session_id", "method", "window", "neurons", "top_pairs", "header_only", "standard_errors")
+    __slots__ = ("session_id", "method", "window", "neurons", "top_pairs", "header_only", "standard_errors", "checked_pairs")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class GetEquilibriumModelRequest(_message.Message):
     TOP_PAIRS_FIELD_NUMBER: _ClassVar[int]
     HEADER_ONLY_FIELD_NUMBER: _ClassVar[int]
     STANDARD_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_PAIRS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     method: _types_pb2.EquilibriumMethod
     window: str
@@ -23,7 +24,8 @@ class GetEquilibriumModelRequest(_message.Message):
     top_pairs: int
     header_only: bool
     standard_errors: bool
-    def __init__(self, session_id: _Optional[str] = ..., method: _Optional[_Union[_types_pb2.EquilibriumMethod, str]] = ..., window: _Optional[str] = ..., neurons: _Optional[_Iterable[int]] = ..., top_pairs: _Optional[int] = ..., header_only: bool = ..., standard_errors: bool = ...) -> None: ...
+    checked_pairs: bool
+    def __init__(self, session_id: _Optional[str] = ..., method: _Optional[_Union[_types_pb2.EquilibriumMethod, str]] = ..., window: _Optional[str] = ..., neurons: _Optional[_Iterable[int]] = ..., top_pairs: _Optional[int] = ..., header_only: bool = ..., standard_errors: bool = ..., checked_pairs: bool = ...) -> None: ...
 
 class GetEquilibriumModelResponse(_message.Message):
     __slots__ = ("header", "rows", "pairs")
@@ -174,20 +176,38 @@ class ManyStatesDiagnostics(_message.Message):
     def __init__(self, bins: _Optional[_Iterable[int]] = ..., residual: _Optional[float] = ...) -> None: ...
 
 class ModelCheck(_message.Message):
-    __slots__ = ("drawn", "bins", "means", "pair_correlations", "triplet_correlations", "active_counts")
+    __slots__ = ("drawn", "bins", "means", "pair_correlations", "triplet_correlations", "active_counts", "pairs")
     DRAWN_FIELD_NUMBER: _ClassVar[int]
     BINS_FIELD_NUMBER: _ClassVar[int]
     MEANS_FIELD_NUMBER: _ClassVar[int]
     PAIR_CORRELATIONS_FIELD_NUMBER: _ClassVar[int]
     TRIPLET_CORRELATIONS_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
     drawn: int
     bins: int
     means: Agreement
     pair_correlations: Agreement
     triplet_correlations: Agreement
     active_counts: _containers.RepeatedCompositeFieldContainer[ActiveCount]
-    def __init__(self, drawn: _Optional[int] = ..., bins: _Optional[int] = ..., means: _Optional[_Union[Agreement, _Mapping]] = ..., pair_correlations: _Optional[_Union[Agreement, _Mapping]] = ..., triplet_correlations: _Optional[_Union[Agreement, _Mapping]] = ..., active_counts: _Optional[_Iterable[_Union[ActiveCount, _Mapping]]] = ...) -> None: ...
+    pairs: CheckedPairs
+    def __init__(self, drawn: _Optional[int] = ..., bins: _Optional[int] = ..., means: _Optional[_Union[Agreement, _Mapping]] = ..., pair_correlations: _Optional[_Union[Agreement, _Mapping]] = ..., triplet_correlations: _Optional[_Union[Agreement, _Mapping]] = ..., active_counts: _Optional[_Iterable[_Union[ActiveCount, _Mapping]]] = ..., pairs: _Optional[_Union[CheckedPairs, _Mapping]] = ...) -> None: ...
+
+class CheckedPairs(_message.Message):
+    __slots__ = ("first", "second", "observed", "observed_error", "predicted", "predicted_error")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_ERROR_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_ERROR_FIELD_NUMBER: _ClassVar[int]
+    first: _containers.RepeatedScalarFieldContainer[int]
+    second: _containers.RepeatedScalarFieldContainer[int]
+    observed: _containers.RepeatedScalarFieldContainer[float]
+    observed_error: _containers.RepeatedScalarFieldContainer[float]
+    predicted: _containers.RepeatedScalarFieldContainer[float]
+    predicted_error: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, first: _Optional[_Iterable[int]] = ..., second: _Optional[_Iterable[int]] = ..., observed: _Optional[_Iterable[float]] = ..., observed_error: _Optional[_Iterable[float]] = ..., predicted: _Optional[_Iterable[float]] = ..., predicted_error: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Agreement(_message.Message):
     __slots__ = ("values", "correlation", "rms_difference", "rms_observed", "rms_error", "rms_predicted_error", "rms_observed_error")

@@ -297,3 +297,63 @@ class RefitResponse(_message.Message):
     end_bin: int
     equilibrium_publication: int
     def __init__(self, publication: _Optional[int] = ..., end_bin: _Optional[int] = ..., equilibrium_publication: _Optional[int] = ...) -> None: ...
+
+class GetRecentSpikesRequest(_message.Message):
+    __slots__ = ("session_id", "bins_max", "from_bin")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    BINS_MAX_FIELD_NUMBER: _ClassVar[int]
+    FROM_BIN_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    bins_max: int
+    from_bin: int
+    def __init__(self, session_id: _Optional[str] = ..., bins_max: _Optional[int] = ..., from_bin: _Optional[int] = ...) -> None: ...
+
+class GetRecentSpikesResponse(_message.Message):
+    __slots__ = ("first_bin", "end_bin", "runs")
+    FIRST_BIN_FIELD_NUMBER: _ClassVar[int]
+    END_BIN_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    first_bin: int
+    end_bin: int
+    runs: _containers.RepeatedCompositeFieldContainer[SpikeRun]
+    def __init__(self, first_bin: _Optional[int] = ..., end_bin: _Optional[int] = ..., runs: _Optional[_Iterable[_Union[SpikeRun, _Mapping]]] = ...) -> None: ...
+
+class SpikeRun(_message.Message):
+    __slots__ = ("first_bin", "active_counts", "neurons")
+    FIRST_BIN_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    NEURONS_FIELD_NUMBER: _ClassVar[int]
+    first_bin: int
+    active_counts: _containers.RepeatedScalarFieldContainer[int]
+    neurons: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, first_bin: _Optional[int] = ..., active_counts: _Optional[_Iterable[int]] = ..., neurons: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class GetScoreHistoryRequest(_message.Message):
+    __slots__ = ("session_id",)
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    def __init__(self, session_id: _Optional[str] = ...) -> None: ...
+
+class GetScoreHistoryResponse(_message.Message):
+    __slots__ = ("series", "points_max")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    POINTS_MAX_FIELD_NUMBER: _ClassVar[int]
+    series: _containers.RepeatedCompositeFieldContainer[ScoreSeries]
+    points_max: int
+    def __init__(self, series: _Optional[_Iterable[_Union[ScoreSeries, _Mapping]]] = ..., points_max: _Optional[int] = ...) -> None: ...
+
+class ScoreSeries(_message.Message):
+    __slots__ = ("estimator", "method", "window", "end_bins", "bits_per_spike", "ridge")
+    ESTIMATOR_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    END_BINS_FIELD_NUMBER: _ClassVar[int]
+    BITS_PER_SPIKE_FIELD_NUMBER: _ClassVar[int]
+    RIDGE_FIELD_NUMBER: _ClassVar[int]
+    estimator: _types_pb2.Estimator
+    method: _types_pb2.EquilibriumMethod
+    window: str
+    end_bins: _containers.RepeatedScalarFieldContainer[int]
+    bits_per_spike: _containers.RepeatedScalarFieldContainer[float]
+    ridge: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, estimator: _Optional[_Union[_types_pb2.Estimator, str]] = ..., method: _Optional[_Union[_types_pb2.EquilibriumMethod, str]] = ..., window: _Optional[str] = ..., end_bins: _Optional[_Iterable[int]] = ..., bits_per_spike: _Optional[_Iterable[float]] = ..., ridge: _Optional[_Iterable[float]] = ...) -> None: ...

@@ -52,6 +52,16 @@ class InferenceServiceStub(object):
                 request_serializer=glauber_dot_v1_dot_equilibrium__pb2.ReconstructRequest.SerializeToString,
                 response_deserializer=glauber_dot_v1_dot_equilibrium__pb2.ReconstructResponse.FromString,
                 )
+        self.GetRecentSpikes = channel.unary_unary(
+                '/glauber.v1.InferenceService/GetRecentSpikes',
+                request_serializer=glauber_dot_v1_dot_inference__service__pb2.GetRecentSpikesRequest.SerializeToString,
+                response_deserializer=glauber_dot_v1_dot_inference__service__pb2.GetRecentSpikesResponse.FromString,
+                )
+        self.GetScoreHistory = channel.unary_unary(
+                '/glauber.v1.InferenceService/GetScoreHistory',
+                request_serializer=glauber_dot_v1_dot_inference__service__pb2.GetScoreHistoryRequest.SerializeToString,
+                response_deserializer=glauber_dot_v1_dot_inference__service__pb2.GetScoreHistoryResponse.FromString,
+                )
 
 
 class InferenceServiceServicer(object):
@@ -114,6 +124,22 @@ class InferenceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRecentSpikes(self, request, context):
+        """The newest bins as they were counted, for a raster. Of an open session, which keeps at least its newest 16,384 bins;
+        FAILED_PRECONDITION for a closed one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetScoreHistory(self, request, context):
+        """How the recent scores of estimators and equilibrium models have come about since the daemon began with the session. Points are thinned
+        as they become many, so that they always reach from the first publication to the last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -151,6 +177,16 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.Reconstruct,
                     request_deserializer=glauber_dot_v1_dot_equilibrium__pb2.ReconstructRequest.FromString,
                     response_serializer=glauber_dot_v1_dot_equilibrium__pb2.ReconstructResponse.SerializeToString,
+            ),
+            'GetRecentSpikes': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecentSpikes,
+                    request_deserializer=glauber_dot_v1_dot_inference__service__pb2.GetRecentSpikesRequest.FromString,
+                    response_serializer=glauber_dot_v1_dot_inference__service__pb2.GetRecentSpikesResponse.SerializeToString,
+            ),
+            'GetScoreHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScoreHistory,
+                    request_deserializer=glauber_dot_v1_dot_inference__service__pb2.GetScoreHistoryRequest.FromString,
+                    response_serializer=glauber_dot_v1_dot_inference__service__pb2.GetScoreHistoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -280,5 +316,39 @@ class InferenceService(object):
         return grpc.experimental.unary_unary(request, target, '/glauber.v1.InferenceService/Reconstruct',
             glauber_dot_v1_dot_equilibrium__pb2.ReconstructRequest.SerializeToString,
             glauber_dot_v1_dot_equilibrium__pb2.ReconstructResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetRecentSpikes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/glauber.v1.InferenceService/GetRecentSpikes',
+            glauber_dot_v1_dot_inference__service__pb2.GetRecentSpikesRequest.SerializeToString,
+            glauber_dot_v1_dot_inference__service__pb2.GetRecentSpikesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetScoreHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/glauber.v1.InferenceService/GetScoreHistory',
+            glauber_dot_v1_dot_inference__service__pb2.GetScoreHistoryRequest.SerializeToString,
+            glauber_dot_v1_dot_inference__service__pb2.GetScoreHistoryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -3,7 +3,8 @@
 /// Round numbers from `low` to `high`, some `count` of them, and how they are written.
 pub(crate) fn ticks(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     let span = high - low;
-    if !(span > 0.0) || !span.is_finite() || count == 0 {
+    // Nor is there anything along an axis whose ends are no numbers.
+    if span.is_nan() || span <= 0.0 || span.is_infinite() || count == 0 {
         return Vec::new();
     }
     let rough = span / count as f64;

@@ -45,6 +45,11 @@ export function duration(ms) {
   return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
 }
 
+/** A name with room for some eight letters: its end, for that is where the names of a recording differ. */
+export function short(name) {
+  return name.length > 9 ? `…${name.slice(-8).trimStart()}` : name;
+}
+
 /** Place on a clock that begins at 0: m:ss or h:mm:ss. */
 export function clock(seconds) {
   const whole = Math.floor(Math.abs(seconds) + 1e-9);

@@ -1,9 +1,9 @@
 // The matrix of couplings: rows are receivers, columns are senders.
 
 import { STEPS, css, pixel, scale, sized, variable } from "./colours.js";
-import { nice, significant } from "./format.js";
+import { nice, short, significant } from "./format.js";
 
-const MARGIN = { left: 78, top: 6, right: 84, bottom: 46 };
+const MARGIN = { left: 88, top: 6, right: 84, bottom: 46 };
 const STATUS_WIDTH = 6;
 /** No place in the scale of colours. */
 const BARE = -1;
@@ -243,7 +243,6 @@ export class HeatMap {
       context.fillRect(left - STATUS_WIDTH - 2, Math.max(top, y), STATUS_WIDTH, Math.max(1, Math.min(cell, top + side - y)));
     }
     context.fillStyle = variable("--muted");
-    const short = (name) => (name.length > 8 ? `${name.slice(0, 7)}…` : name);
     // A label needs a line of its own, in steps that are easy to read.
     const step = (room) => [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((one) => one * cell >= room) ?? 2000;
     const down = step(15);
@@ -269,7 +268,7 @@ export class HeatMap {
     context.fillStyle = variable("--ink");
     context.fillText("sender j", left + side / 2, top + side + 25);
     context.save();
-    context.translate(12, top + side / 2);
+    context.translate(8, top + side / 2);
     context.rotate(-Math.PI / 2);
     context.textBaseline = "middle";
     context.fillText("receiver i, one bin later", 0, 0);

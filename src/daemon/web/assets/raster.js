@@ -1,9 +1,9 @@
 // The spikes of the last seconds, a row per neuron, and beside it how often each neuron fires.
 
 import { pixel, sized, variable } from "./colours.js";
-import { clock, nice, significant, ticks } from "./format.js";
+import { clock, nice, short, significant, ticks } from "./format.js";
 
-const MARGIN = { left: 62, top: 8, between: 26, right: 12, bottom: 42 };
+const MARGIN = { left: 66, top: 8, between: 26, right: 12, bottom: 42 };
 const RATES_SHARE = 0.2;
 
 export class Raster {
@@ -177,7 +177,7 @@ export class Raster {
     context.textBaseline = "middle";
     for (let k = 0; k < this.n; k += step) {
       const name = this.names[k];
-      context.fillText(name.length > 8 ? `${name.slice(0, 7)}…` : name, left - 5, top + (k + 0.5) * row);
+      context.fillText(short(name), left - 5, top + (k + 0.5) * row);
     }
   }
 
