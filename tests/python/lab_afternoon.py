@@ -133,7 +133,7 @@ def main(program, directory):
 
     with browser.Browser() as page:
         page.open(f"http://{daemon.web}/")
-        page.until("document.querySelectorAll('#pairs tbody tr').length > 0 && document.querySelector('#map-empty').hidden")
+        page.until("document.querySelectorAll('#pairs tbody tr').length > 0 && document.querySelector('#map-empty').hidden && glauber.raster.endBin > 0")
         assert "afternoon" in page.text("#session")
         page.picture(directory / "page.png")
         assert not page.complaints, page.complaints
