@@ -76,3 +76,20 @@ fn the_readme_shows_the_example_as_it_is() {
     let read = |name: &str| std::fs::read_to_string(Path::new(ROOT).join(name)).unwrap();
     assert!(read("README.md").contains(&read("examples/feed.py")));
 }
+
+#[test]
+fn the_quick_start_of_the_readme_runs_as_it_is() {
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let (_, section) = readme.split_once("### From Python").unwrap();
+    let (_, code) = section.split_once("```python\n").unwrap();
+    let (code, _) = code.split_once("```").unwrap();
+    let archive = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(archive.path());
+    let connect = "glauber.connect()";
+    assert!(code.contains(connect), "{code}");
+    let here = format!("glauber.connect(\"{}\")", daemon.address);
+    let prelude = "import sys; sys.path.insert(0, 'python/src')\n";
+    let script = archive.path().join("quick_start.py");
+    std::fs::write(&script, format!("{prelude}{}", code.replace(connect, &here))).unwrap();
+    python(script.to_str().unwrap(), "");
+}

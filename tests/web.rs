@@ -625,5 +625,7 @@ fn a_browser_shows_what_the_daemon_answers() {
     let (out, err) = (String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
     println!("{out}");
     assert!(checked.status.success(), "{out}\n{err}");
-    assert!(out.contains("all checks passed") || out.contains("skipped"), "{out}");
+    // Where a browser must be there, a test that misses it fails.
+    let may_skip = std::env::var_os("GLAUBER_REQUIRE_BROWSER").is_none();
+    assert!(out.contains("all checks passed") || may_skip && out.contains("skipped"), "{out}");
 }

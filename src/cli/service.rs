@@ -78,10 +78,10 @@ impl Service {
     /// Give a sign of life at the next beat if the daemon answers; what it has lost meanwhile that only a new start brings back.
     pub(crate) async fn beat(self, beats: &mut Interval, daemon: &RunningDaemon) -> Option<String> {
         beats.tick().await;
-        // A daemon that does not get there is not heard of again.
-        daemon.answers().await;
+        // A daemon that does not get there is not heard of again, nor one in which that ends early.
+        let answers = daemon.answers().await;
         let lost = daemon.lost();
-        if lost.is_none() {
+        if answers && lost.is_none() {
             tell(&format!("WATCHDOG=1\nSTATUS={}", status(daemon)));
         }
         lost

@@ -166,12 +166,14 @@ pub enum TimestampError {
     },
     /// More spikes than may wait for a clock.
     #[error(
-        "{waiting} spikes wait for source {source_index}, whose clock is behind the others: at most {} may",
-        TimestampBinner::WAITING_MAX
+        "{waiting} spikes in {bins} bins wait for source {source_index}, whose clock is behind the others: they take more than {} bytes",
+        TimestampBinner::WAITING_BYTES_MAX
     )]
     TooManyWaiting {
         /// Spikes that would wait.
         waiting: usize,
+        /// Bins that have such spikes already.
+        bins: usize,
         /// Index of the source that is furthest behind.
         source_index: usize,
     },
@@ -221,8 +223,10 @@ impl TimestampBinner {
     pub const NAME_CHARS_MAX: usize = 256;
     /// How far ahead of the last a time may be, seconds.
     pub const LEAP_S_MAX: u64 = 3600;
-    /// Most spikes in bins that are not complete.
-    pub const WAITING_MAX: usize = 1 << 24;
+    /// Most bytes of spikes in bins that are not complete, roughly.
+    pub const WAITING_BYTES_MAX: usize = 64 << 20;
+    /// What a bin with a spike takes besides the spike: its place in the tree, and the room a list of one reserves.
+    const OPEN_BIN_BYTES: usize = 80;
     /// Most unobserved stretches in bins that are not complete.
     pub const STRETCHES_MAX: usize = 1 << 16;
     /// Most entries of a block.
@@ -333,6 +337,12 @@ impl TimestampBinner {
         Some(block)
     }
 
+    /// Spikes that did not become entries of bins, since they were last taken.
+    #[must_use]
+    pub fn lost(&self) -> LostSpikes {
+        self.lost
+    }
+
     /// Spikes since the last time that did not become entries of bins.
     pub fn take_lost(&mut self) -> LostSpikes {
         std::mem::take(&mut self.lost)
@@ -387,8 +397,10 @@ impl TimestampBinner {
         stretches: &[Range<u64>],
     ) -> Result<(), TimestampError> {
         let begin_ns = i128::from(self.complete_through) * self.width_ns;
-        let unobserved = self.unobserved.values().copied().chain(stretches.iter().map(|stretch| stretch.end));
-        let unobserved_ns = unobserved.max().map_or(begin_ns, |end| i128::from(end) * self.width_ns);
+        // They lie apart from each other: the last one ends last.
+        let last = self.unobserved.last_key_value().map(|(_, &end)| end);
+        let unobserved = stretches.iter().map(|stretch| stretch.end).chain(last).max();
+        let unobserved_ns = unobserved.map_or(begin_ns, |end| i128::from(end) * self.width_ns);
         let known_ns = clock.now_ns.unwrap_or(begin_ns).max(begin_ns).max(unobserved_ns);
         let latest_ns = known_ns + i128::from(Self::LEAP_S_MAX) * 1_000_000_000;
         let source_index = spikes.source;
@@ -422,11 +434,18 @@ impl TimestampBinner {
 
     fn check_waiting(&self, spikes: &TimedSpikes) -> Result<(), TimestampError> {
         let waiting = self.waiting + spikes.neurons.len();
-        if waiting <= Self::WAITING_MAX {
+        let bins = self.open.len();
+        // Each new spike may be the first of its bin.
+        let bytes = waiting * size_of::<u16>() + (bins + spikes.neurons.len()) * Self::OPEN_BIN_BYTES;
+        if bytes <= Self::WAITING_BYTES_MAX {
             return Ok(());
         }
         let behind = self.clocks.iter().enumerate().min_by_key(|(_, clock)| clock.now_ns);
-        Err(TimestampError::TooManyWaiting { waiting, source_index: behind.map_or(0, |(index, _)| index) })
+        Err(TimestampError::TooManyWaiting {
+            waiting,
+            bins,
+            source_index: behind.map_or(0, |(index, _)| index),
+        })
     }
 
     /// Leave bins out as not observed.
@@ -450,8 +469,11 @@ impl TimestampBinner {
                 self.open.entry(bin).or_default().push(neuron);
                 self.waiting += 1;
             }
-            // What is sent again after a broken connection comes before its clock is back where it was.
-            Some(bin) if bin < self.first_bin && !self.is_past(clock_before_ns, self.first_bin) => {}
+            // What is sent again after a broken connection comes before its clock is back where it was; it was counted then, also if it
+            // lay before bin 0.
+            _ if self.first_bin > 0
+                && bin.is_none_or(|bin| bin < self.first_bin)
+                && !self.is_past(clock_before_ns, self.first_bin) => {}
             _ => self.lost.late += 1,
         }
     }
@@ -613,7 +635,8 @@ mod tests {
     #[test]
     fn what_an_earlier_stream_had_is_ignored_until_the_clock_is_back() {
         let mut binner = TimestampBinner::new(settings(1, 0)).unwrap().begin_at(5);
-        let again = TimedSpikes { unobserved: vec![MS..2 * MS], ..spikes(&[(0, 3 * MS), (0, 5 * MS)]) };
+        let again =
+            TimedSpikes { unobserved: vec![MS..2 * MS], ..spikes(&[(0, -MS), (0, 3 * MS), (0, 5 * MS)]) };
         binner.take(&again).unwrap();
         binner.take(&clock(6 * MS)).unwrap();
         assert_eq!(complete(&mut binner), [(5, vec![0])]);
@@ -671,8 +694,8 @@ mod tests {
             assert_eq!(format!("{binner:?}"), before);
         }
         binner.take(&clock(9 * MS)).unwrap();
-        binner.waiting = TimestampBinner::WAITING_MAX;
-        let error = E::TooManyWaiting { waiting: TimestampBinner::WAITING_MAX + 1, source_index: 0 };
+        binner.waiting = TimestampBinner::WAITING_BYTES_MAX / 2;
+        let error = E::TooManyWaiting { waiting: binner.waiting + 1, bins: 0, source_index: 0 };
         assert_eq!(binner.take(&spikes(&[(0, 10 * MS)])), Err(error));
     }
 

@@ -107,6 +107,8 @@ fn the_container_recipe_names_what_there_is_and_builds_from_it_alone() {
         let path = target["src_path"].as_str().unwrap();
         assert!(Path::new(path).exists(), "{path} is not copied");
     }
+    // So is what the sources build in.
+    assert!(included(&dir.path().join("src")) >= 10, "the page and the font are built in");
     // The compiler is the one that is asked for.
     let version = metadata["packages"][0]["rust_version"].as_str().unwrap();
     assert!(stages[1].starts_with(&format!("docker.io/library/rust:{version}-")), "{}", stages[1]);
@@ -125,4 +127,33 @@ fn the_container_recipe_names_what_there_is_and_builds_from_it_alone() {
     let (health, _) = health.split_once(']').unwrap();
     let words: Vec<&str> = health.split(',').map(|word| word.trim().trim_matches('"')).collect();
     assert!(stdout(glauber(&words).arg("--help")).contains("Ask a daemon whether it serves"));
+}
+
+/// How many files the sources under a directory build in by name; each must be there.
+fn included(folder: &Path) -> usize {
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found += included(&path);
+            continue;
+        }
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        for call in ["include_bytes!(\"", "include_str!(\""] {
+            for rest in source.split(call).skip(1) {
+                let named = path.parent().unwrap().join(rest.split('"').next().unwrap());
+                assert!(
+                    named.exists(),
+                    "{} builds in {}, which is not copied",
+                    path.display(),
+                    named.display()
+                );
+                found += 1;
+            }
+        }
+    }
+    found
 }

@@ -126,15 +126,17 @@ fn facts(config: &DaemonConfig) -> Vec<(&'static str, String)> {
         asked.push("token");
     }
     let asked = if asked.is_empty() { "nothing".to_owned() } else { asked.join(" and ") };
-    let metrics = match config.metrics.listen.as_str() {
+    let served = |listen: &str, path: &str| match listen {
         "" => "none".to_owned(),
-        address => format!("http://{address}/metrics"),
+        address => format!("http://{address}{path}"),
     };
+    let (metrics, page) = (served(&config.metrics.listen, "/metrics"), served(&config.web.listen, "/"));
     vec![
         ("listens on", format!("{scheme}://{}", server.listen)),
         ("asks clients for", asked),
         ("journal", directory(&config.journal.directory)),
         ("snapshots", directory(&config.archive.directory)),
         ("metrics", metrics),
+        ("page", page),
     ]
 }

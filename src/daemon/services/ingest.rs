@@ -78,6 +78,7 @@ async fn serve(
         () = shutting_down(&mut shutdown) => return Err(RequestError::ShuttingDown.into()),
     };
     let outcome = producer.run(&mut inbound, &mut shutdown).await;
+    producer.tell_late().await;
     let (session, epoch) = (&producer.session.id, producer.guard.link.epoch);
     match &outcome {
         Ok(()) => tracing::info!(%session, epoch, "producer disconnected"),
@@ -250,6 +251,11 @@ impl<'a> Producer<'a> {
             return Err(RequestError::OtherSpikes { expected: "bins", found: "times" });
         };
         binner.take(&timed(times))?;
+        let late_spikes = binner.lost().late;
+        if late_spikes > 0 && !std::mem::replace(&mut self.is_late, true) {
+            let session = &self.session.id;
+            tracing::warn!(%session, late_spikes, "spikes come later than the lateness allows: they are left out and counted");
+        }
         self.queue_complete().await
     }
 
@@ -258,11 +264,22 @@ impl<'a> Producer<'a> {
         let Some(binner) = &mut self.binner else { return Ok(()) };
         binner.finish();
         self.queue_complete().await?;
-        let lost = self.binner.as_mut().map_or_else(LostSpikes::default, TimestampBinner::take_lost);
-        if !lost.is_empty() {
-            self.session.send(Command::LostSpikes { link: Arc::clone(&self.guard.link), lost }).await?;
-        }
+        self.tell_lost(|lost| lost).await;
         Ok(())
+    }
+
+    /// The stream ends before its client wanted it to: what is sent again will be merged and masked again, but not be late.
+    async fn tell_late(&mut self) {
+        self.tell_lost(|lost| LostSpikes { late: lost.late, ..LostSpikes::default() }).await;
+    }
+
+    /// Count spikes that became no entries, and came after all bins.
+    async fn tell_lost(&mut self, of: fn(LostSpikes) -> LostSpikes) {
+        let lost = of(self.binner.as_mut().map_or_else(LostSpikes::default, TimestampBinner::take_lost));
+        if !lost.is_empty() {
+            // A session that has ended counts nothing any more.
+            drop(self.session.send(Command::LostSpikes { link: Arc::clone(&self.guard.link), lost }).await);
+        }
     }
 
     async fn queue_complete(&mut self) -> Result<(), RequestError> {
@@ -270,10 +287,6 @@ impl<'a> Producer<'a> {
             && let Some(block) = binner.next_block()
         {
             let lost = binner.take_lost();
-            if lost.late > 0 && !std::mem::replace(&mut self.is_late, true) {
-                let (session, late_spikes) = (&self.session.id, lost.late);
-                tracing::warn!(%session, late_spikes, "spikes come later than the lateness allows: they are left out and counted");
-            }
             self.queue(MarkedBins { block, trial_edges: vec![], trials: vec![], lost }).await?;
         }
         Ok(())
