@@ -10,6 +10,11 @@ use super::error::CliError;
 
 /// Bring the spikes of a rig to a daemon as they come
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Rigs that speak LSL or BRAND are brought by the Python package: python -m glauber.bridge.lsl --help, python -m glauber.bridge.brand --help.
+
+Examples:
+  glauber bridge open-ephys --bin-width 20ms")]
 pub(crate) struct BridgeArgs {
     #[command(subcommand)]
     rig: Rig,
