@@ -4,6 +4,9 @@
 use std::io::{BufRead, BufReader, Cursor};
 use std::process::{Child, Command, Stdio};
 
+use glauber::proto::v1;
+use glauber::proto::v1::ingest_service_client::IngestServiceClient;
+use glauber::proto::v1::session_service_client::SessionServiceClient;
 use glauber::recording::{NwbMetadata, Overwrite, Subject, write_nwb};
 use serde_json::Value;
 
@@ -400,4 +403,60 @@ fn a_directory_that_cannot_be_written_to_is_one_line() {
         assert!(told.contains("locked"), "{told}");
         assert_eq!(std::fs::read_dir(&locked).unwrap().count(), 0);
     }
+}
+
+/// A session that publishes nothing of so few bins, with these bins; the neuron of each that fires.
+async fn young_session(address: &str, name: &str, firing: &[u32]) {
+    use glauber::proto::v1::stream_spikes_request::Message;
+    let spec = v1::SessionSpec {
+        name: name.to_owned(),
+        neuron_count: 3,
+        bin_width_us: 20_000,
+        refresh_interval_bins: Some(100_000),
+        ..Default::default()
+    };
+    let address = address.to_owned();
+    let mut sessions = SessionServiceClient::connect(address.clone()).await.unwrap();
+    let created = sessions.create_session(v1::CreateSessionRequest { spec: Some(spec) }).await.unwrap();
+    if firing.is_empty() {
+        return;
+    }
+    let open =
+        v1::OpenStream { session_id: created.into_inner().session.unwrap().session_id, ..Default::default() };
+    let spikes = v1::SparseBins { active_counts: vec![1; firing.len()], neurons: firing.to_vec() };
+    let spikes = Some(v1::spike_bins::Spikes::Sparse(spikes));
+    let bins = v1::SpikeBins { spikes, ..Default::default() };
+    let request = |message| v1::StreamSpikesRequest { message: Some(message) };
+    let requests = tokio_stream::iter([request(Message::Open(open)), request(Message::Bins(bins))]);
+    let mut ingest = IngestServiceClient::connect(address).await.unwrap();
+    let mut replies = ingest.stream_spikes(requests).await.unwrap().into_inner();
+    // Until the stream ends: all bins are counted then.
+    while replies.message().await.unwrap().is_some() {}
+}
+
+#[test]
+fn a_session_that_has_published_nothing_shows_its_spikes_or_says_that_it_has_none() {
+    let desk = Desk(tempfile::tempdir().unwrap());
+    let server = Server::start(&desk);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(young_session(&server.1, "empty", &[]));
+    runtime.block_on(young_session(&server.1, "young", &[0, 1, 2, 1, 0]));
+    let (to, svg, none) = (["--connect", &server.1], desk.path("young.svg"), desk.path("none.svg"));
+
+    let of = ["plot", "--session", "young", "-o", &svg, "--json"];
+    let told: Value = serde_json::from_str(&stdout(&[&of[..], &to].concat())).unwrap();
+    assert_eq!(told["titles"], serde_json::json!(["young: spikes"]));
+    let described = told["descriptions"][0].as_str().unwrap();
+    for part in ["the newest 100 ms shown", "Bins 0 to 4 ", "the session is no older"] {
+        assert!(described.contains(part), "{part}: {described}");
+    }
+    let map = ["plot", "--session", "young", "-o", &none, "--what", "raster,heatmap"];
+    assert!(refusal(&[&map[..], &to].concat(), 1).contains("fetching couplings"));
+
+    let empty = ["plot", "--session", "empty", "-o", &none];
+    let told = refusal(&[&empty[..], &["--what", "raster"], &to].concat(), 1);
+    assert!(told.contains("it has no bins yet"), "{told}");
+    let output = glauber(&[&empty[..], &to].concat()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!desk.files().contains(&"none.svg".to_owned()));
 }

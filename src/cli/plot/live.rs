@@ -26,7 +26,15 @@ pub(super) async fn pages(args: &PlotArgs, daemon: &Daemon, manner: Manner) -> R
             Err(_) => {}
         }
     }
-    if [What::Heatmap, What::Score, What::Predicted].into_iter().any(|what| args.wants(what)) {
+    let of_couplings = [What::Heatmap, What::Score, What::Predicted];
+    let insists = of_couplings.into_iter().any(|what| args.insists_on(what));
+    if session.refreshes_published == 0 && !pages.is_empty() && !insists {
+        if args.wants(What::Heatmap) && !manner.quiet {
+            output::note(format_args!("note: spikes alone: the session has published no couplings yet"));
+        }
+        return Ok(pages);
+    }
+    if of_couplings.into_iter().any(|what| args.wants(what)) {
         let question = gather::daemon::Question {
             window: args.window,
             choice: args.choice(),
