@@ -157,7 +157,7 @@ fn the_daemon_goes_on_when_nobody_reads_its_log() {
 fn help_names_every_subcommand_and_each_shows_examples() {
     let help = stdout(&["--help"]);
     let names = ["demo", "serve", "replay", "fit", "compare", "inspect", "simulate", "close", "status"];
-    for name in names.into_iter().chain(["couplings", "watch", "predict", "refit"]) {
+    for name in names.into_iter().chain(["couplings", "watch", "predict", "refit", "plot"]) {
         assert!(help.contains(&format!("  {name} ")), "{name} is missing: {help}");
         assert!(stdout(&[name, "--help"]).contains(&format!("glauber {name}")), "{name} has no example");
     }

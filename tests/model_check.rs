@@ -2,7 +2,7 @@
 
 use glauber::equilibrium::{
     CheckOptions, Conditional, EquilibriumError, MaximumLikelihoodOptions, Rates, Samples, check,
-    maximum_likelihood,
+    maximum_likelihood, predicted_pairs,
 };
 use glauber::model::{
     Agreement, EquilibriumDiagnostics, EquilibriumMethod, EquilibriumModel, RowStatus, Runs, SpikeBlock,
@@ -227,5 +227,39 @@ fn what_is_no_option_is_refused() {
     ] {
         let error = check(&samples, &model(&truth), &options).unwrap_err();
         assert!(matches!(error, EquilibriumError::Count { what: found, .. } if found == what), "{error}");
+    }
+}
+
+#[test]
+fn predicted_pairs_of_two_neurons_are_those_of_the_closed_form() {
+    let (coupling, fields) = (0.4, [-0.6, 0.2]);
+    // A third has no estimate, and no part in anything.
+    let couplings =
+        Array2::from_shape_vec((3, 3), vec![0.0, 0.0, coupling, 0.0, 0.0, 0.0, coupling, 0.0, 0.0]).unwrap();
+    let network = EquilibriumIsing { couplings, fields: vec![fields[0], 0.0, fields[1]].into() };
+    let mut model = model(&network);
+    model.status[1] = RowStatus::Silent;
+    let options = CheckOptions { sweeps: 20_000, ..CheckOptions::default() };
+    let found = predicted_pairs(&model, &options).unwrap();
+    assert_eq!((&found.neurons[..], found.drawn), (&[0, 2][..], 8 * 20_000));
+    assert_eq!((found.means.len(), found.correlations.len(), found.correlation_errors.len()), (2, 1, 1));
+
+    // P(s, t) ∝ exp(h₀ s + h₁ t + J s t).
+    let states = [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)];
+    let weight = |s: f64, t: f64| (fields[0] * s + fields[1] * t + coupling * s * t).exp();
+    let total: f64 = states.iter().map(|&(s, t)| weight(s, t)).sum();
+    let mean = |of: &dyn Fn(f64, f64) -> f64| {
+        states.iter().map(|&(s, t)| of(s, t) * weight(s, t)).sum::<f64>() / total
+    };
+    let means = [mean(&|s, _| s), mean(&|_, t| t)];
+    let correlation = mean(&|s, t| s * t) - means[0] * means[1];
+    let error = found.correlation_errors[0];
+    assert!(error > 0.0 && error < 0.01, "{error}");
+    let away = (found.correlations[0] - correlation) / error;
+    assert!(away.abs() < 4.0, "{} is {away} errors from {correlation}", found.correlations[0]);
+    // Of means no errors are told: were the drawings independent, that of a spin would be at most this. They are not quite.
+    for (found, mean) in found.means.iter().zip(means) {
+        let error = (1.0 / (8.0 * 20_000.0_f64)).sqrt();
+        assert!((found - mean).abs() < 8.0 * error, "{found} is not {mean}");
     }
 }

@@ -4,6 +4,9 @@
 use std::io::{BufRead, BufReader, Cursor};
 use std::process::{Child, Command, Stdio};
 
+use glauber::proto::v1;
+use glauber::proto::v1::ingest_service_client::IngestServiceClient;
+use glauber::proto::v1::session_service_client::SessionServiceClient;
 use glauber::recording::{NwbMetadata, Overwrite, Subject, write_nwb};
 use serde_json::Value;
 
@@ -53,6 +56,26 @@ impl Desk {
         desk
     }
 
+    /// The recording with nothing valid between two seconds of it, and a neuron that never fires.
+    fn with_gap(&self, from_s: i64, to_s: i64) -> String {
+        let mut session = glauber::recording::open(self.path("rig.nwb")).unwrap().session;
+        let second = 1_000_000_000;
+        session.invalid =
+            vec![glauber::model::Interval { start_ns: from_s * second, stop_ns: to_s * second }];
+        session.units[2].spike_times_ns.clear();
+        let metadata = NwbMetadata {
+            identifier: "gap".to_owned(),
+            session_description: "a gap".to_owned(),
+            session_start: std::time::UNIX_EPOCH,
+            created: std::time::UNIX_EPOCH,
+            resolution_seconds: 0.01,
+            subject: Subject::simulated(),
+        };
+        let path = self.path("gap.nwb");
+        write_nwb(&path, &session, &metadata, None, Overwrite::Refuse).unwrap();
+        path
+    }
+
     fn path(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
     }
@@ -73,6 +96,12 @@ fn picture(path: &str) -> (u32, u32, Vec<[u8; 3]>) {
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();
     (info.width, info.height, pixels.as_chunks::<3>().0.to_vec())
+}
+
+/// Pixels of what is not known.
+fn grey(path: &str) -> usize {
+    let (_, _, pixels) = picture(path);
+    pixels.iter().filter(|pixel| **pixel == [205; 3]).count()
 }
 
 /// Every text of an SVG file.
@@ -158,28 +187,10 @@ fn a_recording_shows_its_spikes_its_gaps_and_what_is_fitted_to_it() {
     assert!(found.iter().any(|line| line == "rig: couplings J by nmf"), "{found:?}");
     assert!(found.iter().any(|line| line.starts_with("4 neurons of 6")), "{found:?}");
 
-    // A stretch that is not valid is grey, and said to be.
-    let mut session = glauber::recording::open(&rig).unwrap().session;
-    let second = 1_000_000_000;
-    session.invalid = vec![glauber::model::Interval { start_ns: 5 * second, stop_ns: 9 * second }];
-    // A neuron that never fires: no row of couplings.
-    session.units[2].spike_times_ns.clear();
-    let metadata = NwbMetadata {
-        identifier: "gap".to_owned(),
-        session_description: "a gap".to_owned(),
-        session_start: std::time::UNIX_EPOCH,
-        created: std::time::UNIX_EPOCH,
-        resolution_seconds: 0.01,
-        subject: Subject::simulated(),
-    };
-    let (gap, png) = (desk.path("gap.nwb"), desk.path("gap.png"));
-    write_nwb(&gap, &session, &metadata, None, Overwrite::Refuse).unwrap();
+    // A stretch that is not valid is grey, and said to be; a neuron that never fires has no row of couplings.
+    let (gap, png) = (desk.with_gap(5, 9), desk.path("gap.png"));
     let told = stdout(&["plot", &gap, "-o", &png, "--json", "--duration", "20s"]);
     assert!(told.contains("Grey: not observed."), "{told}");
-    let grey = |path: &str| {
-        let (_, _, pixels) = picture(path);
-        pixels.iter().filter(|pixel| **pixel == [205; 3]).count()
-    };
     // A fifth of the raster, 1400 pixels wide, of six rows 28 pixels high with lines between them.
     assert!((30_000..90_000).contains(&grey(&png)), "{}", grey(&png));
     let told = stdout(&[
@@ -209,7 +220,8 @@ fn what_cannot_be_drawn_is_one_line_and_leaves_nothing() {
     let before = desk.files();
     let deep = desk.path("missing/out.png");
     let (text, bare, none) = (desk.path("out.txt"), desk.path("out"), desk.path("none.h5"));
-    let cases: [(&[&str], i32, &str); 13] = [
+    let cases: [(&[&str], i32, &str); 14] = [
+        (&["plot", &snapshot, "-o", &out, "--duration", "5s"], 2, "--duration: it is of spikes"),
         (&["plot", &snapshot, "-o", &deep], 1, "writing to"),
         (&["plot", &snapshot, "-o", &text], 2, "'.txt' is no format of figures: expected .png or .svg"),
         (&["plot", &snapshot, "-o", &bare], 2, "does not say its format"),
@@ -316,4 +328,135 @@ fn a_live_session_is_drawn_with_what_its_daemon_has_published() {
     let unknown = [&["plot", "--session", "cortex", "-o", &none][..], &to].concat();
     assert!(refusal(&unknown, 1).contains("no session 'cortex'"));
     assert!(!desk.files().contains(&"none.png".to_owned()));
+}
+
+#[test]
+fn the_newest_spikes_of_an_open_session_are_drawn_with_its_gaps() {
+    let desk = Desk::new();
+    let server = Server::start(&desk);
+    let to = ["--connect", &server.1];
+    let gap = desk.with_gap(40, 44);
+    let of = ["--estimator", "nmf", "--ridge", "0.1", "--windows", "all", "--name", "open", "--keep-open"];
+    stdout(&[&["replay", &gap, "--bin-width", WIDTH][..], &of, &to].concat());
+    let raster = ["--session", "open", "--what", "raster", "--json"];
+    let png = desk.path("live.png");
+    let told = stdout(&[&["plot", "-o", &png][..], &raster, &to].concat());
+    // 30 s of 60 s, that is 3,000 of 6,000 bins of 10 ms; a few bins at the ends may be without a spike, and are not sent.
+    for part in
+        ["open: spikes", "the newest 30.0 s shown", "the newest it had counted", "Grey: not observed."]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("were asked for"), "{told}");
+    let grey_of_30 = grey(&png);
+    assert!((20_000..70_000).contains(&grey_of_30), "{grey_of_30}");
+    // The whole of it, which is less than was asked for; the gap is a smaller share.
+    let told = stdout(&[&["plot", "-o", &png, "--force", "--duration", "5min"][..], &raster, &to].concat());
+    assert!(told.contains("where 5 min 0 s were asked for: the session is no older."), "{told}");
+    assert!((grey_of_30 / 3..grey_of_30 * 2 / 3).contains(&grey(&png)), "{}", grey(&png));
+    let told = stdout(&[&["plot", "-o", &png, "--force", "--duration", "5s"][..], &raster, &to].concat());
+    assert!(told.contains("the newest 5.0 s shown") && told.contains("observed all the time"), "{told}");
+    // With all that there is, it stands before the couplings.
+    let svg = desk.path("all.svg");
+    stdout(&[&["plot", "--session", "open", "-o", &svg][..], &to].concat());
+    let found = texts(&svg);
+    for text in ["open: spikes", "rate (Hz)", "open: couplings J by nmf"] {
+        assert!(found.iter().any(|line| line == text), "{text}: {found:?}");
+    }
+
+    // A closed session gives none, and all else.
+    stdout(&[&["close", "open"][..], &to].concat());
+    let none = desk.path("none.png");
+    let told = refusal(&[&["plot", "-o", &none][..], &raster[..4], &to].concat(), 1);
+    assert!(told.contains("fetching the newest spikes") && told.contains("closed"), "{told}");
+    assert!(!desk.files().contains(&"none.png".to_owned()));
+    let output = glauber(&[&["plot", "--session", "open", "-o", &svg, "--force"][..], &to].concat());
+    let output = { output }.output().unwrap();
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && notes.contains("note: no raster: "), "{notes}");
+    let found = texts(&svg);
+    assert!(!found.iter().any(|line| line == "open: spikes"), "{found:?}");
+    assert!(found.iter().any(|line| line == "open: couplings J by nmf"), "{found:?}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_to_is_one_line() {
+    let desk = Desk::with_snapshot();
+    let snapshot = desk.path("fit.h5");
+    // Nobody makes files there, root neither.
+    let proc = std::path::Path::new("/proc/sys");
+    if proc.is_dir() {
+        let told = refusal(&["plot", &snapshot, "-o", "/proc/sys/out.png"], 1);
+        assert!(told.contains("/proc/sys"), "{told}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let (locked, out) = (desk.path("locked"), desk.path("locked/out.png"));
+        std::fs::create_dir(&locked).unwrap();
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o500)).unwrap();
+        if std::fs::write(desk.path("locked/probe"), b"").is_ok() {
+            eprintln!("skipped: permissions do not bind who runs this");
+            return;
+        }
+        let told = refusal(&["plot", &snapshot, "-o", &out], 1);
+        assert!(told.contains("locked"), "{told}");
+        assert_eq!(std::fs::read_dir(&locked).unwrap().count(), 0);
+    }
+}
+
+/// A session that publishes nothing of so few bins, with these bins; the neuron of each that fires.
+async fn young_session(address: &str, name: &str, firing: &[u32]) {
+    use glauber::proto::v1::stream_spikes_request::Message;
+    let spec = v1::SessionSpec {
+        name: name.to_owned(),
+        neuron_count: 3,
+        bin_width_us: 20_000,
+        refresh_interval_bins: Some(100_000),
+        ..Default::default()
+    };
+    let address = address.to_owned();
+    let mut sessions = SessionServiceClient::connect(address.clone()).await.unwrap();
+    let created = sessions.create_session(v1::CreateSessionRequest { spec: Some(spec) }).await.unwrap();
+    if firing.is_empty() {
+        return;
+    }
+    let open =
+        v1::OpenStream { session_id: created.into_inner().session.unwrap().session_id, ..Default::default() };
+    let spikes = v1::SparseBins { active_counts: vec![1; firing.len()], neurons: firing.to_vec() };
+    let spikes = Some(v1::spike_bins::Spikes::Sparse(spikes));
+    let bins = v1::SpikeBins { spikes, ..Default::default() };
+    let request = |message| v1::StreamSpikesRequest { message: Some(message) };
+    let requests = tokio_stream::iter([request(Message::Open(open)), request(Message::Bins(bins))]);
+    let mut ingest = IngestServiceClient::connect(address).await.unwrap();
+    let mut replies = ingest.stream_spikes(requests).await.unwrap().into_inner();
+    // Until the stream ends: all bins are counted then.
+    while replies.message().await.unwrap().is_some() {}
+}
+
+#[test]
+fn a_session_that_has_published_nothing_shows_its_spikes_or_says_that_it_has_none() {
+    let desk = Desk(tempfile::tempdir().unwrap());
+    let server = Server::start(&desk);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(young_session(&server.1, "empty", &[]));
+    runtime.block_on(young_session(&server.1, "young", &[0, 1, 2, 1, 0]));
+    let (to, svg, none) = (["--connect", &server.1], desk.path("young.svg"), desk.path("none.svg"));
+
+    let of = ["plot", "--session", "young", "-o", &svg, "--json"];
+    let told: Value = serde_json::from_str(&stdout(&[&of[..], &to].concat())).unwrap();
+    assert_eq!(told["titles"], serde_json::json!(["young: spikes"]));
+    let described = told["descriptions"][0].as_str().unwrap();
+    for part in ["the newest 100 ms shown", "Bins 0 to 4 ", "the session is no older"] {
+        assert!(described.contains(part), "{part}: {described}");
+    }
+    let map = ["plot", "--session", "young", "-o", &none, "--what", "raster,heatmap"];
+    assert!(refusal(&[&map[..], &to].concat(), 1).contains("fetching couplings"));
+
+    let empty = ["plot", "--session", "empty", "-o", &none];
+    let told = refusal(&[&empty[..], &["--what", "raster"], &to].concat(), 1);
+    assert!(told.contains("it has no bins yet"), "{told}");
+    let output = glauber(&[&empty[..], &to].concat()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!desk.files().contains(&"none.svg".to_owned()));
 }

@@ -20,6 +20,8 @@ pub(crate) struct Material {
     pub(crate) couplings: Option<Couplings>,
     /// How each estimator has predicted.
     pub(crate) scores: Vec<EstimatorScore>,
+    /// Where couplings and scores are of several publications: that they are, and of which, as a sentence.
+    pub(crate) mixed: Option<String>,
     /// An equilibrium model and what was observed.
     pub(crate) equilibrium: Option<Equilibrium>,
     /// Why there are no couplings or no model, by what is missing.

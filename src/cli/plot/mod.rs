@@ -6,6 +6,7 @@
 mod draw;
 mod figures;
 mod gather;
+mod live;
 pub(crate) mod material;
 
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ use material::{Equilibrium, Material};
 /// Draw a snapshot, a recording or a live session as PNG or SVG
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Of a snapshot, and of a session of a daemon: the matrix of couplings with the surest pairs, the score of each estimator, and what an equilibrium model predicts next to what was observed. Of a recording: its spikes over time, and with --fit all of the above, by the same code as glauber fit. Several figures stand below each other in one file.
+Of a snapshot, and of a session of a daemon: the matrix of couplings with the surest pairs, the score of each estimator, and what an equilibrium model predicts next to what was observed. Of a session that is open its newest spikes as well. Of a recording: its spikes over time, and with --fit all of the above, by the same code as glauber fit. Several figures stand below each other in one file.
 
 The same input gives the same bytes. SVG keeps text as text; PNG has two pixels to each unit of it.
 
@@ -49,7 +50,8 @@ Examples:
   glauber plot fit.h5 -o couplings.svg --what heatmap --sort cluster --estimator exact
   glauber plot session.nwb -o spikes.png --from 5min --duration 2min --top 60
   glauber plot session.nwb -o all.png --fit nmf,exact --bin-width 20ms --top 60 --equilibrium boltzmann
-  glauber plot --session retina --connect http://rig:50051 -o now.png --force")]
+  glauber plot --session retina --connect http://rig:50051 -o now.png --force
+  glauber plot --session retina -o spikes.png --what raster --duration 10s")]
 pub(crate) struct PlotArgs {
     /// Snapshot or recording, recognised from its content
     #[arg(value_name = "FILE", required_unless_present = "session", conflicts_with = "session")]
@@ -121,9 +123,16 @@ pub(crate) struct RasterArgs {
     /// Where the raster of a recording begins, such as 5min
     #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
     pub(crate) from: Option<Duration>,
-    /// How much of a recording the raster shows
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::parse_duration)]
-    pub(crate) duration: Duration,
+    /// How much of a recording the raster shows; of a session, how much of its newest bins [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+}
+
+impl RasterArgs {
+    /// How much is shown.
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration.unwrap_or(Duration::from_secs(30))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -220,7 +229,7 @@ pub(crate) async fn run(args: PlotArgs, manner: Manner) -> Result<(), CliError> 
         Some(file) => pages_of_file(&args, file, manner)?,
         None => {
             let daemon = Daemon::connect(&args.connect).await?;
-            pages_of_session(&args, &daemon, manner).await?
+            live::pages(&args, &daemon, manner).await?
         }
     };
     write(&args, format, pages, manner)
@@ -236,6 +245,10 @@ fn pages_of_file(args: &PlotArgs, file: &Path, manner: Manner) -> Result<Vec<Pag
             if let Some(argument) = args.of_recordings_alone() {
                 let problem = "it is of recordings, and this is a snapshot".to_owned();
                 return Err(CliError::Argument { argument, problem });
+            }
+            if args.raster.duration.is_some() {
+                let problem = "it is of spikes, and a snapshot holds none".to_owned();
+                return Err(CliError::Argument { argument: "--duration", problem });
             }
             if args.insists_on(What::Raster) {
                 let problem = "a snapshot holds no spikes: plot the recording".to_owned();
@@ -273,26 +286,6 @@ fn pages_of_recording(
         return Err(CliError::Plot { of, problem });
     }
     Ok(pages)
-}
-
-async fn pages_of_session(args: &PlotArgs, daemon: &Daemon, manner: Manner) -> Result<Vec<Page>, CliError> {
-    if let Some(argument) = args.of_recordings_alone() {
-        let problem = "it is of recordings, and this is a session of a daemon".to_owned();
-        return Err(CliError::Argument { argument, problem });
-    }
-    let question = gather::daemon::Question {
-        session: args.session.clone(),
-        window: args.window,
-        choice: args.choice(),
-        model: args.wants(What::Predicted),
-    };
-    let of = format!("session {}", args.session.as_deref().unwrap_or_default());
-    if args.insists_on(What::Raster) {
-        let problem = "a daemon gives out no spikes: plot the recording that it writes".to_owned();
-        return Err(CliError::Plot { of, problem });
-    }
-    let material = gather::daemon::ask(daemon, &question).await?;
-    pages_of(args, &material, &of, manner)
 }
 
 /// The figures of couplings and models that are asked for and that there is something to draw of.

@@ -105,6 +105,7 @@ pub(crate) mod tests {
             neurons: neurons(n),
             couplings: None,
             scores: Vec::new(),
+            mixed: None,
             equilibrium: None,
             missing: Vec::new(),
         }

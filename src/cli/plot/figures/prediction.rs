@@ -5,7 +5,7 @@ use glauber::model::{ActiveCount, Agreement, ModelCheck};
 
 use super::{Words, signed, title_name};
 use crate::cli::equilibrium::models;
-use crate::cli::plot::material::{Equilibrium, Material};
+use crate::cli::plot::material::{Equilibrium, Material, Span};
 use crate::cli::{pairs, text};
 
 /// Most pairs that are drawn.
@@ -122,16 +122,7 @@ fn words(material: &Material, model: &Equilibrium, predicted: &PredictedPairs, s
         },
     );
     let (fitted, observed) = (&model.span, &model.observed.span);
-    let bins = |bins: Option<u64>, first: u64, end: u64| text::counted(bins.unwrap_or(end - first), "bin");
-    let mut caption = vec![if model.observed.same_bins {
-        "Observed in the very bins that the model was fitted to.".to_owned()
-    } else {
-        format!(
-            "Observed in all {} of the window; the model was fitted to {} of them.",
-            bins(observed.observed, observed.first_bin, observed.end_bin),
-            bins(fitted.observed, fitted.first_bin, fitted.end_bin)
-        )
-    }];
+    let mut caption = vec![observed_words(fitted, observed, model.observed.same_bins)];
     caption.push(format!(
         "Predicted: {} configurations drawn from the model by Gibbs sampling; vertical bars are ± 1 standard error of drawing, horizontal errors are stated.",
         text::count(predicted.drawn)
@@ -160,6 +151,28 @@ fn words(material: &Material, model: &Equilibrium, predicted: &PredictedPairs, s
         ],
         caption,
     }
+}
+
+/// In which bins was observed, next to those that the model was fitted to.
+fn observed_words(fitted: &Span, observed: &Span, same: bool) -> String {
+    if same {
+        return "Observed in the very bins that the model was fitted to.".to_owned();
+    }
+    let among = |span: &Span| {
+        let bins = span.end_bin.saturating_sub(span.first_bin);
+        let last = span.end_bin.saturating_sub(1);
+        let count = text::counted(span.observed.unwrap_or(bins), "bin");
+        (count, format!("{} to {}", text::count(span.first_bin), text::count(last)))
+    };
+    let ((seen, seen_at), (read, read_at)) = (among(observed), among(fitted));
+    if observed.first_bin <= fitted.first_bin && fitted.end_bin <= observed.end_bin {
+        return format!("Observed in all {seen} of the window; the model was fitted to {read} of them.");
+    }
+    let shared = fitted.first_bin.max(observed.first_bin) < fitted.end_bin.min(observed.end_bin);
+    let which = if shared { "not all of which are among those" } else { "none of which is among those" };
+    format!(
+        "Observed in {seen} of the window, from {seen_at}; the model was fitted to {read} from {read_at}, {which}."
+    )
 }
 
 /// What the model's own check says of what it was not fitted to.
@@ -209,5 +222,25 @@ mod tests {
         assert!(shown.windows(2).all(|two| two[0].observed < two[1].observed));
         assert_eq!(every_kth(&all[..7]).len(), 7);
         assert!(every_kth(&[]).is_empty());
+    }
+
+    #[test]
+    fn bins_are_said_to_be_among_others_only_where_they_are() {
+        let span =
+            |first_bin, end_bin, observed| Span { window: "1min".to_owned(), first_bin, end_bin, observed };
+        let words = |fitted, observed| observed_words(&fitted, &observed, false);
+        assert_eq!(
+            words(span(1000, 3000, Some(1990)), span(0, 3000, Some(2500))),
+            "Observed in all 2,500 bins of the window; the model was fitted to 1,990 bins of them."
+        );
+        // The window has moved on since the fit.
+        assert_eq!(
+            words(span(1000, 3000, Some(1990)), span(2000, 4000, None)),
+            "Observed in 2,000 bins of the window, from 2,000 to 3,999; the model was fitted to 1,990 bins from 1,000 to 2,999, not all of which \
+             are among those."
+        );
+        let apart = words(span(0, 1000, None), span(1000, 2000, None));
+        assert!(apart.ends_with("1,000 bins from 0 to 999, none of which is among those."), "{apart}");
+        assert!(observed_words(&span(0, 1, None), &span(0, 1, None), true).contains("the very bins"));
     }
 }

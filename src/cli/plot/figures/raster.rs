@@ -25,7 +25,7 @@ pub(crate) enum Mark {
 pub(crate) struct Row {
     pub(crate) label: String,
     pub(crate) marks: Vec<Mark>,
-    /// Spikes per second of observed time of all of the recording, and its error if spikes were independent.
+    /// Spikes per second of observed time of all there is, and its error if spikes were independent.
     pub(crate) rate: Option<(f64, f64)>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RasterFigure {
     pub(crate) words: Words,
-    /// Seconds from the beginning of the recording.
+    /// Seconds from [`RasterView::zero_ns`].
     pub(crate) from_s: f64,
     pub(crate) to_s: f64,
     pub(crate) rows: Vec<Row>,
@@ -51,6 +51,21 @@ pub(crate) struct RasterView<'a> {
     pub(crate) sort: Sort,
     /// Stretch to show, in nanoseconds of the recording.
     pub(crate) shown: Interval,
+    /// All there is, which rates are of.
+    pub(crate) all: Interval,
+    /// What is 0 on the axis of time.
+    pub(crate) zero_ns: i64,
+    /// Where spikes were counted in bins.
+    pub(crate) binned: Option<Binned>,
+}
+
+/// Spikes that are known by their bins; their times are the middles of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Binned {
+    /// Width of a bin.
+    pub(crate) width_ns: i64,
+    /// Which bins these are, and how far back they reach: sentences.
+    pub(crate) told: Vec<String>,
 }
 
 /// First and last moment that something is known of: of spikes and observed intervals. `None` of a recording without spikes.
@@ -68,14 +83,13 @@ pub(crate) fn extent(session: &RecordedSession) -> Option<Interval> {
 impl RasterFigure {
     pub(crate) fn of(session: &RecordedSession, view: &RasterView<'_>) -> Self {
         let order = order(session, view);
-        let all = extent(session).unwrap_or(view.shown);
-        let rows: Vec<Row> = order.iter().map(|&k| row(session, k, view.shown, all)).collect();
-        let seconds = |ns: i64| ns.saturating_sub(all.start_ns) as f64 / 1e9;
+        let rows: Vec<Row> = order.iter().map(|&k| row(session, k, view.shown, view.all)).collect();
+        let seconds = |ns: i64| ns.saturating_sub(view.zero_ns) as f64 / 1e9;
         Self {
-            words: words(session, view, &rows, all),
+            words: words(session, view, &rows),
             from_s: seconds(view.shown.start_ns),
             to_s: seconds(view.shown.stop_ns),
-            population: population(session, &order, view.shown),
+            population: population(session, &order, view),
             rows,
         }
     }
@@ -145,6 +159,20 @@ fn place(time: i64, shown: Interval, count: usize) -> usize {
     ((share * count as f64) as usize).min(count - 1)
 }
 
+/// Add 1 to parts of a stretch, by how much of the time lies in each.
+fn spread((start_ns, stop_ns): (i64, i64), shown: Interval, parts: &mut [f64]) {
+    let (count, length) = (parts.len(), (shown.stop_ns - shown.start_ns) as f64);
+    if start_ns >= stop_ns {
+        parts[place(start_ns, shown, count)] += 1.0;
+        return;
+    }
+    let at = |ns: i64| (ns - shown.start_ns) as f64 / length * count as f64;
+    let (from, to) = (at(start_ns), at(stop_ns));
+    for (k, part) in parts.iter_mut().enumerate().take(to.ceil() as usize).skip(from.floor() as usize) {
+        *part += (to.min(k as f64 + 1.0) - from.max(k as f64)).max(0.0) / (to - from);
+    }
+}
+
 fn row(session: &RecordedSession, unit: usize, shown: Interval, all: Interval) -> Row {
     let of = &session.units[unit];
     let seen = observed(session, unit, shown);
@@ -161,12 +189,18 @@ fn row(session: &RecordedSession, unit: usize, shown: Interval, all: Interval) -
     Row { label: label(&of.neuron), marks, rate }
 }
 
-fn population(session: &RecordedSession, order: &[usize], shown: Interval) -> Vec<Option<f64>> {
+/// Mean rates. A spike of a bin counts in each stretch by the share of the bin that lies there, lest a stretch that is no whole number of bins
+/// have a rate of its own making.
+fn population(session: &RecordedSession, order: &[usize], view: &RasterView<'_>) -> Vec<Option<f64>> {
+    let shown = view.shown;
+    let half_ns = view.binned.as_ref().map_or(0, |binned| binned.width_ns / 2);
     let (mut spikes, mut time_s) = (vec![0.0; STRETCHES], vec![0.0; STRETCHES]);
     for &unit in order {
         let seen = observed(session, unit, shown);
         for time in spikes_in(&session.units[unit].spike_times_ns, &seen) {
-            spikes[place(time, shown, STRETCHES)] += 1.0;
+            let (first, last) =
+                (time.saturating_sub(half_ns).max(shown.start_ns), time.saturating_add(half_ns));
+            spread((first, last), shown, &mut spikes);
         }
         let parts = observed_parts(&seen, shown, STRETCHES);
         time_s.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
@@ -174,7 +208,7 @@ fn population(session: &RecordedSession, order: &[usize], shown: Interval) -> Ve
     spikes.iter().zip(&time_s).map(|(spikes, &time)| (time > 0.0).then(|| spikes / time)).collect()
 }
 
-fn words(session: &RecordedSession, view: &RasterView<'_>, rows: &[Row], all: Interval) -> Words {
+fn words(session: &RecordedSession, view: &RasterView<'_>, rows: &[Row]) -> Words {
     let seconds = |interval: Interval| text::seconds((interval.stop_ns - interval.start_ns) as f64 / 1e9);
     let spikes: usize = rows.iter().map(|row| row.marks.iter().filter(|m| **m == Mark::Spike).count()).sum();
     let middle = median(rows.iter().filter_map(|row| row.rate.map(|(rate, _)| rate)).collect());
@@ -185,10 +219,19 @@ fn words(session: &RecordedSession, view: &RasterView<'_>, rows: &[Row], all: In
     };
     let order = if view.sort == Sort::Index { "as recorded" } else { "the most active first" };
     let hidden = rows.iter().any(|row| row.marks.contains(&Mark::Unobserved));
+    let marks = match &view.binned {
+        Some(_) => "a mark is one spike or more, drawn in the middle of its bin",
+        None => "a mark is one spike or more",
+    };
+    let stretch = match &view.binned {
+        Some(_) => format!("the newest {}", seconds(view.all)),
+        None => format!("{} of {}", seconds(view.shown), seconds(view.all)),
+    };
     let mut caption = vec![format!(
-        "Each column is {}; a mark is one spike or more. Rates are of all observed time, ± √spikes.",
+        "Each column is {}; {marks}. Rates are of all observed time, ± √spikes.",
         text::seconds((view.shown.stop_ns - view.shown.start_ns) as f64 / 1e9 / COLUMNS as f64)
     )];
+    caption.extend(view.binned.iter().flat_map(|binned| binned.told.iter().cloned()));
     caption.push(if hidden {
         "Grey: not observed.".to_owned()
     } else {
@@ -201,10 +244,8 @@ fn words(session: &RecordedSession, view: &RasterView<'_>, rows: &[Row], all: In
         title: format!("{}: spikes", title_name(view.name)),
         facts: vec![
             format!(
-                "{}{kept}, {order}; {} of {} shown; {} in the median",
+                "{}{kept}, {order}; {stretch} shown; {} in the median",
                 text::counted(rows.len() as u64, "neuron"),
-                seconds(view.shown),
-                seconds(all),
                 middle.map_or_else(|| "no rate".to_owned(), |rate| format!("{rate:.2} spikes/s"))
             ),
             view.origin.to_owned(),
@@ -237,6 +278,9 @@ mod tests {
             top: None,
             sort: Sort::Index,
             shown: Interval { start_ns, stop_ns },
+            all: Interval { start_ns: 0, stop_ns: 10 * S },
+            zero_ns: 0,
+            binned: None,
         }
     }
 
@@ -278,8 +322,29 @@ mod tests {
     fn a_stretch_is_shown_with_the_spikes_that_are_in_it() {
         let session =
             RecordedSession { units: vec![unit(1, &[S, 2 * S, 3 * S], None)], ..RecordedSession::default() };
-        let figure = RasterFigure::of(&session, &view(2 * S, 3 * S));
+        let figure = RasterFigure::of(&session, &RasterView { zero_ns: S, ..view(2 * S, 3 * S) });
         assert_eq!(figure.rows[0].marks.iter().filter(|m| **m == Mark::Spike).count(), 1);
         assert_eq!((figure.from_s, figure.to_s), (1.0, 2.0));
+    }
+
+    #[test]
+    fn spikes_of_bins_count_where_the_bin_lies_and_are_told_of_as_bins() {
+        // Ten bins of a second, in 160 stretches: 16 of them to a bin, a spike in each bin but those of a gap.
+        let middles: Vec<i64> = [0, 1, 2, 6, 7, 8, 9].map(|bin| bin * S + S / 2).to_vec();
+        let observed: &[(i64, i64)] = &[(0, 3 * S), (6 * S, 10 * S)];
+        let session =
+            RecordedSession { units: vec![unit(1, &middles, Some(observed))], ..RecordedSession::default() };
+        let told = vec!["Bins 0 to 9.".to_owned()];
+        let binned = Some(Binned { width_ns: S, told });
+        let figure = RasterFigure::of(&session, &RasterView { binned, ..view(0, 10 * S) });
+        for (place, rate) in figure.population.iter().enumerate() {
+            match place / 16 {
+                3..6 => assert_eq!(*rate, None, "{place}"),
+                _ => assert!((rate.unwrap() - 1.0).abs() < 1e-9, "{place}: {rate:?}"),
+            }
+        }
+        assert_eq!(figure.rows[0].rate.map(|(rate, _)| rate), Some(1.0));
+        assert!(figure.words.facts[0].contains("the newest 10.0 s shown"), "{:?}", figure.words);
+        assert!(figure.words.caption.contains(&"Bins 0 to 9.".to_owned()), "{:?}", figure.words);
     }
 }

@@ -110,6 +110,7 @@ fn words(material: &Material) -> Words {
         caption
             .push("Rings: the ridge in use. Errors of single points of the paths are not known.".to_owned());
     }
+    caption.extend(material.mixed.clone());
     Words {
         title: format!("{}: how well estimators predict", title_name(&material.name)),
         facts: vec![
@@ -157,5 +158,14 @@ mod tests {
         assert_eq!(bits_per_spike(&sums(&[2.0, 2.0])), Some((0.5, None)));
         let broken = ScoreSums { gain_bits: vec![f64::INFINITY], ..sums(&[3.0]) };
         assert_eq!(bits_per_spike(&broken), None);
+    }
+
+    #[test]
+    fn scores_of_several_publications_are_said_to_be() {
+        let plain = super::super::tests::material(3);
+        let sentence = "Of several publications.".to_owned();
+        let mixed = Material { mixed: Some(sentence.clone()), ..plain.clone() };
+        assert!(!ScoreFigure::of(&plain).words.caption.contains(&sentence));
+        assert!(ScoreFigure::of(&mixed).words.caption.contains(&sentence));
     }
 }

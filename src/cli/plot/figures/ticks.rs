@@ -1,6 +1,6 @@
 //! Round numbers along an axis.
 
-/// Round numbers from `low` to `high`, some `count` of them, and how they are written.
+/// Round numbers from `low` to `high`, at most `count` steps of them, and how they are written.
 pub(crate) fn ticks(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     let span = high - low;
     // Nor is there anything along an axis whose ends are no numbers.
@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        assert_eq!(words(&ticks(-0.13, 0.13, 5)), ["−0.10", "−0.05", "0.00", "0.05", "0.10"]);
+        assert_eq!(words(&ticks(-0.13, 0.13, 5)), ["−0.1", "0.0", "0.1"]);
+        assert_eq!(words(&ticks(-0.13, 0.13, 6)), ["−0.10", "−0.05", "0.00", "0.05", "0.10"]);
         assert_eq!(words(&ticks(0.0, 60.0, 6)), ["0", "10", "20", "30", "40", "50", "60"]);
         assert_eq!(words(&ticks(0.0, 7200.0, 5)), ["0", "2000", "4000", "6000"]);
         assert!(ticks(1.0, 1.0, 5).is_empty() && ticks(0.0, f64::INFINITY, 5).is_empty());

@@ -16,7 +16,6 @@ use crate::cli::text;
 /// What to ask for.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
-    pub(crate) session: Option<String>,
     pub(crate) window: Option<Window>,
     pub(crate) choice: Choice,
     /// Whether an equilibrium model is wanted at all: it is as large as the couplings.
@@ -24,16 +23,19 @@ pub(crate) struct Question {
 }
 
 /// Ask a daemon.
-pub(crate) async fn ask(daemon: &Daemon, question: &Question) -> Result<Material, CliError> {
-    let found = daemon.select(question.session.as_deref()).await?;
-    let session = daemon.session(&found.session_id).await?;
-    let asking = Asking { daemon, session: &session, question };
-    let publication = asking.couplings().await?;
+pub(crate) async fn ask(
+    daemon: &Daemon,
+    session: &v1::Session,
+    question: &Question,
+) -> Result<Material, CliError> {
+    let asking = Asking { daemon, session, question };
+    let spec = session.spec.clone().unwrap_or_default();
+    let Matched { publication, headers } =
+        until_matched(TIMES_MAX, || asking.publication_and_headers(&spec)).await?;
     // What belongs together is asked of the same window.
     let window = publication.header.window.clone();
     let mut missing = Vec::new();
     let equilibrium = if question.model { asking.equilibrium(&window, &mut missing).await? } else { None };
-    let spec = session.spec.clone().unwrap_or_default();
     let width = BinWidth::from_us(u64::from(spec.bin_width_us)).ok();
     let ids = publication.header.neuron_ids.clone();
     Ok(Material {
@@ -42,7 +44,8 @@ pub(crate) async fn ask(daemon: &Daemon, question: &Question) -> Result<Material
         bin_width: width.map_or_else(String::new, |width| width.to_string()),
         bin_s: width.map_or(0.0, BinWidth::seconds),
         neurons: neurons(&spec, &ids),
-        scores: asking.scores(&spec, &window, &publication).await?,
+        scores: headers.iter().map(score).collect(),
+        mixed: mixed(&publication.header, &headers),
         couplings: Some(asking.take_couplings(publication)?),
         equilibrium,
         missing,
@@ -54,6 +57,48 @@ fn neurons(spec: &v1::SessionSpec, ids: &[i64]) -> Vec<Neuron> {
     let label =
         |place: usize| spec.neurons.get(place).map_or_else(String::new, |neuron| neuron.label.clone());
     ids.iter().enumerate().map(|(place, &id)| Neuron { id, label: label(place) }).collect()
+}
+
+/// How often couplings and scores are asked for until they are of the same publication: a session may publish between two requests.
+const TIMES_MAX: usize = 4;
+
+/// Couplings, and what is told of every estimator.
+#[derive(Debug, Clone, Default)]
+struct Matched {
+    publication: Publication,
+    headers: Vec<v1::EstimateHeader>,
+}
+
+/// Ask until the answers are of one publication, at most so many times; the last ones otherwise.
+async fn until_matched<F: Future<Output = Result<Matched, CliError>>>(
+    times_max: usize,
+    mut ask: impl FnMut() -> F,
+) -> Result<Matched, CliError> {
+    let mut found = ask().await?;
+    for _ in 1..times_max {
+        if mixed(&found.publication.header, &found.headers).is_none() {
+            break;
+        }
+        found = ask().await?;
+    }
+    Ok(found)
+}
+
+/// That scores are of other publications than the couplings, where they are.
+fn mixed(couplings: &v1::EstimateHeader, scores: &[v1::EstimateHeader]) -> Option<String> {
+    let of = || scores.iter().map(|header| header.publication);
+    let (first, last) = (of().min()?, of().max()?);
+    (first != couplings.publication || last != couplings.publication).then(|| {
+        let which = if first == last {
+            format!("publication {}", text::count(first))
+        } else {
+            format!("publications {} to {}", text::count(first), text::count(last))
+        };
+        format!(
+            "The session published while it was asked: scores are of {which}, couplings of {}.",
+            text::count(couplings.publication)
+        )
+    })
 }
 
 struct Asking<'a> {
@@ -131,20 +176,26 @@ impl Asking<'_> {
         self.daemon.protocol("a matrix of another shape than its header says")
     }
 
-    /// The score of every estimator of the session; one that has no estimate yet has none.
-    async fn scores(
+    async fn publication_and_headers(&self, spec: &v1::SessionSpec) -> Result<Matched, CliError> {
+        let publication = self.couplings().await?;
+        let headers = self.headers(spec, &publication).await?;
+        Ok(Matched { publication, headers })
+    }
+
+    /// What is told of every estimator of the session, its score among that; one that has no estimate yet is left out.
+    async fn headers(
         &self,
         spec: &v1::SessionSpec,
-        window: &str,
         shown: &Publication,
-    ) -> Result<Vec<EstimatorScore>, CliError> {
-        let mut scores = Vec::new();
+    ) -> Result<Vec<v1::EstimateHeader>, CliError> {
+        let mut headers = Vec::new();
         for &estimator in &spec.estimators {
             if estimator == shown.header.estimator {
-                scores.push(score(&shown.header));
+                headers.push(shown.header.clone());
                 continue;
             }
-            let query = v1::CouplingsQuery { header_only: true, ..self.query(estimator, window.to_owned()) };
+            let window = shown.header.window.clone();
+            let query = v1::CouplingsQuery { header_only: true, ..self.query(estimator, window) };
             let request = v1::GetCouplingsRequest { query: Some(query) };
             let doing = "fetching scores";
             let mut stream = match self.daemon.inference().get_couplings(request).await {
@@ -154,11 +205,11 @@ impl Asking<'_> {
             };
             while let Some(response) = stream.message().await.map_err(self.daemon.failure(doing))? {
                 if let Some(v1::get_couplings_response::Part::Header(header)) = response.part {
-                    scores.push(score(&header));
+                    headers.push(header);
                 }
             }
         }
-        Ok(scores)
+        Ok(headers)
     }
 
     async fn equilibrium(
@@ -300,5 +351,37 @@ mod tests {
         assert_eq!(fill(&[1.0, 2.0, 3.0], &[1], 2, &mut into), None);
         assert_eq!(fill(&[1.0, 2.0], &[2], 2, &mut into), None);
         assert_eq!(fill(&[], &[], 0, &mut []), Some(()));
+    }
+
+    fn of(publication: u64) -> v1::EstimateHeader {
+        v1::EstimateHeader { publication, ..Default::default() }
+    }
+
+    #[test]
+    fn other_publications_are_told_of() {
+        assert_eq!(mixed(&of(7), &[]), None);
+        assert_eq!(mixed(&of(7), &[of(7), of(7)]), None);
+        let told = mixed(&of(7), &[of(7), of(1008)]).unwrap();
+        assert!(told.contains("scores are of publications 7 to 1,008, couplings of 7."), "{told}");
+        let told = mixed(&of(7), &[of(8)]).unwrap();
+        assert!(told.contains("scores are of publication 8, couplings of 7."), "{told}");
+    }
+
+    #[tokio::test]
+    async fn what_belongs_together_is_asked_for_again_but_not_for_ever() {
+        // The session publishes during the first so many of the requests.
+        for (disturbed, asked, is_mixed) in [(0, 1, false), (2, 3, false), (9, 4, true)] {
+            let times = std::cell::Cell::new(0);
+            let found = until_matched(4, || {
+                times.set(times.get() + 1);
+                let now = times.get();
+                let couplings = Publication { header: of(now), ..Default::default() };
+                let headers = vec![of(now), of(if now <= disturbed { now + 1 } else { now })];
+                async move { Ok(Matched { publication: couplings, headers }) }
+            });
+            let found = found.await.unwrap();
+            assert_eq!(times.get(), asked);
+            assert_eq!(mixed(&found.publication.header, &found.headers).is_some(), is_mixed);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Getting together what there is to plot: from a snapshot, from a recording, from a daemon.
 
 pub(crate) mod daemon;
+pub(crate) mod newest_spikes;
 pub(crate) mod recording;
 pub(crate) mod snapshot;
 

@@ -29,6 +29,9 @@ pub(crate) fn raster(
         top: args.top,
         sort: args.sort,
         shown: shown(all, &args.raster)?,
+        all,
+        zero_ns: all.start_ns,
+        binned: None,
     };
     Ok(RasterFigure::of(session, &view))
 }
@@ -42,7 +45,7 @@ fn shown(all: Interval, args: &RasterArgs) -> Result<Interval, CliError> {
         let problem = format!("nothing is left: the recording ends after {length}");
         return Err(CliError::Argument { argument: "--from", problem });
     }
-    let stop_ns = start_ns.saturating_add(ns(args.duration)).min(all.stop_ns);
+    let stop_ns = start_ns.saturating_add(ns(args.duration())).min(all.stop_ns);
     Ok(Interval { start_ns, stop_ns })
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn material(
         neurons: spec.neurons.clone(),
         couplings,
         scores: snapshot.estimates.iter().map(score).collect(),
+        mixed: None,
         equilibrium,
         missing,
     })
