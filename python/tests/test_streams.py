@@ -78,6 +78,49 @@ def test_memory_is_bounded_while_the_daemon_is_away(own_daemon) -> None:
         counts_are_those_of(session, bins)
 
 
+def test_pushes_of_several_threads_take_turns(client) -> None:
+    first, second = np.zeros((6_000, N), bool), np.ones((6_000, N), bool)
+    session = client.create_session(N, 0.001, **QUIET)
+    begun: list[tuple[int, int]] = []
+    failures: list[BaseException] = []
+    # One message fits: a push of 60 waits for room again and again, and the other thread comes meanwhile.
+    with session.stream(buffer_bytes=600) as stream:
+
+        def push(bins: np.ndarray) -> None:
+            try:
+                for part in np.split(bins, 100):
+                    begun.append((stream.push(part), len(part)))
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=push, args=(bins,)) for bins in (first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        stream.flush(60)
+        assert sorted(begun) == [(60 * k, 60) for k in range(200)]
+    info = session.info()
+    assert (info.applied_through, info.gap_bins, info.active_entries) == (12_000, 0, second.sum())
+
+
+def test_a_push_whose_turn_does_not_come_says_so(own_daemon, wait_for) -> None:
+    with glauber.connect(own_daemon.address) as client:
+        session = client.create_session(N, 0.001, **QUIET)
+        with session.stream(buffer_bytes=600) as stream:
+            own_daemon.stop()
+            stream.push(raster(60, N))
+            waiting = threading.Thread(target=lambda: stream.push(raster(60, N)))
+            waiting.start()
+            wait_for(lambda: stream._sender.pushing.locked())
+            with pytest.raises(glauber.WaitTimeoutError, match="buffer_bytes allows 600"):
+                stream.push(raster(1, N), timeout_s=0.05)
+            own_daemon.start()
+            waiting.join(60)
+            assert not waiting.is_alive() and stream.next_bin == 120
+
+
 def test_a_daemon_that_lost_its_journal_is_told_apart(own_daemon, wait_for) -> None:
     import shutil
 

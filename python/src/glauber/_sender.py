@@ -13,6 +13,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
@@ -175,6 +176,18 @@ class Sender(Generic[Item]):
         self._kept.append(item)
         self._kept_bytes += item.n_bytes
         self._state.notify_all()
+
+    @contextmanager
+    def _turn(self, lock: threading.Lock, deadline: float | None) -> Iterator[None]:
+        """One push after another: `_keep` lets go of `_state` while it waits for room, and what another pushes meanwhile would take its numbers."""
+        if not lock.acquire(timeout=-1 if deadline is None else max(deadline - time.monotonic(), 0)):
+            raise WaitTimeoutError(f"another push waits for room: buffer_bytes allows {self._buffer_bytes}")
+        try:
+            with self._state:
+                self._check()
+                yield
+        finally:
+            lock.release()
 
     def _safe_name(self) -> str:
         return "durable" if self._journaled else "applied"
