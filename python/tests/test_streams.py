@@ -249,6 +249,31 @@ def test_what_the_daemon_refuses_is_typed_and_told_in_its_words(client) -> None:
         session.stream()
 
 
+def test_a_closed_client_says_so(daemon, tmp_path) -> None:
+    with glauber.connect(daemon.address) as client:
+        session = client.create_session(N, 0.001, **QUIET)
+        with session.stream() as stream:
+            stream.push(raster(10, N))
+    watch, predictions = session.watch(), session.predictions
+    asked = [client.sessions, session.info, session.couplings, lambda: next(watch), predictions]
+    for ask in [*asked, lambda: session.fetch_snapshot("none.nwb", tmp_path / "none.nwb")]:
+        with pytest.raises(glauber.GlauberError, match=f"the client of {daemon.address} is closed"):
+            ask()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_passes_is_told_from_what_stays() -> None:
+    from glauber.errors import is_transient
+
+    for code in ("INTERNAL", "UNKNOWN"):
+        assert is_transient(glauber.DaemonError("Received RST_STREAM with error code 2", code=code))
+        assert is_transient(glauber.DaemonError("Stream removed", code=code))
+        assert not is_transient(glauber.DaemonError("a bug", code=code))
+    assert is_transient(glauber.UnavailableError("gone", code="UNAVAILABLE"))
+    assert not is_transient(glauber.LimitError("too many sessions", code="RESOURCE_EXHAUSTED"))
+    assert not is_transient(glauber.DaemonError("RST_STREAM", code="DATA_LOSS"))
+
+
 def test_nobody_there(tmp_path) -> None:
     with pytest.raises(glauber.UnavailableError, match="no daemon answers at 127.0.0.1:9") as nobody:
         glauber.connect("127.0.0.1:9")

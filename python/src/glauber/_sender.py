@@ -31,6 +31,7 @@ from .errors import (
     UnavailableError,
     WaitTimeoutError,
     from_rpc,
+    is_transient,
 )
 
 log = logging.getLogger("glauber")
@@ -288,12 +289,9 @@ class Sender(Generic[Item]):
             return True
         if isinstance(error, LimitError):
             return "journal" in error.details or "connections" in error.details
-        if isinstance(error, DaemonError):
-            # The journal has failed: bins become durable again once the daemon was started anew.
-            return error.code == "INTERNAL" and "journal" in error.details or error.code in ("UNKNOWN", "INTERNAL") and (
-                "RST_STREAM" in error.details or "Stream removed" in error.details
-            )
-        return isinstance(error, (UnavailableError, WaitTimeoutError))
+        # A journal that has failed: bins become durable again once the daemon was started anew.
+        journal_failed = isinstance(error, DaemonError) and error.code == "INTERNAL" and "journal" in error.details
+        return journal_failed or is_transient(error)
 
     def _connect(self, channel: grpc.Channel) -> bool:
         """One connection, until it ends; tells whether it ended because all is sent and acknowledged."""
