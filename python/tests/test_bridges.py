@@ -19,7 +19,7 @@ import pytest
 from conftest import moments, raster, transitions
 
 import glauber
-from glauber.bridge.timeline import RateError, Timeline
+from glauber.bridge.timeline import LEFT_OUT, RateError, Timeline
 
 N = 20
 
@@ -84,11 +84,48 @@ def test_chunks_at_another_rate_are_told() -> None:
         placed(stamps)
 
 
-def test_a_stream_that_keeps_losing_samples_is_told() -> None:
-    true = np.flatnonzero(np.arange(2000) % 12)
-    stamps = 100 + 0.01 * np.concatenate([np.arange(300), 300 + true])
+def test_a_stream_that_loses_samples_from_the_start_is_told() -> None:
+    stamps = 100 + 0.01 * np.flatnonzero(np.arange(300) % 12)
     with pytest.raises(RateError, match="apart|do not come every 10 ms"):
         placed(list(stamps), jitter_s=0.02)
+
+
+def test_losses_in_mid_recording_are_gaps_and_end_nothing(caplog) -> None:
+    # The network is bad for a while: a sample of 12 is lost, then all is well.
+    true = np.concatenate([np.arange(300), 300 + np.flatnonzero(np.arange(600) % 12), 900 + np.arange(500)])
+    rng = np.random.default_rng(6)
+    stamps = 100 + 0.01 * true + rng.uniform(0, 0.003, len(true))
+    assert placed(list(stamps), jitter_s=0.05) == list(true)
+    assert "do not come every 10 ms: gaps are left" in caplog.text
+
+
+def test_another_rate_in_mid_recording_is_left_out(caplog) -> None:
+    stamps = np.concatenate([100 + 0.01 * np.arange(300), 103 + 0.0125 * np.arange(400), 108 + 0.01 * np.arange(500)])
+    bins = np.array(placed(list(stamps)))
+    assert list(bins[:300]) == list(range(300))
+    assert (bins[450:600] == LEFT_OUT).all() and "12.5 ms apart" in caplog.text
+    # Where it comes back, bins are where the timestamps say.
+    assert list(bins[-300:]) == list(range(1000, 1300))
+    kept = bins[bins != LEFT_OUT]
+    assert (np.diff(kept) > 0).all()
+
+
+def test_a_clock_that_begins_anew_while_bins_are_found_anew() -> None:
+    before = np.concatenate([np.arange(300), 300 + np.flatnonzero(np.arange(80) % 12)])
+    stamps = [*(100 + 0.01 * before), *(5 + 0.01 * np.arange(400))]
+    timeline = Timeline(0.01, jitter_s=0.05)
+    bins = [*timeline.add(stamps), *timeline.end()]
+    assert timeline.clock_resets == 1 and timeline.n_held == 0
+    assert bins == [*before, *range(before[-1] + 2, before[-1] + 402)]
+
+
+@pytest.mark.parametrize("missing", [float("nan"), float("inf"), -float("inf")])
+def test_a_sample_without_a_time_is_a_lost_sample(missing: float) -> None:
+    stamps = 100 + 0.01 * np.arange(600)
+    stamps[[30, 300, 301, 599]] = missing
+    expected = np.arange(600)
+    expected[[30, 300, 301, 599]] = LEFT_OUT
+    assert placed(list(stamps)) == list(expected)
 
 
 # Lab Streaming Layer: pylsl's outlet is the emulator.
@@ -477,6 +514,51 @@ def test_brand_gaps_restarts_and_malformed_entries(client, wait_for, caplog) -> 
     assert "an entry has no field 'samples', only other" in caplog.text
     assert "entry 0 after entry 421: the node began anew; 78 bins" in caplog.text
     assert f"{2 * int(bins.sum())} further spikes merged" in caplog.text
+
+
+def test_brand_bridge_that_is_started_again_leaves_the_time_away_as_a_gap(client, wait_for) -> None:
+    pytest.importorskip("redis")
+    from glauber.bridge import brand
+
+    bins = raster(200, N)
+    emulator = RedisEmulator()
+
+    def forward(rows: np.ndarray, number: int, time_ms: int) -> None:
+        options = brand.arguments(
+            ["--bin-width", "10", "--redis", f"redis://127.0.0.1:{emulator.port}", "--session", "brand again"]
+        )
+        bridge = brand.BrandBridge(options, client)
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                bridge.run()
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            wait_for(lambda: bridge._last_id != "$")
+            for k, row in enumerate(rows):
+                stamp = str(10**6 * (time_ms + 10 * k)).encode()
+                emulator.add(samples=row.astype(np.int8).tobytes(), i=str(number + k).encode(), ts=stamp)
+            wait_for(lambda: failures or (bridge.forwarder is not None and bridge.forwarder.account.bins_forwarded >= len(rows)))
+        finally:
+            bridge.stop.set()
+            thread.join(60)
+        if failures:
+            raise failures[0]
+
+    try:
+        forward(bins[:100], 1, 70_000)
+        forward(bins[100:], 501, 75_000)  # 1 s was forwarded, and the bridge was away for 4
+        info = client.session("brand again").info()
+        assert (info.gap_count, info.gap_bins, info.applied_through) == (1, 400, 600)
+        with pytest.raises(glauber.InputError, match="was the machine started anew"):
+            forward(bins[:1], 1, 10)
+    finally:
+        emulator.stop()
 
 
 def test_brand_help(capsys) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import naive_mean_field, raster, transitions
 
 import glauber
+from glauber._proto import inference_service_pb2
 
 N = 12
 
@@ -60,12 +63,68 @@ def test_a_watch_outlives_the_daemon_and_says_so(own_daemon) -> None:
                     pass
             stream.push(bins[1000:])
             stream.flush(60)
-            after = next(one for one in watch if one.end_bin == len(bins))
-            assert after.couplings.shape == (N, N)
-            told = [after.reconnected, stream.reconnects >= 1]
-            assert told[1]
+            after: list[glauber.Couplings] = []
+            while not after or after[-1].end_bin != len(bins):
+                after.append(next(watch))
+            assert after[-1].couplings.shape == (N, N) and stream.reconnects >= 1
+            # Those that had come before the daemon was lost are first; then one says so, once.
+            assert [one.reconnected for one in after].count(True) == 1
         with pytest.raises(StopIteration):
             next(watch)
+
+
+def test_a_watch_of_a_closed_client_ends(daemon, wait_for) -> None:
+    client = glauber.connect(daemon.address)
+    session = a_session(client)
+    watch = session.watch()
+    reader = threading.Thread(target=lambda: list(watch))
+    reader.start()
+    wait_for(lambda: watch._call is not None)
+    client.close()
+    reader.join(60)
+    assert not reader.is_alive()
+
+
+class Parts:
+    """Couplings that come whole, in place of what decodes them."""
+
+    is_complete = True
+
+    def __init__(self, header, *_) -> None:
+        self.told = header
+
+    def add(self, part) -> None:
+        pass
+
+    def couplings(self, labels, *, reconnected):
+        return Told(self.told.publication, self.told.end_bin, 0, reconnected)
+
+
+@dataclass(frozen=True)
+class Told:
+    publication: int
+    end_bin: int
+    skipped: int
+    reconnected: bool
+
+
+def test_publications_of_a_daemon_that_was_started_again_are_not_those_before(monkeypatch) -> None:
+    from glauber import watch as module
+
+    monkeypatch.setattr(module, "CouplingsParts", Parts)
+    followed = module.CouplingsWatch(None, inference_service_pb2.CouplingsQuery(receivers=[0]), [], (), reconnect=True)
+
+    def read(publication: int, end_bin: int) -> list[Told]:
+        header = SimpleNamespace(publication=publication, end_bin=end_bin)
+        message = [SimpleNamespace(WhichOneof=lambda _, one=one: one, header=header) for one in ("header", "row")]
+        return list(followed._read(message))
+
+    assert read(3, 300) == [Told(3, 300, 0, False)]
+    followed._reconnected = True
+    assert read(3, 300) == [], "sent again"
+    assert read(3, 700) == [Told(3, 700, 0, True)], "the third of another start"
+    assert read(1, 800) == [Told(1, 800, 0, True)], "counted back: nothing was skipped"
+    assert read(4, 1100) == [Told(4, 1100, 2, True)]
 
 
 def test_a_watch_that_is_closed_elsewhere_ends(client) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,36 @@ def test_everything_public_is_documented_and_listed() -> None:
     imported = ast.parse((PYTHON / "src" / "glauber" / "__init__.py").read_text())
     names = {alias.name for node in imported.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert names == set(glauber.__all__)
+
+
+def test_what_pip_installs_works_and_has_its_licences(tmp_path: Path) -> None:
+    # Without a build of its own environment, for which pip would go to the network.
+    pytest.importorskip("hatchling", reason="hatchling is not installed")
+    pytest.importorskip("pip", reason="pip is not installed")
+    environment = tmp_path / "environment"
+    venv.create(environment, system_site_packages=True)
+    interpreter = environment / "bin" / "python"
+    # After its own packages it sees those of the environment that runs this, and not the source tree.
+    own = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
+    (own / "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    seen = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    install = ["-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed", str(PYTHON)]
+    installed = subprocess.run([interpreter, *install], env=seen, capture_output=True, text=True)
+    assert installed.returncode == 0, installed.stdout + installed.stderr
+    script = (
+        "import importlib.metadata, pathlib, glauber, glauber.bridge.brand\n"
+        "found = importlib.metadata.distribution('glauber')\n"
+        "print(pathlib.Path(glauber.__file__).parent, found.version)\n"
+        "for one in found.files: print(one)\n"
+    )
+    told = subprocess.run([interpreter, "-c", script], env=seen, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    first, *files = told.stdout.splitlines()
+    assert first.startswith(str(environment)) and first.endswith(glauber.__version__)
+    for name in ("LICENSE-MIT", "LICENSE-APACHE"):
+        assert any(file.endswith(name) for file in files), files
+        assert (PYTHON / name).read_bytes() == (PYTHON.parent / name).read_bytes()
+    assert "glauber/py.typed" in files
 
 
 def test_version_is_that_of_the_program() -> None:

@@ -78,6 +78,49 @@ def test_memory_is_bounded_while_the_daemon_is_away(own_daemon) -> None:
         counts_are_those_of(session, bins)
 
 
+def test_pushes_of_several_threads_take_turns(client) -> None:
+    first, second = np.zeros((6_000, N), bool), np.ones((6_000, N), bool)
+    session = client.create_session(N, 0.001, **QUIET)
+    begun: list[tuple[int, int]] = []
+    failures: list[BaseException] = []
+    # One message fits: a push of 60 waits for room again and again, and the other thread comes meanwhile.
+    with session.stream(buffer_bytes=600) as stream:
+
+        def push(bins: np.ndarray) -> None:
+            try:
+                for part in np.split(bins, 100):
+                    begun.append((stream.push(part), len(part)))
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=push, args=(bins,)) for bins in (first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        stream.flush(60)
+        assert sorted(begun) == [(60 * k, 60) for k in range(200)]
+    info = session.info()
+    assert (info.applied_through, info.gap_bins, info.active_entries) == (12_000, 0, second.sum())
+
+
+def test_a_push_whose_turn_does_not_come_says_so(own_daemon, wait_for) -> None:
+    with glauber.connect(own_daemon.address) as client:
+        session = client.create_session(N, 0.001, **QUIET)
+        with session.stream(buffer_bytes=600) as stream:
+            own_daemon.stop()
+            stream.push(raster(60, N))
+            waiting = threading.Thread(target=lambda: stream.push(raster(60, N)))
+            waiting.start()
+            wait_for(lambda: stream._sender.pushing.locked())
+            with pytest.raises(glauber.WaitTimeoutError, match="buffer_bytes allows 600"):
+                stream.push(raster(1, N), timeout_s=0.05)
+            own_daemon.start()
+            waiting.join(60)
+            assert not waiting.is_alive() and stream.next_bin == 120
+
+
 def test_a_daemon_that_lost_its_journal_is_told_apart(own_daemon, wait_for) -> None:
     import shutil
 
@@ -204,6 +247,31 @@ def test_what_the_daemon_refuses_is_typed_and_told_in_its_words(client) -> None:
     session.close()
     with pytest.raises(glauber.NotReadyError, match="is closed"):
         session.stream()
+
+
+def test_a_closed_client_says_so(daemon, tmp_path) -> None:
+    with glauber.connect(daemon.address) as client:
+        session = client.create_session(N, 0.001, **QUIET)
+        with session.stream() as stream:
+            stream.push(raster(10, N))
+    watch, predictions = session.watch(), session.predictions
+    asked = [client.sessions, session.info, session.couplings, lambda: next(watch), predictions]
+    for ask in [*asked, lambda: session.fetch_snapshot("none.nwb", tmp_path / "none.nwb")]:
+        with pytest.raises(glauber.GlauberError, match=f"the client of {daemon.address} is closed"):
+            ask()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_passes_is_told_from_what_stays() -> None:
+    from glauber.errors import is_transient
+
+    for code in ("INTERNAL", "UNKNOWN"):
+        assert is_transient(glauber.DaemonError("Received RST_STREAM with error code 2", code=code))
+        assert is_transient(glauber.DaemonError("Stream removed", code=code))
+        assert not is_transient(glauber.DaemonError("a bug", code=code))
+    assert is_transient(glauber.UnavailableError("gone", code="UNAVAILABLE"))
+    assert not is_transient(glauber.LimitError("too many sessions", code="RESOURCE_EXHAUSTED"))
+    assert not is_transient(glauber.DaemonError("RST_STREAM", code="DATA_LOSS"))
 
 
 def test_nobody_there(tmp_path) -> None:

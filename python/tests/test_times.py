@@ -89,6 +89,16 @@ def test_a_killed_daemon_gets_the_spikes_again(own_daemon, wait_for, how) -> Non
         same_counts(session, bins, (gap,))
 
 
+def test_a_clock_that_begins_anew_with_another_offset_is_flushed(client) -> None:
+    session = client.create_session(N, WIDTH_NS / 1e9, **QUIET)
+    with session.time_stream(lateness_s=0.0) as stream:
+        stream.push_times([0], [0.5], clock_s=1.0)
+        stream.push_times([1], [0.25], clock_s=0.5, offset_s=1.0)
+        stream.flush(60)
+        assert stream.watermarks[1] == 1_500_000_000 // WIDTH_NS
+    assert (session.info().late_spikes, session.info().active_entries) == (0, 2)
+
+
 def test_late_spikes_are_counted_and_left_out(client) -> None:
     session = client.create_session(N, WIDTH_NS / 1e9, **QUIET)
     with session.time_stream(lateness_s=0.0) as stream:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import grpc
 
 from ._proto import archive_service_pb2_grpc, inference_service_pb2_grpc, ingest_service_pb2_grpc, session_service_pb2_grpc
-from .errors import InputError, from_rpc
+from .errors import GlauberError, InputError, from_rpc
 
 DEFAULT_PORT = 50051
 
@@ -20,6 +20,8 @@ _OPTIONS = [
     # A peer that has vanished is noticed.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # Also by one who only listens: without this, pings end after two when nothing is sent.
+    ("grpc.http2.max_pings_without_data", 0),
     # A daemon that is started again is found soon.
     ("grpc.initial_reconnect_backoff_ms", 100),
     # Which is also how long an attempt may take.
@@ -66,6 +68,7 @@ class Transport:
         self._tls = tls if isinstance(tls, Tls) else Tls() if tls or encrypted else None
         self.metadata: Sequence[tuple[str, str]] = [("authorization", f"Bearer {token}")] if token else []
         self.channel = self.open_channel()
+        self.is_closed = False
         self.sessions: Any = session_service_pb2_grpc.SessionServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self.inference: Any = inference_service_pb2_grpc.InferenceServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self.archive: Any = archive_service_pb2_grpc.ArchiveServiceStub(self.channel)  # type: ignore[no-untyped-call]
@@ -84,6 +87,15 @@ class Transport:
         """The calls of the ingest service on a channel."""
         return ingest_service_pb2_grpc.IngestServiceStub(channel)  # type: ignore[no-untyped-call]
 
+    def begin(self, method: Callable[..., Any], request: object, *, timeout_s: float | None = None) -> Any:
+        """What gRPC gives for a request, with its own errors; a `GlauberError` when the connection was closed here."""
+        try:
+            return method(request, timeout=timeout_s, metadata=self.metadata)
+        except ValueError as error:
+            if not self.is_closed:
+                raise
+            raise GlauberError(f"the client of {self.target} is closed") from error
+
     def call(self, method: Callable[..., Any], request: object, *, timeout_s: float | None = 60.0) -> Any:
         """One answer to one request.
 
@@ -93,19 +105,20 @@ class Transport:
             Of the kind that the status asks for.
         """
         try:
-            return method(request, timeout=timeout_s, metadata=self.metadata)
+            return self.begin(method, request, timeout_s=timeout_s)
         except grpc.RpcError as error:
             raise from_rpc(error) from None
 
     def parts(self, method: Callable[..., Any], request: object, *, timeout_s: float | None = 120.0) -> Iterator[Any]:
         """The messages of a streamed answer; errors as of `call`."""
         try:
-            yield from method(request, timeout=timeout_s, metadata=self.metadata)
+            yield from self.begin(method, request, timeout_s=timeout_s)
         except grpc.RpcError as error:
             raise from_rpc(error) from None
 
     def close(self) -> None:
         """Close the connection; calls that are open end."""
+        self.is_closed = True
         self.channel.close()
 
 

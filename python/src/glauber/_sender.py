@@ -13,6 +13,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
@@ -30,6 +31,7 @@ from .errors import (
     UnavailableError,
     WaitTimeoutError,
     from_rpc,
+    is_transient,
 )
 
 log = logging.getLogger("glauber")
@@ -176,6 +178,18 @@ class Sender(Generic[Item]):
         self._kept_bytes += item.n_bytes
         self._state.notify_all()
 
+    @contextmanager
+    def _turn(self, lock: threading.Lock, deadline: float | None) -> Iterator[None]:
+        """One push after another: `_keep` lets go of `_state` while it waits for room, and what another pushes meanwhile would take its numbers."""
+        if not lock.acquire(timeout=-1 if deadline is None else max(deadline - time.monotonic(), 0)):
+            raise WaitTimeoutError(f"another push waits for room: buffer_bytes allows {self._buffer_bytes}")
+        try:
+            with self._state:
+                self._check()
+                yield
+        finally:
+            lock.release()
+
     def _safe_name(self) -> str:
         return "durable" if self._journaled else "applied"
 
@@ -275,12 +289,9 @@ class Sender(Generic[Item]):
             return True
         if isinstance(error, LimitError):
             return "journal" in error.details or "connections" in error.details
-        if isinstance(error, DaemonError):
-            # The journal has failed: bins become durable again once the daemon was started anew.
-            return error.code == "INTERNAL" and "journal" in error.details or error.code in ("UNKNOWN", "INTERNAL") and (
-                "RST_STREAM" in error.details or "Stream removed" in error.details
-            )
-        return isinstance(error, (UnavailableError, WaitTimeoutError))
+        # A journal that has failed: bins become durable again once the daemon was started anew.
+        journal_failed = isinstance(error, DaemonError) and error.code == "INTERNAL" and "journal" in error.details
+        return journal_failed or is_transient(error)
 
     def _connect(self, channel: grpc.Channel) -> bool:
         """One connection, until it ends; tells whether it ended because all is sent and acknowledged."""

@@ -111,6 +111,14 @@ def from_rpc(error: grpc.RpcError) -> GlauberError:
     return _BY_CODE.get(code, DaemonError)(details, code=code, field=_field(error))
 
 
+def is_transient(error: GlauberError) -> bool:
+    """Whether the connection broke, or the daemon is away for a while: a further connection can help."""
+    if isinstance(error, DaemonError):
+        # How a connection that breaks in mid-message is told.
+        return error.code in ("UNKNOWN", "INTERNAL") and ("RST_STREAM" in error.details or "Stream removed" in error.details)
+    return isinstance(error, (UnavailableError, WaitTimeoutError))
+
+
 def _field(error: grpc.RpcError) -> str | None:
     """Path of the field from the ``google.rpc.BadRequest`` among the details of the status.
 

@@ -429,14 +429,22 @@ class Session:
             SnapshotFile(one.file_name, one.window, one.end_bin, one.size_bytes, one.path) for one in answer.snapshots
         ]
 
-    def fetch_snapshot(self, file_name: str, path: str | Path) -> Path:
-        """Copy a snapshot from the daemon's disk to a file here, whole or not at all; `glauber.open_snapshot` reads it."""
+    def fetch_snapshot(self, file_name: str, path: str | Path, *, timeout_s: float | None = None) -> Path:
+        """Copy a snapshot from the daemon's disk to a file here, whole or not at all; `glauber.open_snapshot` reads it.
+
+        Raises
+        ------
+        WaitTimeoutError
+            When that takes longer than ``timeout_s``; no limit by default, for snapshots can be large and the network slow.
+        GlauberError
+            When there is no such snapshot, or the daemon is lost.
+        """
         target = Path(path)
         request = archive_service_pb2.FetchSnapshotRequest(session_id=self.session_id, file_name=file_name)
         partial = target.with_name(target.name + ".part")
         try:
             with open(partial, "wb") as file:
-                for part in self._transport.parts(self._transport.archive.FetchSnapshot, request):
+                for part in self._transport.parts(self._transport.archive.FetchSnapshot, request, timeout_s=timeout_s):
                     file.write(part.chunk)
             partial.replace(target)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -48,8 +49,8 @@ class BinStream:
 
     What is not yet durable (applied, where the daemon keeps no journal) is kept in memory, up to ``buffer_bytes``; when that is full, `push`
     waits. A connection that breaks, or a daemon that is started again, is taken up again where the daemon says, for as long as it takes.
-    Where something is lost for good, every call raises, naming the bins. All methods may be called from several threads; bins are numbered in the order
-    in which pushes come.
+    Where something is lost for good, every call raises, naming the bins. All methods may be called from several threads: one push is after
+    the other, and bins are numbered in that order.
     """
 
     def __init__(self, transport: Transport, session: types_pb2.Session, *, epoch: int, buffer_bytes: int, timeout_s: float) -> None:
@@ -115,8 +116,7 @@ class BinStream:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         step = max(1, min(MESSAGE_BINS, MESSAGE_BYTES // max(self._row_bytes, 1)))
         sender = self._sender
-        with sender._state:
-            sender._check()
+        with sender._turn(sender.pushing, deadline):
             first = sender.next_bin if first_bin is None else first_bin
             if isinstance(first, bool) or not hasattr(first, "__index__"):
                 raise InputError(f"first_bin: {first!r}; expected a whole number")
@@ -132,11 +132,10 @@ class BinStream:
         return first
 
     def skip(self, n_bins: int) -> None:
-        """Leave so many bins out as not observed: a gap, which the daemon learns of with the next bin pushed."""
+        """Leave so many bins out as not observed: a gap, which the daemon learns of with the next bin pushed. Waits for a push that waits for room."""
         if n_bins < 0:
             raise InputError(f"n_bins: {n_bins}; expected 0 or more")
-        with self._sender._state:
-            self._sender._check()
+        with self._sender._turn(self._sender.pushing, None):
             self._sender.next_bin += n_bins
 
     def flush(self, timeout_s: float | None = None) -> None:
@@ -186,6 +185,11 @@ class _BinSender(Sender[_Bins]):
     row_bytes = 0
     next_bin = 0
     pushed_end = 0
+
+    def __init__(self, transport: Transport, session: types_pb2.Session, *, epoch: int, buffer_bytes: int) -> None:
+        super().__init__(transport, session, epoch=epoch, buffer_bytes=buffer_bytes)
+        #: Held for the whole of a push, so that its bins are consecutive.
+        self.pushing = threading.Lock()
 
     def add(self, first_bin: int, n_bins: int, bits: bytes, deadline: float | None) -> None:
         """Keep bins to be sent, together with those that wait already; `_state` is held."""

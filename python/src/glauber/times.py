@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ class TimeStream:
         self._sender.lateness_us = lateness
         self._sender.names = self._sources
         self._sender.offsets_ns = [int(nanoseconds(offsets.get(name, 0.0), "sources")[()]) for name in self._sources]
-        self._sender.clocks_ns = [None] * len(self._sources)
+        self._sender.reached_ns = [None] * len(self._sources)
+        self._sender.pushing = [threading.Lock() for _ in self._sources]
         self._sender.width_ns = session.spec.bin_width_us * 1000
         self._sender.origin_ns = session.spec.origin_ns
         self._sender.start(timeout_s)
@@ -149,8 +151,7 @@ class TimeStream:
         lost = stretches(unobserved_s, seconds=True) + stretches(unobserved_ns, seconds=False)
         offset = None if offset_s is None else int(nanoseconds(offset_s, "offset_s")[()])
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._sender._state:
-            self._sender._check()
+        with self._sender._turn(self._sender.pushing[place], deadline):
             self._sender.add(place, indices, times, clock, lost, offset, deadline)
 
     def _place(self, source: int | str) -> int:
@@ -219,7 +220,8 @@ class _TimeSender(Sender[_Times]):
     lateness_us = 0
     names: tuple[str, ...] = ()
     offsets_ns: list[int]
-    clocks_ns: list[int | None]  # newest clock or spike of each source, on its own clock
+    reached_ns: list[int | None]  # newest clock or spike of each source, on the recording's clock: its own may begin anew
+    pushing: list[threading.Lock]  # held for the whole of a push of each source: its offset goes with the order
     width_ns = 1
     origin_ns = 0
 
@@ -259,8 +261,8 @@ class _TimeSender(Sender[_Times]):
             self._keep(item, deadline)
             self.offsets_ns[source] = offset
             if newest:
-                known = self.clocks_ns[source]
-                self.clocks_ns[source] = max(newest if known is None else [*newest, known])
+                reached, known = max(newest) + offset, self.reached_ns[source]
+                self.reached_ns[source] = reached if known is None else max(reached, known)
         if clock_ns is not None:
             self._clocks_told[source] = max(clock_ns + offset, told if told is not None else clock_ns + offset)
 
@@ -271,10 +273,10 @@ class _TimeSender(Sender[_Times]):
     def complete_through(self) -> int:
         """Bin after the last one that all clocks have completed; `_state` is held."""
         reached: list[int] = []
-        for clock, offset in zip(self.clocks_ns, self.offsets_ns, strict=True):
-            if clock is None:
+        for one in self.reached_ns:
+            if one is None:
                 return 0
-            reached.append(clock + offset)
+            reached.append(one)
         return max((min(reached) - self.lateness_us * 1000 - self.origin_ns) // self.width_ns, 0)
 
     def _open_request(self) -> ingest_service_pb2.OpenStream:

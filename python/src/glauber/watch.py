@@ -18,7 +18,7 @@ from ._decode import CouplingsParts, integers
 from ._proto import inference_service_pb2
 from ._rpc import Transport
 from ._sender import PAUSE_FIRST_S, PAUSE_LONGEST_S
-from .errors import GlauberError, LimitError, UnavailableError, from_rpc
+from .errors import GlauberError, LimitError, from_rpc, is_transient
 from .estimates import Couplings
 from .names import estimator_name
 
@@ -67,9 +67,9 @@ class Follower(Generic[Item]):
                 return
             except grpc.RpcError as broken:
                 error = from_rpc(broken)
-                if self._closed.is_set():
+                if self._closed.is_set() or self._transport.is_closed:
                     return
-                if not self._reconnect or not isinstance(error, (UnavailableError, LimitError)):
+                if not self._reconnect or not (is_transient(error) or isinstance(error, LimitError)):
                     raise error from None
                 log.warning("%s; connecting again", error)
                 self._reconnected, self._call = True, None
@@ -106,12 +106,12 @@ class CouplingsWatch(Follower[Couplings]):
         reconnect: bool,
     ) -> None:
         self._query, self._names, self._labels = query, names, labels
-        self._last: int | None = None
+        self._last: tuple[int | None, int] | None = None
         super().__init__(transport, reconnect=reconnect)
 
     def _begin(self) -> Any:
         request = inference_service_pb2.WatchCouplingsRequest(query=self._query)
-        return self._transport.inference.WatchCouplings(request, metadata=self._transport.metadata)
+        return self._transport.begin(self._transport.inference.WatchCouplings, request)
 
     def _read(self, call: Any) -> Iterator[Couplings]:
         parts: CouplingsParts | None = None
@@ -126,12 +126,15 @@ class CouplingsWatch(Follower[Couplings]):
             if parts.is_complete:
                 couplings = parts.couplings(self._labels, reconnected=self._reconnected)
                 parts = None
-                if self._reconnected and couplings.publication == self._last:
+                # A daemon that was started again counts publications from 1.
+                now = (couplings.publication, couplings.end_bin)
+                if self._reconnected and now == self._last:
                     # Sent again by a daemon that was there all the time.
                     continue
-                if self._reconnected and self._last is not None and couplings.publication is not None:
-                    couplings = replace(couplings, skipped=max(couplings.publication - self._last - 1, 0))
-                self._last = couplings.publication
+                before = self._last[0] if self._last is not None else None
+                if self._reconnected and before is not None and couplings.publication is not None:
+                    couplings = replace(couplings, skipped=max(couplings.publication - before - 1, 0))
+                self._last = now
                 yield couplings
 
 
@@ -189,7 +192,7 @@ class PredictionStream(Follower[Predictions]):
         super().__init__(transport, reconnect=reconnect)
 
     def _begin(self) -> Any:
-        return self._transport.inference.StreamPredictions(self._request, metadata=self._transport.metadata)
+        return self._transport.begin(self._transport.inference.StreamPredictions, self._request)
 
     def start(self) -> PredictionStream:
         """Wait until the daemon has begun to predict for this reader, so that bins pushed from now on are not missed.

@@ -165,7 +165,7 @@ class BrandBridge:
                 origin_s=(entries[0].time_ns or 0) / 1e9,
             )
             with session.stream(take_over=self._options.take_over, buffer_bytes=int(self._options.buffer * 1e6)) as stream:
-                self._forward(stream, entries, round(width_s * 1e9))
+                self._forward(stream, entries, round(width_s * 1e9), session.info().origin_ns)
         finally:
             self._redis.close()
 
@@ -203,10 +203,9 @@ class BrandBridge:
         if self.malformed <= 3 or self.malformed % 1000 == 0:
             log.warning("%s: left out as not observed (%d so far)", problem, self.malformed)
 
-    def _forward(self, stream: BinStream, entries: list[Entry], width_ns: int) -> None:
+    def _forward(self, stream: BinStream, entries: list[Entry], width_ns: int, origin_ns: int) -> None:
         self.forwarder = forwarder = Forwarder(stream, self.stop, report_interval_s=self._options.report)
-        # A bin at least between what was forwarded before and what comes now, so that no transition crosses.
-        numbering = Numbering(stream.next_bin + (1 if stream.next_bin > 0 else 0), width_ns)
+        numbering = Numbering(_first_bin(entries[0], stream.next_bin, width_ns, origin_ns), width_ns)
         while not self.stop.is_set():
             for entry in entries:
                 bin_ = numbering.bin_of(entry)
@@ -217,6 +216,28 @@ class BrandBridge:
             forwarder.report()
             entries = self._read()
         forwarder.finish()
+
+
+def _first_bin(first: Entry, next_bin: int, width_ns: int, origin_ns: int) -> int:
+    """Bin of the first entry: by its time, where the session has an origin, so that the time that a bridge was away is a gap.
+
+    Raises
+    ------
+    InputError
+        When the session began later on this clock.
+    """
+    # A bin at least between what was forwarded before and what comes now, so that no transition crosses.
+    least = next_bin + (1 if next_bin > 0 else 0)
+    if first.time_ns is None or origin_ns == 0:
+        return least
+    # In seconds and back an origin is off by less than a bin.
+    by_time = round((first.time_ns - origin_ns) / width_ns)
+    if by_time < 0:
+        raise InputError(
+            f"the session's clock began at {origin_ns} ns, later than the first entry's ts of {first.time_ns} ns: "
+            "was the machine started anew? Use another session"
+        )
+    return max(by_time, least)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -81,6 +81,11 @@ class Forwarder:
         for start, stop in edges.reshape(-1, 2):
             self._push(first_bin + int(start), counts[start:stop])
 
+    def leave_out(self, n_bins: int) -> None:
+        """Account for bins that came, and whose number cannot be told."""
+        self.account.bins_received += n_bins
+        self.account.unusable_bins += n_bins
+
     def _push(self, first_bin: int, counts: NDArray[Any]) -> None:
         fired, account = counts > 0, self.account
         missing = first_bin - self._stream.next_bin

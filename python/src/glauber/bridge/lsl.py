@@ -18,7 +18,7 @@ from ..client import Client, connect
 from ..errors import GlauberError, InputError
 from ..stream import BinStream
 from .forward import Forwarder, session_for, whole_microseconds
-from .timeline import Timeline
+from .timeline import LEFT_OUT, Timeline
 
 log = logging.getLogger("glauber.bridge")
 
@@ -198,8 +198,10 @@ class LslBridge:
     def _first(self) -> tuple[NDArray[Any], list[float]]:
         while not self.stop.is_set():
             samples, stamps = self._pull()
-            if stamps:
-                return samples, stamps
+            # The first one tells where the session begins.
+            known = np.flatnonzero(np.isfinite(stamps))
+            if len(known):
+                return samples[known[0] :], stamps[known[0] :]
         raise Stopped
 
     def _forward(self, stream: BinStream, samples: NDArray[Any], stamps: list[float], origin_s: float) -> Forwarder:
@@ -243,11 +245,16 @@ def _release(forwarder: Forwarder, rows: list[NDArray[Any]], bins: list[int]) ->
     if not bins:
         return rows
     counts = np.concatenate(rows)
-    placed = np.array(bins)
+    rest = [counts[len(bins) :]]
+    is_placed = np.array(bins) != LEFT_OUT
+    forwarder.leave_out(int((~is_placed).sum()))
+    counts, placed = counts[: len(bins)][is_placed], np.array(bins)[is_placed]
+    if not len(placed):
+        return rest
     cuts = [0, *(np.flatnonzero(np.diff(placed) != 1) + 1), len(placed)]
     for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
         forwarder.take(int(placed[start]), counts[start:stop])
-    return [counts[len(placed) :]]
+    return rest
 
 
 def _dtypes(lsl: Any) -> dict[int, type]:

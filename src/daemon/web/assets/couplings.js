@@ -130,7 +130,21 @@ function sayPair(estimate, row, { receiver, sender }) {
   const other = estimate.status[sender] === "OK" || sender === receiver ? "" : `, of ${names[sender]}: ${estimate.status[sender]}`;
   const told = error > 0 || value !== 0 ? `J = ${withError(value, error)}` : "no estimate";
   const newer = row.publication === estimate.publication ? "" : " (newer than the map)";
-  $("pair-line").replaceChildren(head, `  ${told}${z}${q}; row of ${names[receiver]}: ${status}${other}${newer}`);
+  say(head, `  ${told}${z}${q}; row of ${names[receiver]}: ${status}${other}${newer}`);
+}
+
+/** Of a pair of the list, while there is no map. */
+function sayListed({ receiver, sender, coupling, standard_error: error, z, q, status }) {
+  const { names } = state,
+    head = Object.assign(document.createElement("b"), { textContent: `${names[sender]} → ${names[receiver]}` });
+  const family = status === "OK" ? `, q ${equals(falseDiscovery(q))}` : "";
+  say(head, `  J = ${withError(coupling, error)}, z = ${significant(z)}${family}; row of ${names[receiver]}: ${status}`);
+}
+
+/** Say it once: the line is read out when it changes. */
+function say(head, words) {
+  const line = $("pair-line");
+  if (line.textContent !== head.textContent + words) line.replaceChildren(head, words);
 }
 
 // ---- The order of the map ----
@@ -170,6 +184,12 @@ export function arrange(now = false) {
       state.costs.cluster = performance.now() - worker.at;
       if (ticket === worker.ticket && $("order").value === "cluster" && order.length === map.n) map.setOrder(order);
     },
+    onerror: () => {
+      // The next arrangement begins with another one.
+      worker.thread?.terminate();
+      Object.assign(worker, { thread: null, busy: false });
+      if ($("order").value === "cluster") text($("order-note"), "The clusters could not be found; the next estimate is tried again.");
+    },
   });
   Object.assign(worker, { ticket: worker.ticket + 1, at: performance.now(), busy: true });
   if (now) text($("order-note"), "Ordering by clusters …");
@@ -191,7 +211,8 @@ export async function pairs(id) {
     go.textContent = state.names[pair.sender];
     go.setAttribute("aria-label", `${state.names[pair.sender]} to ${state.names[pair.receiver]}: show in the map`);
     go.addEventListener("click", () => {
-      map.show(pair.receiver, pair.sender);
+      if (map.n) map.show(pair.receiver, pair.sender);
+      else sayListed(pair);
       $("map").scrollIntoView({ block: "nearest" });
     });
     from.append(go);

@@ -338,6 +338,7 @@ export class HeatMap {
 
   /** Move the cursor to a pair of neurons, into view. */
   show(receiver, sender) {
+    if (!this.n) return;
     const row = this.order.indexOf(receiver),
       column = this.order.indexOf(sender);
     if (row >= 0 && column >= 0) this.#place(row, column, true);
@@ -349,6 +350,7 @@ export class HeatMap {
   }
 
   #place(row, column, follow = false) {
+    if (!this.n) return;
     const within = (place) => Math.max(0, Math.min(this.n - 1, place));
     this.cursor = { row: within(row), column: within(column) };
     if (follow) {

@@ -70,30 +70,39 @@ function notice(words) {
   text($("notice"), words);
 }
 
+function age(words) {
+  $("age").hidden = !words;
+  text($("age"), words);
+}
+
 function link(kind, words) {
   $("link").dataset.state = kind;
   text($("link"), words);
 }
 
-function tellLink() {
+function tellLink(why) {
   $("panels").classList.toggle("stale", state.gone);
   if (!state.gone) return;
   const heard =
     state.heardAt === null
       ? "It has not answered yet."
-      : `Its last answer is ${duration(Date.now() - state.heardAt)} old; what is shown is as of then.`;
+      : `Its last answer came at ${new Date(state.heardAt).toLocaleTimeString()}; what is shown is as of then.`;
+  // Not in a live region: it would be read out every second.
+  age(state.heardAt === null ? "" : `Last answer ${duration(Date.now() - state.heardAt)} ago.`);
   link("gone", "daemon gone");
-  notice(`The daemon does not answer. ${heard}\nThe page tries again every second and goes on by itself.`);
+  notice(`${why ?? "The daemon does not answer."} ${heard}\nThe page tries again every second and goes on by itself.`);
 }
 
 function tellEmpty({ sessions, daemon_version: version }, session) {
   if (session) {
     const lonely = session.state === "open" && !session.producer_connected,
-      age = session.last_bin_age_ms;
-    const since = age === null ? "no bin has come yet" : `what is shown is as of the last bin, ${duration(age)} ago`;
+      heard = session.last_bin_age_ms;
+    const since = heard === null ? "no bin has come yet" : "what is shown is as of the last bin";
     notice(lonely ? `Nothing connected: no producer sends to this session; ${since}.` : "");
+    age(lonely && heard !== null ? `Last bin ${duration(heard)} ago.` : "");
     return;
   }
+  age("");
   if (sessions.length) return;
   notice(
     `Nothing connected: the daemon (version ${version}) runs and has no session yet.\nStart a rig, a bridge or a client; with a recording at hand: glauber replay session.nwb --speed 1x. The page shows it as soon as it is there.`,
@@ -104,8 +113,19 @@ function tellEmpty({ sessions, daemon_version: version }, session) {
 
 async function poll() {
   for (;;) {
-    if (!document.hidden) await once();
+    if (!document.hidden) await tried();
     await sleep(POLL_MS);
+  }
+}
+
+/** Ask once; what goes wrong here is told, and asked for again like everything else. */
+async function tried() {
+  try {
+    await once();
+  } catch (error) {
+    state.gone = true;
+    tellLink(`The page could not show what the daemon answered: ${error?.message ?? error}.`);
+    console.error(error);
   }
 }
 
@@ -200,7 +220,7 @@ for (const key of ["session", "window", "estimator", "method"]) {
       delete chosen.window;
       delete chosen.estimator;
       delete chosen.method;
-      once();
+      tried();
       return;
     }
     hurry("couplings", "pairs", "model", "scores", "rates");
@@ -221,8 +241,12 @@ $("score-kind").addEventListener("change", () => {
 });
 $("depth").addEventListener("change", () => {
   raster.setDepth(Number($("depth").value));
-  raster.endBin = 0;
-  raster.runs = [];
+  raster.forget();
+});
+$("skip").addEventListener("click", (event) => {
+  // Following the link would overwrite what is chosen, which the address holds.
+  event.preventDefault();
+  $("map").focus();
 });
 $("zoom-in").addEventListener("click", () => map.zoom(1 / 1.5));
 $("zoom-out").addEventListener("click", () => map.zoom(1.5));

@@ -28,8 +28,10 @@ export async function stream() {
 }
 
 async function spikes(id) {
-  const found = await api.spikes(id, { bins: raster.bins, from: raster.endBin });
-  if (state.session?.session_id !== id) return;
+  const { bins, endBin: from } = raster;
+  const found = await api.spikes(id, { bins, from });
+  // An answer to what was asked before the depth, or the session, became another would leave a hole.
+  if (state.session?.session_id !== id || raster.bins !== bins || raster.endBin !== from) return;
   if (found.end_bin !== raster.endBin) raster.add(found);
   $("raster-empty").hidden = true;
   const shown = Math.min(raster.bins, raster.endBin) * raster.binSeconds,

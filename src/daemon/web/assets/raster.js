@@ -36,6 +36,11 @@ export class Raster {
     this.later();
   }
 
+  /** Forget the spikes: all are asked for anew. */
+  forget() {
+    Object.assign(this, { runs: [], gaps: [], endBin: 0, firstBin: 0 });
+  }
+
   setNeurons({ n, names, binSeconds }) {
     Object.assign(this, { n, names, binSeconds });
     this.later();
