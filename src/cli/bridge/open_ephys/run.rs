@@ -11,7 +11,7 @@ use super::OpenEphysArgs;
 use super::kept::Entry;
 use super::relay::{News, Relay};
 use super::report::{Progress, Reporter};
-use super::source::{self, Heard};
+use super::source::{self, Heard, Lifeless, Pace};
 use super::summary::Summary;
 use super::uplink::{self, Told, Uplink};
 use crate::cli::Manner;
@@ -77,9 +77,10 @@ impl Bridge {
     /// Receive and send until the end is asked for or reached.
     async fn receive(&mut self, interrupts: &mut Interrupts) -> Result<(), CliError> {
         let (sender, mut heard) = source::queue();
-        source::listen(self.args.source.clone(), sender.clone());
+        let (pace, lifeless) = (Pace::default(), Lifeless::default());
+        source::listen(self.args.source.clone(), pace, lifeless.clone(), sender.clone());
         if let Some(address) = self.args.heartbeat_address() {
-            source::show_life(address, sender.clone());
+            source::show_life(address, pace, lifeless, sender.clone());
         }
         let mut flush = interval(FLUSH);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
