@@ -8,7 +8,6 @@ use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::OpenEphysArgs;
-use super::kept::Entry;
 use super::relay::{News, Relay};
 use super::report::{Progress, Reporter};
 use super::source::{self, Heard, Lifeless, Pace};
@@ -233,17 +232,7 @@ impl Bridge {
         if self.session.is_none() {
             return Ok(());
         }
-        if let (Some(clock_ns), Some(origin_ns)) = (self.relay.clock_ns(), self.relay.origin_ns())
-            && !self.relay.is_over()
-        {
-            // Of the last bin, and of what the detector still had, not everything was heard.
-            let delay_ns = i64::try_from(self.relay.tracker().lateness_us() * 1000).unwrap_or(i64::MAX);
-            let stop_ns = clock_ns + (origin_ns - clock_ns).rem_euclid(self.width_ns());
-            let start_ns = clock_ns.saturating_sub(delay_ns).max(origin_ns);
-            if start_ns < stop_ns {
-                self.relay.kept.push(Entry::Unobserved { start_ns, stop_ns });
-            }
-        }
+        self.relay.finish(self.width_ns());
         let mut flush = interval(FLUSH);
         let (mut progress_at, mut safe_bins) = (Instant::now(), self.safe_bins);
         loop {
