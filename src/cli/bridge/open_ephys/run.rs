@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glauber::proto::v1;
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::OpenEphysArgs;
 use super::relay::{News, Relay};
@@ -23,6 +23,8 @@ use crate::cli::load::Interrupts;
 const FLUSH: Duration = Duration::from_millis(5);
 /// Pause before a session is asked for again while there is no daemon.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long an answer to the question for a session is waited for once the end is asked for.
+const LAST_WAIT: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(args: OpenEphysArgs, manner: Manner) -> Result<(), CliError> {
     args.check()?;
@@ -42,6 +44,7 @@ pub(crate) async fn run(args: OpenEphysArgs, manner: Manner) -> Result<(), CliEr
         wanted_at: None,
         started: Instant::now(),
         safe_bins: 0,
+        is_saved: false,
     };
     let received = bridge.receive(&mut interrupts).await;
     let finished = tokio::select! {
@@ -70,6 +73,8 @@ struct Bridge {
     wanted_at: Option<Instant>,
     started: Instant,
     safe_bins: u64,
+    /// Whether the neurons have been written.
+    is_saved: bool,
 }
 
 impl Bridge {
@@ -93,7 +98,9 @@ impl Bridge {
                 () = interrupts.next() => return Ok(()),
                 told = told(&mut self.session) => drop(self.obey(told)?),
                 _ = flush.tick() => {
-                    self.open_if_wanted().await?;
+                    if self.open_unless_interrupted(interrupts).await? {
+                        return Ok(());
+                    }
                     self.send();
                     self.reporter.look();
                 }
@@ -128,11 +135,45 @@ impl Bridge {
         Ok(())
     }
 
+    /// Open the session if it is time to. Whether the end was asked for meanwhile.
+    async fn open_unless_interrupted(&mut self, interrupts: &mut Interrupts) -> Result<bool, CliError> {
+        let mut opening = std::pin::pin!(self.open_if_wanted());
+        tokio::select! {
+            opened = &mut opening => return opened.map(|()| false),
+            () = interrupts.next() => {}
+        }
+        // The daemon may be about to answer; a session that it has opened is ended with what there is.
+        match timeout(LAST_WAIT, opening).await {
+            Ok(opened) => opened.map(|()| true),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Write the neurons that were found, once, before there is a session of them.
+    fn save_neurons(&mut self) -> Result<(), CliError> {
+        let (Some(path), Some(roster)) = (&self.args.save_neurons, self.relay.roster()) else {
+            return Ok(());
+        };
+        if self.is_saved {
+            return Ok(());
+        }
+        let failed = |source| CliError::Io { doing: "writing", path: path.clone(), source };
+        let mut file = std::fs::File::create_new(path).map_err(failed)?;
+        if let Err(error) = std::io::Write::write_all(&mut file, roster.to_list().as_bytes()) {
+            // No list is better than a part of one.
+            let _ = std::fs::remove_file(path);
+            return Err(failed(error));
+        }
+        self.is_saved = true;
+        Ok(())
+    }
+
     /// Open the session once its neurons are known.
     async fn open_if_wanted(&mut self) -> Result<(), CliError> {
         if self.wanted_at.is_none_or(|at| at > Instant::now()) {
             return Ok(());
         }
+        self.save_neurons()?;
         let (Some(roster), Some(origin_ns)) = (self.relay.roster(), self.relay.origin_ns()) else {
             return Ok(());
         };
@@ -156,11 +197,6 @@ impl Bridge {
         };
         let id = created.session.ok_or_else(|| self.daemon.protocol("no session"))?.session_id;
         self.wanted_at = None;
-        if let Some(path) = &self.args.save_neurons {
-            let failed = |source| CliError::Io { doing: "writing", path: path.clone(), source };
-            let mut file = std::fs::File::create_new(path).map_err(failed)?;
-            std::io::Write::write_all(&mut file, roster.to_list().as_bytes()).map_err(failed)?;
-        }
         let rate = rate.map_or_else(|| "unknown rate".to_owned(), |rate| rate.to_string());
         self.reporter.say(
             "session",
