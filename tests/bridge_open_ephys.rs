@@ -514,6 +514,66 @@ fn without_data_spikes_alone_are_enough() {
 }
 
 #[test]
+fn without_data_ctrl_c_is_no_error() {
+    let lab = Lab::open();
+    let mut plugin = Plugin::start();
+    let mut bridge = lab.bridge(&plugin, &["--sample-rate", "30000", "--discover", "500ms"]);
+    let nothing = json!({"message_num": 5000, "type": "param", "content": {"gain": 1}});
+    meet_by(&mut plugin, &bridge, |_| Sent { envelope: "PARAM", header: nothing.clone(), payload: 0 });
+    let mut acquisition = Acquisition::random(15, 6, &[0], 3 * RATE);
+    acquisition.channels = 0;
+    let newest_ns = acquisition.spikes.iter().map(|spike| spike.sample).max().unwrap() * 1_000_000_000 / RATE;
+    plugin.publish(&acquisition.messages(0, 3 * RATE / BLOCK + 1, 0));
+    let origin_ns = bridge.wait_for("began")["origin_ns"].as_i64().unwrap();
+    // Everything that can be complete is.
+    bridge.wait_until("report", |report| report["daemon_has_s"].as_f64().unwrap() > 2.7);
+    bridge.interrupt();
+    let summary = bridge.wait_for("summary");
+    bridge.succeeds();
+    let (spikes, observed) = held(&lab.recording(&summary["session_id"]));
+    assert_eq!(spikes, among(&binned(&acquisition.spikes, origin_ns / WIDTH_NS, electrode), &observed));
+    assert!(observed.iter().all(|bin| origin_ns + bin * WIDTH_NS < newest_ns - 90_000_000), "{observed:?}");
+    assert!(observed.len() > 250, "{}", observed.len());
+}
+
+#[test]
+fn neurons_that_cannot_be_written_leave_no_session_behind() {
+    let lab = Lab::open();
+    let mut plugin = Plugin::start();
+    let path = lab.dir.path().join("no such directory").join("list.txt");
+    let mut bridge = lab.bridge(&plugin, &["--discover", "100ms", "--save-neurons", path.to_str().unwrap()]);
+    meet(&mut plugin, &bridge);
+    plugin.publish(&Acquisition::random(16, 6, &[0], RATE).messages(0, RATE / BLOCK, 0));
+    let summary = bridge.wait_for("summary");
+    assert_eq!(bridge.process.wait().unwrap().code(), Some(1));
+    assert_eq!(summary["session_id"], Value::Null);
+    let output = glauber(&["--json", "status", "--connect", &lab.address]).output().unwrap();
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["sessions"], json!([]), "{status}");
+}
+
+#[test]
+fn ctrl_c_is_heard_while_a_session_is_asked_for() {
+    let lab = Lab::open();
+    let mut plugin = Plugin::start();
+    let mut bridge = lab.bridge(&plugin, &["--discover", "300ms"]);
+    meet(&mut plugin, &bridge);
+    let signal = |name: &str| {
+        let pid = lab.daemon.process.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    signal("-STOP");
+    plugin.publish(&Acquisition::random(17, 6, &[0], RATE).messages(0, RATE / BLOCK, 0));
+    bridge.wait_for("began");
+    // Nothing is reported while the answer is waited for.
+    while bridge.lines.recv_timeout(Duration::from_secs(1)).is_ok() {}
+    bridge.interrupt();
+    assert_eq!(bridge.wait_for("summary")["session_id"], Value::Null);
+    bridge.succeeds();
+    signal("-CONT");
+}
+
+#[test]
 fn without_neurons_there_is_no_session() {
     let mut lab = Lab::open();
     let mut plugin = Plugin::start();

@@ -6,6 +6,7 @@
 use std::io;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -17,6 +18,13 @@ pub(crate) const PARTS_MAX: usize = 8;
 const PARTS_LONGEST: usize = 1024;
 /// How long a peer may take to shake hands.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
+
+/// A connection over which nothing has come for so long is probed.
+const PROBE_AFTER: Duration = Duration::from_secs(5);
+/// Pause between probes.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Probes without an answer after which the connection is broken.
+const PROBES: u32 = 5;
 
 const GREETING_BYTES: usize = 64;
 const MORE: u8 = 1;
@@ -77,12 +85,24 @@ pub(crate) struct Connection<S> {
     stream: BufReader<S>,
 }
 
+/// Let the connection break by itself when the other end has gone without a word: a cable was pulled, the power failed.
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    let keepalive =
+        TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(PROBE_AFTER + PROBES * PROBE_EVERY))?;
+    Ok(())
+}
+
 impl Connection<TcpStream> {
     /// Connect to `host:port` and shake hands; a subscriber hears every topic from then on.
     pub(crate) async fn open(host_and_port: &str, kind: Kind) -> Result<Self, ZmtpError> {
         let work = async {
             let stream = TcpStream::connect(host_and_port).await?;
             stream.set_nodelay(true)?;
+            notice_silence(&stream)?;
             Self::shake_hands(stream, kind).await
         };
         tokio::time::timeout(HANDSHAKE_WAIT, work).await.map_err(|_| ZmtpError::Timeout)?
@@ -274,5 +294,17 @@ mod tests {
         theirs.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.unwrap();
         let error = Connection::shake_hands(ours, Kind::Subscriber).await.err().unwrap();
         assert!(matches!(error, ZmtpError::NotZmq(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_without_a_word_is_noticed_by_the_system() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        notice_silence(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE_AFTER);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(10)));
     }
 }

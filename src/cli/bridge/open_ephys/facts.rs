@@ -64,6 +64,8 @@ pub(super) struct Counts {
     pub(super) other_streams: u64,
     /// Spikes of before the session, or of before an acquisition was heard in full.
     pub(super) before_start: u64,
+    /// Spikes whose time cannot be.
+    pub(super) implausible: u64,
     /// Acquisitions after the first.
     pub(super) restarts: u64,
     /// Time in which spikes may have been lost, nanoseconds.

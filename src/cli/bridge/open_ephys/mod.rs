@@ -74,7 +74,7 @@ pub(super) struct OpenEphysArgs {
     /// How long to look for neurons before the session is opened, at most 10min
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_discover, conflicts_with = "neurons")]
     discover: Duration,
-    /// File with the neurons: one per line, the name of an electrode, or of one and after a comma the sorted id
+    /// File with the neurons: one per line, the name of an electrode, or of one and after a comma the sorted id; names with commas and the like in double quotes
     #[arg(long, value_name = "FILE")]
     neurons: Option<PathBuf>,
     /// Write the neurons that were found into a new file, for --neurons

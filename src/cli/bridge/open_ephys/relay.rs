@@ -5,7 +5,7 @@ use std::time::Duration;
 use glauber::model::BinWidth;
 
 use super::facts::{Fact, Fatal, Why};
-use super::kept::{Entry, Kept};
+use super::kept::{Entry, Kept, Merging};
 use super::message::{Malformed, Message};
 use super::rate::Rate;
 use super::roster::{Belongs, Policy, Roster};
@@ -51,6 +51,15 @@ pub(super) enum News {
     Over,
 }
 
+/// Why nothing more is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The time that was asked for is over; all of it was heard.
+    Duration,
+    /// Acquisition began anew; of the end of the one before not everything was heard.
+    Restart,
+}
+
 /// Everything between the rig and the daemon.
 pub(super) struct Relay {
     tracker: Tracker,
@@ -60,12 +69,15 @@ pub(super) struct Relay {
     duration_ns: Option<i64>,
     facts: Vec<Fact>,
     waiting: Vec<Fact>,
+    merging: Merging,
     origin_ns: Option<i64>,
     clock_ns: Option<i64>,
     has_told_nothing_fires: bool,
     forwarded: u64,
     malformed: u64,
-    is_over: bool,
+    /// Spikes of after the end.
+    after_end: u64,
+    end: Option<End>,
     /// What is to be sent, and has been, as long as it is not durable.
     pub(super) kept: Kept,
 }
@@ -93,12 +105,14 @@ impl Relay {
             duration_ns: settings.duration.map(|d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)),
             facts: Vec::new(),
             waiting: Vec::new(),
+            merging: Merging::default(),
             origin_ns: None,
             clock_ns: None,
             has_told_nothing_fires: false,
             forwarded: 0,
             malformed: 0,
-            is_over: false,
+            after_end: 0,
+            end: None,
             kept: Kept::default(),
         }
     }
@@ -110,11 +124,13 @@ impl Relay {
         arrived: Duration,
         news: &mut Vec<News>,
     ) -> Result<Option<Malformed>, Fatal> {
+        let implausible = self.tracker.counts().implausible;
         let malformed = match message {
             Ok(message) => self.tracker.take(message, arrived, &mut self.facts)?,
             Err(malformed) => Some(malformed),
         };
-        self.malformed += u64::from(malformed.is_some());
+        let implausible = self.tracker.counts().implausible - implausible;
+        self.malformed += implausible.max(u64::from(malformed.is_some()));
         for fact in std::mem::take(&mut self.facts) {
             self.hear(fact, news)?;
         }
@@ -138,7 +154,17 @@ impl Relay {
             return Ok(());
         }
         match (fact, self.waiting.last_mut()) {
-            (Fact::Clock { time_ns }, Some(Fact::Clock { time_ns: last })) => *last = time_ns,
+            (Fact::Clock { time_ns }, Some(Fact::Clock { time_ns: last }))
+                if self.merging.may_replace(time_ns) =>
+            {
+                *last = time_ns;
+            }
+            (Fact::Clock { time_ns }, last) => {
+                if !matches!(last, Some(Fact::Clock { .. })) {
+                    self.merging.begin(time_ns);
+                }
+                self.waiting.push(fact);
+            }
             _ => self.waiting.push(fact),
         }
         if self.waiting.len() > FACTS_MAX {
@@ -188,7 +214,8 @@ impl Relay {
 
     /// Make of a fact what the daemon is to be told.
     fn tell(&mut self, fact: Fact, news: &mut Vec<News>) {
-        if self.is_over {
+        if self.is_over() {
+            self.after_end += u64::from(spike_of(&fact).is_some());
             return;
         }
         let origin_ns = self.origin_ns.unwrap_or(0);
@@ -199,6 +226,8 @@ impl Relay {
             Fact::Spike { unit, time_ns } => {
                 if time_ns < end_ns {
                     self.tell_spike(unit, time_ns, news);
+                } else {
+                    self.after_end += 1;
                 }
             }
             Fact::Clock { time_ns } => {
@@ -213,12 +242,15 @@ impl Relay {
                     self.kept.push(Entry::Unobserved { start_ns, stop_ns });
                 }
             }
-            Fact::Restarted => self.is_over |= self.on_restart == OnRestart::End,
+            Fact::Restarted if self.on_restart == OnRestart::End => self.end = Some(End::Restart),
+            Fact::Restarted => {}
         }
         // Spikes of before the end may come with the next block.
         let delay_ns = i64::try_from(self.tracker.lateness_us() * 1000).unwrap_or(i64::MAX);
-        self.is_over |= reached_ns >= end_ns.saturating_add(delay_ns);
-        if self.is_over {
+        if reached_ns >= end_ns.saturating_add(delay_ns) {
+            self.end = Some(End::Duration);
+        }
+        if self.is_over() {
             news.push(News::Over);
         }
     }
@@ -232,6 +264,24 @@ impl Relay {
             }
             (Belongs::Unknown, true) => news.push(News::UnknownUnit(unit.to_string())),
             _ => {}
+        }
+    }
+
+    /// Nothing more comes: leave out what was not heard in full of the end, in bins of that width.
+    pub(super) fn finish(&mut self, width_ns: i64) {
+        let (Some(origin_ns), Some((newest_ns, end_ns))) = (self.origin_ns, self.kept.newest_ns()) else {
+            return;
+        };
+        if self.end == Some(End::Duration) {
+            return;
+        }
+        // Bins before it are complete at the daemon. Of the last one, and of what the detector still had, not everything was heard.
+        let late_ns = i64::try_from(self.tracker.lateness_us() * 1000).unwrap_or(i64::MAX);
+        let start_ns = newest_ns.saturating_sub(late_ns).max(origin_ns);
+        let limit_ns = self.duration_ns.map_or(i64::MAX, |duration_ns| origin_ns.saturating_add(duration_ns));
+        let stop_ns = end_ns.saturating_add((origin_ns - end_ns).rem_euclid(width_ns)).min(limit_ns);
+        if start_ns < stop_ns {
+            self.kept.push(Entry::Unobserved { start_ns, stop_ns });
         }
     }
 
@@ -260,9 +310,15 @@ impl Relay {
         (self.forwarded, self.malformed)
     }
 
+    /// Spikes of after the end, and spikes that still wait: for data, or for the neurons to be known.
+    pub(super) fn held_back(&self) -> (u64, u64) {
+        let waiting = self.waiting.iter().filter_map(spike_of).count() + self.tracker.pending();
+        (self.after_end, waiting as u64)
+    }
+
     /// Whether nothing more is wanted.
     pub(super) fn is_over(&self) -> bool {
-        self.is_over
+        self.end.is_some()
     }
 }
 

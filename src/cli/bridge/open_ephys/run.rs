@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use glauber::proto::v1;
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::OpenEphysArgs;
-use super::kept::Entry;
 use super::relay::{News, Relay};
 use super::report::{Progress, Reporter};
-use super::source::{self, Heard};
+use super::source::{self, Heard, Lifeless, Pace};
 use super::summary::Summary;
 use super::uplink::{self, Told, Uplink};
 use crate::cli::Manner;
@@ -24,6 +23,8 @@ use crate::cli::load::Interrupts;
 const FLUSH: Duration = Duration::from_millis(5);
 /// Pause before a session is asked for again while there is no daemon.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long an answer to the question for a session is waited for once the end is asked for.
+const LAST_WAIT: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(args: OpenEphysArgs, manner: Manner) -> Result<(), CliError> {
     args.check()?;
@@ -43,6 +44,7 @@ pub(crate) async fn run(args: OpenEphysArgs, manner: Manner) -> Result<(), CliEr
         wanted_at: None,
         started: Instant::now(),
         safe_bins: 0,
+        is_saved: false,
     };
     let received = bridge.receive(&mut interrupts).await;
     let finished = tokio::select! {
@@ -71,15 +73,18 @@ struct Bridge {
     wanted_at: Option<Instant>,
     started: Instant,
     safe_bins: u64,
+    /// Whether the neurons have been written.
+    is_saved: bool,
 }
 
 impl Bridge {
     /// Receive and send until the end is asked for or reached.
     async fn receive(&mut self, interrupts: &mut Interrupts) -> Result<(), CliError> {
         let (sender, mut heard) = source::queue();
-        source::listen(self.args.source.clone(), sender.clone());
+        let (pace, lifeless) = (Pace::default(), Lifeless::default());
+        source::listen(self.args.source.clone(), pace, lifeless.clone(), sender.clone());
         if let Some(address) = self.args.heartbeat_address() {
-            source::show_life(address, sender.clone());
+            source::show_life(address, pace, lifeless, sender.clone());
         }
         let mut flush = interval(FLUSH);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,7 +98,9 @@ impl Bridge {
                 () = interrupts.next() => return Ok(()),
                 told = told(&mut self.session) => drop(self.obey(told)?),
                 _ = flush.tick() => {
-                    self.open_if_wanted().await?;
+                    if self.open_unless_interrupted(interrupts).await? {
+                        return Ok(());
+                    }
                     self.send();
                     self.reporter.look();
                 }
@@ -128,11 +135,45 @@ impl Bridge {
         Ok(())
     }
 
+    /// Open the session if it is time to. Whether the end was asked for meanwhile.
+    async fn open_unless_interrupted(&mut self, interrupts: &mut Interrupts) -> Result<bool, CliError> {
+        let mut opening = std::pin::pin!(self.open_if_wanted());
+        tokio::select! {
+            opened = &mut opening => return opened.map(|()| false),
+            () = interrupts.next() => {}
+        }
+        // The daemon may be about to answer; a session that it has opened is ended with what there is.
+        match timeout(LAST_WAIT, opening).await {
+            Ok(opened) => opened.map(|()| true),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Write the neurons that were found, once, before there is a session of them.
+    fn save_neurons(&mut self) -> Result<(), CliError> {
+        let (Some(path), Some(roster)) = (&self.args.save_neurons, self.relay.roster()) else {
+            return Ok(());
+        };
+        if self.is_saved {
+            return Ok(());
+        }
+        let failed = |source| CliError::Io { doing: "writing", path: path.clone(), source };
+        let mut file = std::fs::File::create_new(path).map_err(failed)?;
+        if let Err(error) = std::io::Write::write_all(&mut file, roster.to_list().as_bytes()) {
+            // No list is better than a part of one.
+            let _ = std::fs::remove_file(path);
+            return Err(failed(error));
+        }
+        self.is_saved = true;
+        Ok(())
+    }
+
     /// Open the session once its neurons are known.
     async fn open_if_wanted(&mut self) -> Result<(), CliError> {
         if self.wanted_at.is_none_or(|at| at > Instant::now()) {
             return Ok(());
         }
+        self.save_neurons()?;
         let (Some(roster), Some(origin_ns)) = (self.relay.roster(), self.relay.origin_ns()) else {
             return Ok(());
         };
@@ -156,11 +197,6 @@ impl Bridge {
         };
         let id = created.session.ok_or_else(|| self.daemon.protocol("no session"))?.session_id;
         self.wanted_at = None;
-        if let Some(path) = &self.args.save_neurons {
-            let failed = |source| CliError::Io { doing: "writing", path: path.clone(), source };
-            let mut file = std::fs::File::create_new(path).map_err(failed)?;
-            std::io::Write::write_all(&mut file, roster.to_list().as_bytes()).map_err(failed)?;
-        }
         let rate = rate.map_or_else(|| "unknown rate".to_owned(), |rate| rate.to_string());
         self.reporter.say(
             "session",
@@ -232,17 +268,7 @@ impl Bridge {
         if self.session.is_none() {
             return Ok(());
         }
-        if let (Some(clock_ns), Some(origin_ns)) = (self.relay.clock_ns(), self.relay.origin_ns())
-            && !self.relay.is_over()
-        {
-            // Of the last bin, and of what the detector still had, not everything was heard.
-            let delay_ns = i64::try_from(self.relay.tracker().lateness_us() * 1000).unwrap_or(i64::MAX);
-            let stop_ns = clock_ns + (origin_ns - clock_ns).rem_euclid(self.width_ns());
-            let start_ns = clock_ns.saturating_sub(delay_ns).max(origin_ns);
-            if start_ns < stop_ns {
-                self.relay.kept.push(Entry::Unobserved { start_ns, stop_ns });
-            }
-        }
+        self.relay.finish(self.width_ns());
         let mut flush = interval(FLUSH);
         let (mut progress_at, mut safe_bins) = (Instant::now(), self.safe_bins);
         loop {

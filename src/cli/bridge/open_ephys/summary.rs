@@ -49,18 +49,21 @@ impl Summary<'_> {
     fn to_json(&self) -> serde_json::Value {
         let counts = self.relay.tracker().counts();
         let (forwarded, malformed) = self.relay.passed();
+        let (after_end, waiting) = self.relay.held_back();
         let (unsorted, unknown_units, unknown_spikes) = self.strangers();
         json!({
             "event": "summary", "session_id": self.session_id, "closed": self.is_closed,
             "bins": self.session.and_then(|session| session.watermarks).map(|marks| marks.applied_through),
             "messages": counts.messages, "spikes": counts.spikes, "forwarded": forwarded,
             "unsorted": unsorted, "unknown_spikes": unknown_spikes, "unknown_units": unknown_units,
-            "before_start": counts.before_start, "malformed": malformed, "duplicates": counts.duplicates,
+            "before_start": counts.before_start, "implausible": counts.implausible,
+            "after_end": after_end, "waiting": waiting, "malformed": malformed, "duplicates": counts.duplicates,
             "other_streams": counts.other_streams, "losses": counts.losses,
             "lost_messages": counts.lost_messages, "restarts": counts.restarts,
             "unobserved_s": counts.unobserved_ns as f64 / 1e9,
             "late": self.session.map(|session| session.late_spikes),
             "merged": self.session.map(|session| session.merged_spikes),
+            "masked": self.session.map(|session| session.masked_spikes),
         })
     }
 
@@ -88,8 +91,10 @@ impl Summary<'_> {
         if more > 0 {
             units.push(format!("{more} more"));
         }
-        let (late, merged) =
-            self.session.map_or((0, 0), |session| (session.late_spikes, session.merged_spikes));
+        let (after_end, waiting) = self.relay.held_back();
+        let (late, merged, masked) = self
+            .session
+            .map_or((0, 0, 0), |session| (session.late_spikes, session.merged_spikes, session.masked_spikes));
         let spikes = |count| text::counted(count, "spike");
         let gaps = format!(
             "{} left out: {} lost in {}, {}",
@@ -115,8 +120,16 @@ impl Summary<'_> {
                     spikes(counts.before_start)
                 ),
             ),
+            (
+                "absurd",
+                counts.implausible,
+                format!("{} at times far from the data around them, left out", spikes(counts.implausible)),
+            ),
+            ("after", after_end, format!("{} after the end", spikes(after_end))),
+            ("waiting", waiting, format!("{} still waited for what comes next", spikes(waiting))),
             ("late", late, format!("{} after their bin was complete, left out", spikes(late))),
             ("merged", merged, format!("{} of a neuron that had fired in their bin already", spikes(merged))),
+            ("masked", masked, format!("{} in bins that are left out", spikes(masked))),
             ("gaps", gap_count, gaps),
             ("malformed", malformed, text::counted(malformed, "message")),
             ("duplicates", counts.duplicates, text::counted(counts.duplicates, "message")),

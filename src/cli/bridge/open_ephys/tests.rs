@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use glauber::ingest::{TimedSpikes, TimestampBinner, TimestampError, TimestampSettings};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -281,8 +282,153 @@ fn without_data_spikes_move_the_clock() {
     assert!(facts.contains(&Fact::Clock { time_ns: 1900 * MS }), "{facts:?}");
     facts.clear();
     tracker.take(spike(5, "T", 1, 90_000), Duration::ZERO, &mut facts).unwrap();
-    let gap = |fact: &Fact| matches!(fact, Fact::Unobserved { start_ns, stop_ns, .. } if *start_ns < 2000 * MS && *stop_ns == 3100 * MS);
+    let gap = |fact: &Fact| matches!(fact, Fact::Unobserved { start_ns, stop_ns, .. } if *start_ns == 1900 * MS - 6_666_667 && *stop_ns == 3100 * MS);
     assert!(gap(&facts[0]), "{facts:?}");
+}
+
+#[test]
+fn spikes_of_absurd_times_before_data_and_after_a_loss_are_dropped() {
+    let far = 1 << 45;
+    let mut tracker = Tracker::new(10 * MS, None, None);
+    let mut facts = Vec::new();
+    let mut take = |message| tracker.take(message, Duration::ZERO, &mut facts).unwrap();
+    assert_eq!((take(spike(1, "T", 1, far)), take(spike(2, "T", 1, 30))), (None, None));
+    assert!(take(data(3, 0)).is_some());
+    // A loss; ahead, but by less than another acquisition would be.
+    assert_eq!(take(spike(6, "T", 1, 300_000)), None);
+    assert!(take(data(7, 300)).is_some());
+    assert_eq!(take(data(8, 600)), None);
+    let spikes: Vec<&Fact> = facts.iter().filter(|fact| matches!(fact, Fact::Spike { .. })).collect();
+    assert_eq!(spikes, [&Fact::Spike { unit: 0, time_ns: MS }]);
+    let gaps = facts.iter().filter(|fact| matches!(fact, Fact::Unobserved { why: Why::Lost, .. })).count();
+    assert_eq!((gaps, tracker.counts().implausible), (2, 2));
+}
+
+#[test]
+fn an_event_of_an_absurd_time_does_not_move_the_clock() {
+    let event = |number: i64, sample: i64| {
+        let header = json!({
+            "message_num": number, "type": "event", "data_size": 10, "timestamp": 1_700_000_000_000_i64,
+            "content": {"stream": "probe", "source_node": 100, "type": 3, "sample_num": sample},
+        });
+        parse(&frames("EVENT", &header, 10)).unwrap()
+    };
+    let mut tracker = Tracker::new(10 * MS, None, Rate::new(30_000.0));
+    let mut facts = Vec::new();
+    tracker.take(spike(1, "T", 1, 30_000), Duration::ZERO, &mut facts).unwrap();
+    assert!(tracker.take(event(2, 1 << 45), Duration::ZERO, &mut facts).unwrap().is_some());
+    assert_eq!(tracker.take(event(3, 60_000), Duration::ZERO, &mut facts).unwrap(), None);
+    let newest = facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::Clock { time_ns } => Some(*time_ns),
+            _ => None,
+        })
+        .max();
+    assert_eq!(newest, Some(1900 * MS));
+}
+
+#[test]
+fn two_acquisitions_of_one_message_each_are_two() {
+    let mut later = data(1, 0);
+    later.timestamp_ms = later.timestamp_ms.map(|ms| ms + 5000);
+    let (facts, tracker) = facts([data(1, 0), later.clone(), later]).unwrap();
+    assert!(facts.contains(&Fact::Restarted));
+    assert_eq!((tracker.counts().restarts, tracker.counts().duplicates), (1, 1));
+}
+
+/// What the daemon makes of all that a relay tells until it is ended: the bins of its blocks.
+fn binned(relay: &mut Relay) -> Result<Vec<u64>, TimestampError> {
+    let mut binner = TimestampBinner::new(TimestampSettings {
+        n_neurons: 1,
+        bin_width: "10ms".parse().unwrap(),
+        origin_ns: relay.origin_ns().unwrap(),
+        lateness_us: relay.tracker().lateness_us(),
+        sources: Vec::new(),
+        block_bins_max: 100,
+    })?;
+    for is_end in [false, true] {
+        // What came before the end has been sent by then.
+        if is_end {
+            relay.finish(10 * MS);
+        }
+        while let Some(times) = relay.kept.next() {
+            binner.take(&TimedSpikes {
+                source: 0,
+                neurons: times.neurons,
+                times_ns: times.times_ns,
+                clock_ns: times.clock_ns,
+                unobserved: times
+                    .unobserved
+                    .iter()
+                    .map(|stretch| stretch.start_ns..stretch.stop_ns)
+                    .collect(),
+                offset_ns: None,
+            })?;
+        }
+    }
+    binner.finish();
+    let blocks = std::iter::from_fn(|| binner.next_block());
+    Ok(blocks
+        .flat_map(|block| (block.first_bin()..).zip(block.bins()).map(|(bin, _)| bin).collect::<Vec<_>>())
+        .collect())
+}
+
+#[test]
+fn the_unheard_end_of_an_acquisition_is_left_out_when_the_bridge_ends_with_it() {
+    let roster = Roster::from_list("T").unwrap();
+    let mut relay = Relay::new(Settings { on_restart: OnRestart::End, ..settings(Neurons::Listed(roster)) });
+    let mut news = Vec::new();
+    // From 2 to 32 ms, bins from 10 ms on; of 25 to 32 ms there may be more.
+    for message in [data(1, 60), data(2, 360), data(3, 660), data(1, 0)] {
+        relay.take(Ok(message), Duration::ZERO, &mut news).unwrap();
+    }
+    assert!(relay.is_over());
+    assert_eq!(binned(&mut relay).unwrap(), [0]);
+}
+
+#[test]
+fn without_data_the_end_is_left_out_where_the_daemon_still_can() {
+    for newest in [60_000, 60_001, 60_299] {
+        let roster = Roster::from_list("T").unwrap();
+        let rate = Rate::new(30_000.0);
+        let mut relay = Relay::new(Settings { rate, ..settings(Neurons::Listed(roster)) });
+        let mut news = Vec::new();
+        for message in [spike(1, "T", 1, 0), spike(2, "T", 1, 30_000), spike(3, "T", 1, newest)] {
+            relay.take(Ok(message), Duration::ZERO, &mut news).unwrap();
+        }
+        let late_ns = relay.tracker().lateness_us() as i64 * 1000;
+        let newest_ns = rate.unwrap().time_ns(newest).unwrap();
+        let expected: Vec<u64> = (0..((newest_ns - late_ns) / (10 * MS)) as u64).collect();
+        assert_eq!(binned(&mut relay).unwrap(), expected, "{newest}");
+    }
+}
+
+#[test]
+fn every_spike_is_accounted_for() {
+    let roster = Roster::from_list("T").unwrap();
+    let mut relay = Relay::new(Settings {
+        duration: Some(Duration::from_millis(20)),
+        ..settings(Neurons::Listed(roster))
+    });
+    let mut news = Vec::new();
+    let messages = [
+        spike(1, "T", 0, 30),
+        spike(2, "T", 0, 1 << 45),
+        spike(3, "X", 0, 40),
+        data(4, 0),
+        data(5, 300),
+        spike(6, "T", 0, 650),
+        data(7, 600),
+        data(8, 900),
+        spike(9, "T", 0, 1250),
+    ];
+    for message in messages {
+        relay.take(Ok(message), Duration::ZERO, &mut news).unwrap();
+    }
+    let counts = relay.tracker().counts();
+    assert_eq!((counts.spikes, relay.passed(), counts.implausible), (5, (1, 1), 1));
+    assert_eq!((relay.roster().unwrap().unknown().len(), relay.held_back()), (1, (1, 1)));
 }
 
 #[test]

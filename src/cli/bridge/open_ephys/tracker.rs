@@ -82,6 +82,8 @@ pub(super) struct Tracker {
     given_rate: Option<Rate>,
     rate: Option<Rate>,
     last: Option<Last>,
+    /// The newest message of number 1.
+    first: Option<Message>,
     /// Whether every message of this acquisition came.
     is_whole: bool,
     place: Option<Place>,
@@ -104,6 +106,7 @@ impl Tracker {
             given_rate: rate,
             rate,
             last: None,
+            first: None,
             is_whole: false,
             place: None,
             pending: Vec::new(),
@@ -149,14 +152,20 @@ impl Tracker {
         arrived: Duration,
         facts: &mut Vec<Fact>,
     ) -> Result<Option<Malformed>, Fatal> {
-        let Message { number, timestamp_ms: rig_ms, body } = message;
-        if let Some(malformed) = self.implausible(number, &body) {
+        if let Some(malformed) = self.implausible(message.number, &message.body) {
             return Ok(Some(malformed));
         }
         let before = self.last;
+        // After a single message acquisition may begin anew with another.
+        let is_first_again = message.number == 1 && self.first.as_ref() == Some(&message);
+        if message.number == 1 && !is_first_again {
+            self.first = Some(message.clone());
+        }
+        let Message { number, timestamp_ms: rig_ms, body } = message;
         let step = match before {
             None => 1,
-            Some(_) if number == 1 && before.is_some_and(|last| last.number != 0 && last.number != 1) => -1,
+            Some(_) if number == 1 && before.is_some_and(|last| last.number != 0) && !is_first_again => -1,
+            Some(last) if number == 1 && last.number != 0 && last.number != 1 => -1,
             Some(last) => number.wrapping_sub(last.number),
         };
         if step == 0 {
@@ -191,9 +200,9 @@ impl Tracker {
             return Ok(None);
         }
         match body {
-            Body::Data(block) => self.data(&block, moment, facts)?,
+            Body::Data(block) => return self.data(&block, moment, facts),
             Body::Spike(spike) => self.spike(spike, step > 1, moment, facts)?,
-            Body::Event(event) => self.event(event.sample, moment, facts),
+            Body::Event(event) => self.event(event.sample, step > 1, moment, facts),
             Body::Other => {}
         }
         Ok(None)
@@ -228,11 +237,14 @@ impl Tracker {
         }
     }
 
-    /// A spike far from the clock of an acquisition of which nothing is missing, and a time that cannot be told.
+    /// A spike or event far from the clock of an acquisition of which nothing is missing, and a time that cannot be told.
     fn implausible(&self, number: i32, body: &Body) -> Option<Malformed> {
-        let (sample, rate, is_spike) = match body {
-            Body::Data(block) => (block.first_sample + block.samples, Some(block.rate), false),
-            Body::Spike(spike) => (spike.sample, self.rate, true),
+        if self.is_other(body) {
+            return None;
+        }
+        let (sample, rate, is_data) = match body {
+            Body::Data(block) => (block.first_sample + block.samples, Some(block.rate), true),
+            Body::Spike(spike) => (spike.sample, self.rate, false),
             Body::Event(event) => (event.sample, self.rate, false),
             Body::Other => return None,
         };
@@ -244,7 +256,7 @@ impl Tracker {
         };
         let is_next = self.last.is_some_and(|last| number.wrapping_sub(last.number) == 1);
         let (place, now_ns) = (self.place?, self.now_ns?);
-        if !is_spike || !is_next {
+        if is_data || !is_next {
             return None;
         }
         let away_ns = time_ns + place.offset_ns - now_ns;
@@ -261,6 +273,11 @@ impl Tracker {
         self.rate.map_or(0, |rate| rate.span_ns(DELAY_SAMPLES))
     }
 
+    /// How far before the clock there may be spikes that have not come, nanoseconds.
+    fn unheard_ns(&self) -> i64 {
+        self.delay_ns() + if self.comes_without_data() { BLOCK_NS } else { 0 }
+    }
+
     /// The lateness the daemon is to allow, microseconds: bins are complete that long after their end.
     pub(super) fn lateness_us(&self) -> u64 {
         let block_ns = if self.given_rate.is_some() { BLOCK_NS } else { 0 };
@@ -274,7 +291,7 @@ impl Tracker {
             // More was lost: its end is to be found anew.
             open.until_ns = None;
         } else {
-            let from_ns = now_ns - self.delay_ns();
+            let from_ns = now_ns - self.unheard_ns();
             self.open = Some(Open { told_ns: from_ns, until_ns: None });
         }
     }
@@ -291,7 +308,12 @@ impl Tracker {
         }
     }
 
-    fn data(&mut self, block: &Block, moment: Moment, facts: &mut Vec<Fact>) -> Result<(), Fatal> {
+    fn data(
+        &mut self,
+        block: &Block,
+        moment: Moment,
+        facts: &mut Vec<Fact>,
+    ) -> Result<Option<Malformed>, Fatal> {
         match self.rate {
             Some(rate) if rate != block.rate => {
                 return Err(Fatal::RateChanged {
@@ -304,11 +326,11 @@ impl Tracker {
         }
         let (first, end) = (block.first_sample, block.first_sample + block.samples);
         let (Some(first_ns), Some(end_ns)) = (block.rate.time_ns(first), block.rate.time_ns(end)) else {
-            return Ok(());
+            return Ok(None);
         };
         if let Some(Place { block: Some((before, until)), offset_ns, .. }) = self.place {
             if first == before {
-                return Ok(());
+                return Ok(None);
             }
             let until_ns = block.rate.time_ns(until).unwrap_or(first_ns);
             if first < before || first_ns - until_ns > LEAP_NS {
@@ -326,7 +348,8 @@ impl Tracker {
             let base_ns = if self.is_whole { first_ns } else { end_ns };
             self.settle(base_ns, end_ns, moment, facts);
         }
-        let Some(place) = &mut self.place else { return Ok(()) };
+        let absurd = self.drop_absurd(first_ns, end);
+        let Some(place) = &mut self.place else { return Ok(None) };
         place.block = Some((first, end));
         let now_ns = end_ns + place.offset_ns;
         if let Some(open) = self.open.take() {
@@ -336,7 +359,23 @@ impl Tracker {
             self.put(unit, sample, facts);
         }
         self.advance(now_ns, moment, facts);
-        Ok(())
+        Ok(absurd)
+    }
+
+    /// Of the spikes that wait for a block drop those that cannot be of it, or of one shortly before: `end` is its last sample, and one. Where
+    /// they were is not known.
+    fn drop_absurd(&mut self, first_ns: i64, end: i64) -> Option<Malformed> {
+        let rate = self.rate?;
+        let fits = |sample: i64| {
+            sample < end && rate.time_ns(sample).is_some_and(|time_ns| time_ns >= first_ns - SPIKE_RANGE_NS)
+        };
+        let before = self.pending.len();
+        let absurd = self.pending.iter().map(|&(_, sample)| sample).find(|&sample| !fits(sample))?;
+        self.pending.retain(|&(_, sample)| fits(sample));
+        self.counts.implausible += (before - self.pending.len()) as u64;
+        self.lose();
+        let expected = "a sample near those of the data around it";
+        Some(Malformed::Range { field: "sample_num", value: absurd.to_string(), expected })
     }
 
     /// The clock has come to `now_ns`.
@@ -371,7 +410,7 @@ impl Tracker {
                 let due_ns = end_ns + moment.since_ns(self.moved);
                 let offset_ns = up((due_ns - at_ns).max(end_ns - base_ns));
                 let start_ns = base_ns + offset_ns;
-                self.unobserved(end_ns - self.delay_ns(), start_ns, Why::Stopped, facts);
+                self.unobserved(end_ns - self.unheard_ns(), start_ns, Why::Stopped, facts);
                 (offset_ns, start_ns)
             }
         };
@@ -400,13 +439,8 @@ impl Tracker {
     ) -> Result<(), Fatal> {
         self.counts.spikes += 1;
         let unit = self.units.number_of(spike.unit)?;
-        if let (Some(place), Some(now_ns), Some(rate)) = (self.place, self.now_ns, self.rate)
-            && is_after_loss
-        {
-            let time_ns = rate.time_ns(spike.sample).unwrap_or(0) + place.offset_ns;
-            if time_ns < now_ns - SPIKE_RANGE_NS || time_ns > now_ns + LEAP_NS {
-                self.restart(facts);
-            }
+        if is_after_loss {
+            self.restart_if_far(spike.sample, facts);
         }
         if !self.comes_without_data() {
             if self.pending.len() == PENDING_MAX {
@@ -420,7 +454,20 @@ impl Tracker {
         Ok(())
     }
 
-    fn event(&mut self, sample: i64, moment: Moment, facts: &mut Vec<Fact>) {
+    /// After a loss a sample far from the clock is of another acquisition.
+    fn restart_if_far(&mut self, sample: i64, facts: &mut Vec<Fact>) {
+        if let (Some(place), Some(now_ns), Some(rate)) = (self.place, self.now_ns, self.rate) {
+            let time_ns = rate.time_ns(sample).unwrap_or(0) + place.offset_ns;
+            if time_ns < now_ns - SPIKE_RANGE_NS || time_ns > now_ns + LEAP_NS {
+                self.restart(facts);
+            }
+        }
+    }
+
+    fn event(&mut self, sample: i64, is_after_loss: bool, moment: Moment, facts: &mut Vec<Fact>) {
+        if is_after_loss {
+            self.restart_if_far(sample, facts);
+        }
         if self.comes_without_data() {
             self.come_to(sample, moment, facts);
         }
