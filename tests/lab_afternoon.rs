@@ -17,7 +17,7 @@ fn an_afternoon_from_the_rig_to_the_replay() {
     let browsers = ["chromium", "chromium-browser", "google-chrome"];
     let path = std::env::var_os("PATH").unwrap_or_default();
     if !std::env::split_paths(&path).any(|place| browsers.iter().any(|name| place.join(name).is_file())) {
-        assert!(std::env::var_os("GLAUBER_REQUIRE_BROWSER").is_none(), "no Chromium on the PATH");
+        assert!(std::env::var_os("REQUIRE_BROWSER").is_none(), "no Chromium on the PATH");
         println!("skipped: no Chromium on the PATH");
         return;
     }

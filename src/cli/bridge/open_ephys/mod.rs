@@ -49,7 +49,7 @@ What was lost on the way, and the pause between two acquisitions, is left out of
 Examples:
   glauber bridge open-ephys --bin-width 20ms
   glauber bridge open-ephys --source tcp://rig-2:5556 --bin-width 5ms --discover 1min --save-neurons today.txt
-  glauber bridge open-ephys --bin-width 5ms --neurons today.txt --units all --duration 1h --close")]
+  glauber bridge open-ephys --bin-width 5ms --neurons today.txt --duration 1h --close")]
 pub(super) struct OpenEphysArgs {
     /// Where the ZMQ Interface publishes: its data port
     #[arg(long, value_name = "ADDRESS", default_value = "tcp://127.0.0.1:5556", value_parser = parse_source)]
