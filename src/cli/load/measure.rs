@@ -71,15 +71,16 @@ pub(super) async fn run(
     let watched = Watched { daemon, session_ids, daemon_pid: target.pid, read: &running.read };
     spinner.set_message("warming up");
     let measured_from = running.start.measured_from;
+    let address = target.connect.connect.as_str();
     let mut interrupted =
-        Running::wait(&mut running.tasks, &mut running.readers, measured_from, interrupts).await?;
+        Running::wait(&mut running.tasks, &mut running.readers, measured_from, address, interrupts).await?;
     if interrupted {
         return Err(CliError::Interrupted(NOTHING_MEASURED.to_owned()));
     }
     let before = interrupts.during(watched.standing(), NOTHING_MEASURED).await?;
     spinner.set_message("measuring");
     let until = measured_from + Duration::from_secs(args.seconds.into());
-    interrupted = Running::wait(&mut running.tasks, &mut running.readers, until, interrupts).await?;
+    interrupted = Running::wait(&mut running.tasks, &mut running.readers, until, address, interrupts).await?;
     let after = interrupts.during(watched.standing(), NOT_DRAINED).await?;
     running.common.stop.store(true, Ordering::Relaxed);
     spinner.set_message("waiting for the last acknowledgements");
@@ -208,9 +209,14 @@ impl Running {
         tasks: &mut JoinSet<Result<Done, CliError>>,
         readers: &mut JoinSet<Result<(), CliError>>,
         until: Instant,
+        address: &str,
         interrupts: &mut Interrupts,
     ) -> Result<bool, CliError> {
-        let early = || CliError::Load("a stream ended although nothing had ended it".to_owned());
+        // What a daemon that is killed says last can look like an orderly end.
+        let early = || CliError::NoDaemon {
+            address: address.to_owned(),
+            reason: "a stream ended although nothing had ended it".to_owned(),
+        };
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(until.into()) => return Ok(false),
